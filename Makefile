@@ -1,0 +1,49 @@
+# Every target brings what it needs: Python 3.11+, make and the package registries are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+.DEFAULT_GOAL := help
+.PHONY: help setup up demo test check format bench lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+setup: $(STAMP)  ## make the virtual environment from the hash-locked requirements
+
+up: setup  ## run the whole platform on this machine until Ctrl-C
+	$(BIN)/syncline up
+
+demo: setup  ## sync a real Postgres into Delta on S3 and compare both sides
+	$(BIN)/syncline demo
+
+test: setup  ## the whole suite, on real servers
+	$(BIN)/pytest
+
+check: setup  ## format, lint, types and import directions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup  ## rewrite the sources into the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup  ## measure against the floor on this machine
+	$(BIN)/python -m bench
+
+lock: setup  ## resolve pyproject.toml into hash-locked requirements
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		pyproject.toml --output-file requirements/base.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--extra local --extra dev --constraint requirements/base.txt pyproject.toml --output-file requirements/dev.txt
+
+clean:  ## remove the environment and the local state
+	rm -rf $(VENV) .syncline

@@ -1,0 +1,174 @@
+"""The seam between Syncline and every source type: three methods, and Arrow is what comes out.
+
+A new source type is one package with a ``Connector`` and one line in ``connectors.registry``.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class FormField:
+    """One input of a connection's form. Only fields that are not ``secret`` ever come back from the API."""
+
+    name: str
+    label: str
+    type: str = "text"
+    """``text``, ``password``, ``number``, ``select``, ``textarea`` or ``boolean``."""
+    required: bool = False
+    secret: bool = False
+    default: str | int | bool | None = None
+    placeholder: str = ""
+    options: tuple[str, ...] = ()
+    decides_host: bool = False
+    """A change of this field sends the stored secrets somewhere else: they must be given again."""
+
+
+@dataclass(frozen=True)
+class SourceForm:
+    """What a set-up wizard shows."""
+
+    name: str
+    label: str
+    caption: str
+    docs_url: str
+    fields: tuple[FormField, ...]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as discovery saw it. ``type`` is the database's own text for it (``numeric(12,2)``)."""
+
+    name: str
+    type: str
+    nullable: bool
+
+
+@dataclass(frozen=True)
+class IncrementalField:
+    """A column that may serve as a cursor. ``field_type``: integer, numeric, datetime, date, timestamp, objectid."""
+
+    field: str
+    field_type: str
+    label: str
+    type: str
+    nullable: bool
+    is_indexed: bool
+
+
+@dataclass(frozen=True)
+class DiscoveredTable:
+    """A table, view or resource that can be copied. ``name`` is unique in the source and stable."""
+
+    name: str
+    kind: str
+    """``table``, ``view``, ``materialized_view``, ``partitioned_table`` or ``foreign_table``."""
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...] = ()
+    unique_keys: tuple[tuple[str, ...], ...] = ()
+    incremental_fields: tuple[IncrementalField, ...] = ()
+    row_estimate: int | None = None
+    description: str | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class RowFilter:
+    """``op``: one of ``= != < <= > >= in is_null is_not_null like``."""
+
+    column: str
+    op: str
+    value: Any = None
+
+
+@dataclass(frozen=True)
+class CursorRange:
+    """Where a cursor read begins. Rows come in ascending order of ``field``, nulls first where they are wanted.
+
+    ``lower`` is inclusive: rows that share the edge come again, and the lake tells the known from the new.
+    It is the canonical text of ``connectors.cursor``; ``None`` reads from the beginning.
+    """
+
+    field: str
+    lower: str | None = None
+    include_nulls: bool = False
+    max_rows: int | None = None
+    """The reader may stop once it has given this many rows *and* the cursor has moved past the last one's value."""
+
+
+@dataclass(frozen=True)
+class ReadRequest:
+    """One read of one table, under one snapshot of the source."""
+
+    table: str
+    read_id: str
+    """Unique; marks the database session, so that ``cancel`` finds it."""
+    columns: tuple[str, ...] | None = None
+    cursor: CursorRange | None = None
+    row_filters: tuple[RowFilter, ...] = ()
+    batch_bytes: int = 32 * 1024 * 1024
+    """What one record batch should hold at the most, in memory."""
+    narrow: bool = False
+    """Read in small steps whatever it costs in speed: set after a read ran out of memory."""
+
+
+@dataclass(frozen=True)
+class ValueWarning:
+    """Values that the lake's type cannot hold and that became null, counted."""
+
+    column: str
+    reason: str
+    count: int
+
+
+@dataclass
+class ReadReport:
+    """What a finished read has to say beside its rows."""
+
+    warnings: list[ValueWarning] = field(default_factory=list)
+
+
+class TableRead(Protocol):
+    """An open read. Iterate once; ``report`` is whole when the iteration is over."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Source column names, in the source's order, in the types of the type contract (``docs/types.md``)."""
+
+    @property
+    def row_estimate(self) -> int | None: ...
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Each row once, in cursor order where a cursor was asked for. Raises ``SourceError`` only."""
+
+    @property
+    def report(self) -> ReadReport: ...
+
+
+class Connector(Protocol):
+    """A source type. Stateless and safe to share between threads and processes; raises ``SourceError`` only.
+
+    ``config`` is what ``parse_config`` returned: a frozen dataclass of the connector's own, picklable.
+    """
+
+    source_type: str
+    form: SourceForm
+
+    def parse_config(self, inputs: Mapping[str, Any]) -> Any:
+        """Check the shape of the user's fields, without touching the network. ``ConfigurationError`` names a field."""
+
+    def validate(self, config: Any) -> None:
+        """Log in and look around. Every way in which a login can fail raises its own sentence."""
+
+    def discover(self, config: Any, names: Sequence[str] | None = None) -> list[DiscoveredTable]:
+        """Everything that can be copied, by name; or just the named ones that exist. Never scans data."""
+
+    def read(self, config: Any, request: ReadRequest) -> AbstractContextManager[TableRead]:
+        """Open a read. Runs in a child process of its own: it may block, and it may be killed."""
+
+    def cancel(self, config: Any, read_id: str) -> None:
+        """Stop that read at the source, from another process, within a second. Unknown reads are no error."""

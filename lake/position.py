@@ -1,0 +1,47 @@
+"""Where a table stands: what its newest commit says of itself.
+
+Every commit of ours carries its position in the commit's metadata (key ``syncline``), and two Delta application
+transactions: ``syncline.sequence``, the number of our commits to this table, and ``syncline.fence``, the number of
+the run that wrote it. The two survive checkpoints and log clean-up; the rest is copied to the metadata database
+under the same sequence, so that the pair always leads to the whole position.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+SEQUENCE_APP = "syncline.sequence"
+FENCE_APP = "syncline.fence"
+METADATA_KEY = "syncline"
+
+
+@dataclass(frozen=True)
+class Position:
+    """The state of a table after its newest commit; ``EMPTY`` where there is no table yet."""
+
+    sequence: int = 0
+    fence: int = 0
+    generation: int = 0
+    run_id: str | None = None
+    batch: int = -1
+    """Which batch of that run the commit holds: a retry recognises its own commit by run and batch."""
+    mode: str | None = None
+    """``full_refresh``, ``incremental`` or ``append``: how the rows came to be."""
+    primary_key: tuple[str, ...] = ()
+    cursor_field: str | None = None
+    cursor: str | None = None
+    """Greatest cursor value that the table holds, as canonical text; None when no row had one."""
+    loaded: bool = False
+    """The first load of this generation has come to its end."""
+    version: int = -1
+    """Delta version of the commit."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "primary_key": list(self.primary_key)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Position":
+        known = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
+        return cls(**{**known, "primary_key": tuple(known.get("primary_key") or ())})
+
+
+EMPTY = Position()

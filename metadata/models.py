@@ -1,0 +1,259 @@
+"""The metadata: what users want (projects, keys, sources, schemas) and what happened (state, jobs, tables).
+
+Times are UTC; SQLite gives them back without a zone, so every column goes through ``UtcDateTime``.
+Deletes are soft: ``deleted_at`` is set, and every query leaves such rows out unless it says otherwise.
+"""
+
+import uuid
+from datetime import UTC, datetime, time
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Index, Text, TypeDecorator, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime on every database."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime has no place in the metadata")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SyncType(StrEnum):
+    FULL_REFRESH = "full_refresh"
+    INCREMENTAL = "incremental"
+    APPEND = "append"
+    WEBHOOK = "webhook"
+    CDC = "cdc"
+
+
+class SchemaStatus(StrEnum):
+    RUNNING = "Running"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    PAUSED = "Paused"
+    CANCELLED = "Cancelled"
+
+
+class JobStatus(StrEnum):
+    RUNNING = "Running"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+
+class SyncFrequency(StrEnum):
+    NEVER = "never"
+    ONE_MINUTE = "1min"
+    FIVE_MINUTES = "5min"
+    FIFTEEN_MINUTES = "15min"
+    THIRTY_MINUTES = "30min"
+    ONE_HOUR = "1hour"
+    SIX_HOURS = "6hour"
+    TWELVE_HOURS = "12hour"
+    ONE_DAY = "24hour"
+    SEVEN_DAYS = "7day"
+    THIRTY_DAYS = "30day"
+
+
+class CursorFieldType(StrEnum):
+    INTEGER = "integer"
+    NUMERIC = "numeric"
+    DATETIME = "datetime"
+    DATE = "date"
+    TIMESTAMP = "timestamp"
+    OBJECTID = "objectid"
+
+
+class Project(SQLModel, table=True):
+    """A tenant. Everything else belongs to one."""
+
+    __tablename__ = "project"
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(max_length=200)
+    created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class ApiKey(SQLModel, table=True):
+    """A key of one project. Only the SHA-256 of its secret is kept."""
+
+    __tablename__ = "api_key"
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
+    project_id: int = Field(foreign_key="project.id", index=True)
+    label: str = Field(max_length=200)
+    secret_hash: str = Field(max_length=64, unique=True)
+    secret_hint: str = Field(max_length=16, description="the first characters, to tell keys apart")
+    scopes: list[str] = Field(default_factory=list, sa_type=JSON)
+    role: str = Field(default="manager", max_length=20, description="viewer, editor or manager")
+    created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Source(SQLModel, table=True):
+    """A database or account that a user gave us."""
+
+    __tablename__ = "source"
+    __table_args__ = (
+        Index(
+            "uq_source_prefix_live",
+            "project_id",
+            "source_type",
+            "prefix",
+            unique=True,
+            sqlite_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index("ix_source_project_created", "project_id", "created_at"),
+    )
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    source_type: str = Field(max_length=100)
+    prefix: str = Field(default="", max_length=100)
+    description: str | None = Field(default=None, max_length=400)
+    access_method: str = Field(default="warehouse", max_length=20)
+    encrypted_inputs: str = Field(sa_type=Text, description="the connection's fields, Fernet over JSON")
+    created_by: str | None = Field(default=None, max_length=200)
+    created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    updated_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Schema(SQLModel, table=True):
+    """One table of a source: what the user wants of it, and how its newest run ended."""
+
+    __tablename__ = "schema"
+    __table_args__ = (
+        Index(
+            "uq_schema_name_live",
+            "source_id",
+            "name",
+            unique=True,
+            sqlite_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index("ix_schema_project_created", "project_id", "created_at"),
+    )
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    source_id: uuid.UUID = Field(foreign_key="source.id")
+    name: str = Field(max_length=400)
+    label: str | None = Field(default=None, max_length=400)
+    description: str | None = Field(default=None, max_length=1000)
+
+    should_sync: bool = False
+    sync_type: SyncType | None = Field(default=None, max_length=20, sa_type=Text)
+    sync_frequency: SyncFrequency = Field(default=SyncFrequency.SIX_HOURS, sa_type=Text)
+    sync_time_of_day: time | None = None
+    incremental_field: str | None = None
+    incremental_field_type: CursorFieldType | None = Field(default=None, sa_type=Text)
+    incremental_lookback_seconds: int = 0
+    primary_key_columns: list[str] | None = Field(default=None, sa_type=JSON)
+    cdc_table_mode: str = Field(default="consolidated", max_length=20)
+    enabled_columns: list[str] | None = Field(default=None, sa_type=JSON)
+    row_filter: list[dict[str, Any]] | None = Field(default=None, sa_type=JSON)
+
+    discovered: dict[str, Any] = Field(
+        default_factory=dict,
+        sa_type=JSON,
+        description="what discovery last saw: columns, primary_key, incremental_fields, kind, row_estimate",
+    )
+    vanished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    status: SchemaStatus | None = Field(default=None, sa_type=Text)
+    latest_error: str | None = Field(default=None, sa_type=Text)
+    last_synced_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    failures_in_a_row: int = Field(default=0, description="not retryable ones: at 3 the schema is disabled")
+    enabled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    updated_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class SchemaState(SQLModel, table=True):
+    """The hot state of a schema's copy, apart from its settings: one row per schema, written under a row lock.
+
+    ``generation`` goes up when the data must be rebuilt (resync, delete_data); ``fence`` with every run.
+    ``sequence``, ``cursor`` and what follows copy the newest commit of the Delta log, which is the truth.
+    """
+
+    __tablename__ = "schema_state"
+
+    schema_id: uuid.UUID = Field(foreign_key="schema.id", primary_key=True)
+    generation: int = 1
+    fence: int = 0
+    erase_pending: bool = Field(default=False, description="lake data waits to be deleted; no run may start")
+    sequence: int = Field(default=0, sa_type=BigInteger)
+    position: dict[str, Any] | None = Field(
+        default=None, sa_type=JSON, description="copy of the newest commit's position (lake.position.Position)"
+    )
+
+
+class Job(SQLModel, table=True):
+    """One run of one schema."""
+
+    __tablename__ = "job"
+    __table_args__ = (
+        Index("ix_job_source_created", "source_id", "created_at"),
+        Index("ix_job_schema_created", "schema_id", "created_at"),
+        Index("ix_job_status", "status", "created_at"),
+        UniqueConstraint("workflow_id", "workflow_run_id", name="uq_job_workflow_run"),
+    )
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    source_id: uuid.UUID = Field(foreign_key="source.id")
+    schema_id: uuid.UUID = Field(foreign_key="schema.id")
+    status: JobStatus = Field(default=JobStatus.RUNNING, sa_type=Text)
+    trigger: str = Field(default="schedule", max_length=20, description="schedule, manual or resync")
+    fence: int = 0
+    generation: int = 1
+    rows_synced: int = Field(default=0, sa_type=BigInteger)
+    rows_to_sync: int | None = Field(default=None, sa_type=BigInteger)
+    bytes_written: int = Field(default=0, sa_type=BigInteger)
+    latest_error: str | None = Field(default=None, sa_type=Text)
+    warnings: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
+    workflow_id: str = Field(max_length=200)
+    workflow_run_id: str = Field(max_length=200)
+    created_by: str | None = Field(default=None, max_length=200)
+    created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class LakeTable(SQLModel, table=True):
+    """The Delta table of a schema, once there is one."""
+
+    __tablename__ = "lake_table"
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
+    project_id: int = Field(foreign_key="project.id", index=True)
+    schema_id: uuid.UUID = Field(foreign_key="schema.id", unique=True)
+    name: str = Field(max_length=600, index=True)
+    path: str = Field(max_length=1000, description="below the lake's root")
+    row_count: int = Field(default=0, sa_type=BigInteger)
+    size_bytes: int = Field(default=0, sa_type=BigInteger)
+    columns: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
+    created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    updated_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)

@@ -1,0 +1,49 @@
+"""The names and messages by which the API and the workers speak of a workflow; nobody imports the other's code."""
+
+from dataclasses import dataclass
+
+SYNC_SCHEMA = "SyncSchema"
+ERASE_TABLE = "EraseTable"
+RECONCILE = "Reconcile"
+RECONCILE_ID = "syncline-reconcile"
+
+CANCEL_SIGNAL = "cancel"
+RESYNC_SIGNAL = "resync"
+PROGRESS_QUERY = "progress"
+
+PROJECT_ATTRIBUTE = "SynclineProject"
+SOURCE_ATTRIBUTE = "SynclineSource"
+SOURCE_TYPE_ATTRIBUTE = "SynclineSourceType"
+SCHEMA_ATTRIBUTE = "SynclineSchema"
+
+
+@dataclass(frozen=True)
+class SyncSchemaInput:
+    project_id: int
+    schema_id: str
+
+
+@dataclass(frozen=True)
+class EraseTableInput:
+    project_id: int
+    schema_id: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Answer of the ``progress`` query."""
+
+    phase: str = "starting"
+    rows_synced: int = 0
+    rows_to_sync: int | None = None
+    batches: int = 0
+    waiting_for: str | None = None
+
+
+def schedule_id(schema_id: str) -> str:
+    """A schema's schedule has the schema's own id."""
+    return schema_id
+
+
+def erase_workflow_id(schema_id: str) -> str:
+    return f"erase-{schema_id}"

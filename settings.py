@@ -1,0 +1,57 @@
+"""Every setting of a Syncline process, read once from the environment (``SYNCLINE_*``).
+
+Read where a process is put together (``api``'s factory, ``worker.py``, ``cli.py``, migrations) and nowhere else:
+what a part needs of it is passed on as values.
+"""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """An unset ``database_url``, ``temporal_address`` or ``lake_url`` means: ``syncline up`` embeds that part."""
+
+    model_config = SettingsConfigDict(env_prefix="SYNCLINE_", extra="ignore")
+
+    home: Path = Path(".syncline")
+    """Folder of all local state: embedded servers, their logs, the generated encryption key."""
+
+    api_host: str = "127.0.0.1"
+    api_port: int | None = None
+    bootstrap_api_key: SecretStr | None = None
+    """The secret of the first key of project 1; made and printed once where it is unset."""
+
+    database_url: SecretStr | None = None
+    """SQLAlchemy URL: ``postgresql+psycopg://…`` in production, SQLite (WAL) where it is unset."""
+
+    encryption_keys: SecretStr | None = None
+    """Fernet keys, separated by commas: the first encrypts, all decrypt."""
+
+    temporal_address: str | None = None
+    temporal_namespace: str = "default"
+    temporal_api_key: SecretStr | None = None
+    temporal_tls: bool = False
+    temporal_tls_cert: Path | None = None
+    temporal_tls_key: Path | None = None
+    temporal_tls_ca: Path | None = None
+    temporal_ui_port: int | None = None
+    temporal_ui_url: str | None = None
+    task_queue: str = "syncline"
+
+    lake_url: str | None = None
+    """``s3://bucket/prefix`` or ``file:///folder``."""
+
+    s3_endpoint: str | None = None
+    s3_access_key_id: str | None = None
+    s3_secret_access_key: SecretStr | None = None
+    s3_region: str = "us-east-1"
+
+    worker_memory_mb: int = Field(default=1024, ge=256)
+    """What the worker with all its child processes may use; decides how many extractions run at once."""
+
+    worker_max_extractions: int = Field(default=2, ge=1)
+    worker_graceful_shutdown_seconds: float = Field(default=30, gt=0)
+    log_level: str = "INFO"
+    log_format: str = Field(default="json", pattern="^(json|console)$")
