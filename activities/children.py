@@ -1,0 +1,167 @@
+"""Child processes for what may crash, leak or hang: drivers and rewrites.
+
+A fork server that has the heavy modules loaded starts one in some ten milliseconds. A child says what it does over a
+pipe; its parent, an activity's thread, heartbeats for it, watches its memory, and kills it when it must stop. When the
+worker itself is killed the fork server ends, and the kernel kills the children with it: nothing goes on writing.
+"""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from typing import Any, TypeVar
+
+import psutil
+from temporalio import activity
+from temporalio.exceptions import CancelledError
+
+from activities.errors import ChildDiedError, OutOfMemoryError, WorkerShutdownError
+
+Result = TypeVar("Result")
+Report = Callable[[int, int], None]
+"""A child calls it with the rows and bytes it has done so far."""
+
+POLL_SECONDS = 0.1
+HEARTBEAT_SECONDS = 1.0
+PRELOADED = ["activities.jobs", "pyarrow", "pyarrow.parquet", "duckdb", "deltalake", "psycopg", "psutil"]
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class _Progress:
+    rows: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class _Done:
+    result: Any
+
+
+@dataclass(frozen=True)
+class _Failed:
+    error: Exception
+
+
+class Children:
+    """Starts children, each with the same memory limit. Thread-safe."""
+
+    def __init__(self, memory_limit_bytes: int) -> None:
+        self._memory_limit_bytes = memory_limit_bytes
+        self._context: ForkServerContext = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(PRELOADED)
+
+    def run(
+        self,
+        job: Callable[..., Result],
+        *arguments: Any,
+        on_progress: Report = lambda rows, size_bytes: None,
+        on_stop: Callable[[], None] = lambda: None,
+    ) -> Result:
+        """Run ``job(report, *arguments)`` in a child, within an activity; give back its result or raise its error.
+
+        Heartbeats meanwhile. On a cancel or the worker's shutdown ``on_stop`` is called, the child is killed, and the
+        activity ends with ``CancelledError`` or ``WorkerShutdownError``. ``OutOfMemoryError`` past the memory limit,
+        ``ChildDiedError`` when it ends without a word.
+        """
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_main, args=(theirs, job, arguments), daemon=True)
+        process.start()
+        theirs.close()
+        try:
+            return self._attend(process, ours, on_progress, on_stop)
+        finally:
+            if process.is_alive():
+                process.kill()
+            process.join()
+            process.close()
+            ours.close()
+
+    def _attend(
+        self, process: ForkServerProcess, pipe: Connection, on_progress: Report, on_stop: Callable[[], None]
+    ) -> Any:
+        memory = _Memory(process.pid or 0, self._memory_limit_bytes)
+        beaten = 0.0
+        while True:
+            if activity.is_cancelled():
+                on_stop()
+                raise CancelledError("cancelled")
+            if activity.is_worker_shutdown():
+                on_stop()
+                raise WorkerShutdownError
+            if time.monotonic() - beaten > HEARTBEAT_SECONDS:
+                activity.heartbeat()
+                beaten = time.monotonic()
+            memory.check()
+            if not pipe.poll(POLL_SECONDS):
+                continue
+            try:
+                message = pipe.recv()
+            except EOFError:
+                process.join(5)
+                raise ChildDiedError(_epitaph(process.exitcode)) from None
+            match message:
+                case _Progress():
+                    on_progress(message.rows, message.size_bytes)
+                case _Done():
+                    return message.result
+                case _Failed():
+                    raise message.error
+
+
+class _Memory:
+    """A child's memory of its own (not what it shares with the fork server), looked at now and then."""
+
+    def __init__(self, pid: int, limit_bytes: int) -> None:
+        self._process = psutil.Process(pid)
+        self._limit_bytes = limit_bytes
+
+    def check(self) -> None:
+        try:
+            used = self._process.memory_info()
+        except psutil.NoSuchProcess:
+            return
+        if used.rss - used.shared > self._limit_bytes:
+            raise OutOfMemoryError(
+                f"Reading this table took more than the {self._limit_bytes // 2**20} MB a reader may use; "
+                "raise SYNCLINE_WORKER_MEMORY_MB."
+            )
+
+
+def _epitaph(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        return f"The reading process was ended by {signal.Signals(-exit_code).name}; the run tries again."
+    return "The reading process ended unexpectedly; the run tries again."
+
+
+def _main(pipe: Connection, job: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    _die_with_parent()
+    reported = 0.0
+
+    def report(rows: int, size_bytes: int) -> None:
+        nonlocal reported
+        if time.monotonic() - reported >= POLL_SECONDS:
+            pipe.send(_Progress(rows, size_bytes))
+            reported = time.monotonic()
+
+    try:
+        answer: _Done | _Failed = _Done(job(report, *arguments))
+    except Exception as error:
+        answer = _Failed(error)
+    pipe.send(answer)
+    pipe.close()
+    # Drivers' own clean-up at interpreter exit may hang or crash; the answer is out and the kernel frees the rest.
+    os._exit(0)
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if os.getppid() == 1:
+        os._exit(1)

@@ -1,0 +1,114 @@
+"""What the workflows and the activities say to each other: references and small facts, never rows or secrets."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class BeginInput:
+    project_id: int
+    schema_id: str
+    workflow_id: str
+    workflow_run_id: str
+    scheduled_at: str | None = None
+    """When the schedule meant this run to start, ISO 8601: tells a timed start from a manual one."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run that has begun: its job, its fence, and the settings it goes by."""
+
+    project_id: int
+    source_id: str
+    schema_id: str
+    source_type: str
+    schema_name: str
+    table_name: str
+    table_path: str
+    job_id: str
+    fence: int
+    generation: int
+    mode: str
+    primary_key: list[str] = field(default_factory=list)
+    cursor_field: str | None = None
+    cursor_type: str | None = None
+    lookback_seconds: int = 0
+    enabled_columns: list[str] | None = None
+    row_filter: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where a run's copying starts: the generation it writes, and the position its next batch builds on."""
+
+    generation: int
+    rebuild: bool
+    base: dict[str, Any]
+    """``lake.position.Position`` of the table that the batches go to."""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ExtractInput:
+    run: Run
+    plan: Plan
+    batch: int
+    rows_before: int = 0
+    bytes_before: int = 0
+    narrow: bool = False
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """A staged batch: where its manifest lies, and whether the source has more."""
+
+    manifest: str
+    rows: int
+    size_bytes: int
+    more: bool
+    row_estimate: int | None = None
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class PublishInput:
+    run: Run
+    plan: Plan
+    batch: int
+    manifest: str
+    last: bool
+
+
+@dataclass(frozen=True)
+class PublishResult:
+    position: dict[str, Any]
+    rows: int
+    bytes_written: int
+
+
+@dataclass(frozen=True)
+class SwapInput:
+    run: Run
+    plan: Plan
+    batch: int
+
+
+@dataclass(frozen=True)
+class FinishInput:
+    run: Run
+    status: str
+    rows_synced: int
+    bytes_written: int
+    error: str | None = None
+    retryable: bool = True
+    own_error: bool = False
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ReconcileResult:
+    schedules_repaired: int = 0
+    schedules_removed: int = 0
+    jobs_closed: int = 0
+    erasures_resumed: int = 0
+    tables_swept: int = 0

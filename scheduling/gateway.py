@@ -1,0 +1,211 @@
+"""What the API and the reconciler ask of Temporal about schemas: schedules, runs, erasures."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleState,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+    WorkflowExecutionStatus,
+)
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
+from temporalio.service import RPCError, RPCStatusCode
+
+from metadata.runs import ScheduleIntent
+from scheduling.contract import (
+    CANCEL_SIGNAL,
+    ERASE_TABLE,
+    PROJECT_ATTRIBUTE,
+    RESYNC_SIGNAL,
+    SCHEMA_ATTRIBUTE,
+    SOURCE_ATTRIBUTE,
+    SOURCE_TYPE_ATTRIBUTE,
+    SYNC_SCHEMA,
+    EraseTableInput,
+    SyncSchemaInput,
+    erase_workflow_id,
+    schedule_id,
+)
+from scheduling.timing import timing
+
+CATCH_UP = timedelta(minutes=10)
+"""How long after Temporal was away a missed start is still made up for."""
+
+STOP_PATIENCE_SECONDS = 20.0
+
+
+class SyncGateway:
+    """Speaks to one Temporal namespace. Every call may be repeated: doing it twice is the same as once."""
+
+    def __init__(self, client: Client, task_queue: str) -> None:
+        self._client = client
+        self._task_queue = task_queue
+
+    async def ping(self) -> None:
+        await self._client.service_client.check_health()
+
+    async def ensure_schedule(self, intent: ScheduleIntent, *, trigger: bool = False) -> None:
+        """Make the schema's schedule as its settings say, paused where it is disabled; then perhaps start a run."""
+        schedule = self._schedule(intent)
+        try:
+            await self._client.create_schedule(schedule_id(intent.schema_id), schedule)
+        except ScheduleAlreadyRunningError:
+
+            def replace(_: ScheduleUpdateInput) -> ScheduleUpdate:
+                return ScheduleUpdate(schedule=schedule)
+
+            await self._client.get_schedule_handle(schedule_id(intent.schema_id)).update(replace)
+        if trigger:
+            await self.trigger(intent.schema_id)
+
+    async def delete_schedule(self, schema_id: str) -> None:
+        try:
+            await self._client.get_schedule_handle(schedule_id(schema_id)).delete()
+        except RPCError as error:
+            _unless_not_found(error)
+
+    async def trigger(self, schema_id: str) -> None:
+        """Start a run now, or exactly one more after the run that is active. ``LookupError`` without a schedule."""
+        try:
+            await self._client.get_schedule_handle(schedule_id(schema_id)).trigger(
+                overlap=ScheduleOverlapPolicy.BUFFER_ONE
+            )
+        except RPCError as error:
+            _unless_not_found(error)
+            raise LookupError(f"schema {schema_id} has no schedule") from error
+
+    async def cancel_run(self, schema_id: str) -> bool:
+        """Ask the active run to stop. False when nothing runs."""
+        return await self._signal_runs(schema_id, CANCEL_SIGNAL)
+
+    async def resync(self, schema_id: str) -> None:
+        """Tell the active run to begin again from nothing, or start a run that does."""
+        if not await self._signal_runs(schema_id, RESYNC_SIGNAL):
+            await self.trigger(schema_id)
+
+    async def stop_run(self, schema_id: str, *, patience_seconds: float = STOP_PATIENCE_SECONDS) -> bool:
+        """Cancel what runs and wait until nothing does; False when something still ran at the end of the patience."""
+        deadline = asyncio.get_running_loop().time() + patience_seconds
+        while await self.cancel_run(schema_id):
+            if asyncio.get_running_loop().time() > deadline:
+                return False
+            await asyncio.sleep(0.2)
+        return True
+
+    async def erase(self, project_id: int, schema_id: str, *, patience_seconds: float = 15.0) -> bool:
+        """Stop the run and delete the lake data, in a workflow; False when it is not done yet after the patience."""
+        handle = await self._client.start_workflow(
+            ERASE_TABLE,
+            EraseTableInput(project_id, schema_id),
+            id=erase_workflow_id(schema_id),
+            task_queue=self._task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            search_attributes=TypedSearchAttributes(
+                [
+                    SearchAttributePair(SearchAttributeKey.for_keyword(PROJECT_ATTRIBUTE), str(project_id)),
+                    SearchAttributePair(SearchAttributeKey.for_keyword(SCHEMA_ATTRIBUTE), schema_id),
+                ]
+            ),
+            static_summary="Delete a schema's lake data",
+        )
+        try:
+            await asyncio.wait_for(handle.result(), patience_seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def is_running(self, workflow_id: str, workflow_run_id: str) -> bool:
+        """Whether this execution, or one that it continued as, still runs."""
+        try:
+            first = await self._client.get_workflow_handle(workflow_id, run_id=workflow_run_id).describe()
+            if first.status == WorkflowExecutionStatus.CONTINUED_AS_NEW:
+                newest = await self._client.get_workflow_handle(workflow_id).describe()
+                return newest.status == WorkflowExecutionStatus.RUNNING
+        except RPCError as error:
+            _unless_not_found(error)
+            return False
+        return first.status == WorkflowExecutionStatus.RUNNING
+
+    async def schedule_matches(self, intent: ScheduleIntent) -> bool:
+        """Whether Temporal has this schema's schedule as the settings want it."""
+        try:
+            found = await self._client.get_schedule_handle(schedule_id(intent.schema_id)).describe()
+        except RPCError as error:
+            _unless_not_found(error)
+            return False
+        wanted = self._schedule(intent)
+        intervals = [(spec.every, spec.offset or timedelta()) for spec in found.schedule.spec.intervals]
+        return (
+            intervals == [(spec.every, spec.offset or timedelta()) for spec in wanted.spec.intervals]
+            and found.schedule.state.paused == wanted.state.paused
+        )
+
+    async def scheduled_schemas(self) -> AsyncIterator[str]:
+        """Ids of the schemas that have a schedule, in no order."""
+        async for listed in await self._client.list_schedules():
+            action = listed.schedule.action if listed.schedule else None
+            if getattr(action, "workflow", None) == SYNC_SCHEMA:
+                yield listed.id
+
+    async def _signal_runs(self, schema_id: str, signal: str) -> bool:
+        signalled = False
+        for workflow_id in await self._active_workflows(schema_id):
+            try:
+                await self._client.get_workflow_handle(workflow_id).signal(signal)
+                signalled = True
+            except RPCError as error:
+                _unless_not_found(error)
+        return signalled
+
+    async def _active_workflows(self, schema_id: str) -> list[str]:
+        try:
+            described = await self._client.get_schedule_handle(schedule_id(schema_id)).describe()
+        except RPCError as error:
+            _unless_not_found(error)
+            query = f"{SCHEMA_ATTRIBUTE} = '{schema_id}' AND WorkflowType = '{SYNC_SCHEMA}' AND ExecutionStatus = 'Running'"
+            return [found.id async for found in self._client.list_workflows(query)]
+        return [action.workflow_id for action in described.info.running_actions]
+
+    def _schedule(self, intent: ScheduleIntent) -> Schedule:
+        when = timing(intent.schema_id, intent.sync_frequency, intent.sync_time_of_day, intent.enabled_at)
+        intervals = [ScheduleIntervalSpec(every=when.every, offset=when.offset)] if when.every else []
+        attributes = {
+            PROJECT_ATTRIBUTE: str(intent.project_id),
+            SOURCE_ATTRIBUTE: intent.source_id,
+            SOURCE_TYPE_ATTRIBUTE: intent.source_type,
+            SCHEMA_ATTRIBUTE: intent.schema_id,
+        }
+        return Schedule(
+            action=ScheduleActionStartWorkflow(
+                SYNC_SCHEMA,
+                SyncSchemaInput(intent.project_id, intent.schema_id),
+                id=intent.schema_id,
+                task_queue=self._task_queue,
+                typed_search_attributes=TypedSearchAttributes(
+                    [
+                        SearchAttributePair(SearchAttributeKey.for_keyword(name), value)
+                        for name, value in attributes.items()
+                    ]
+                ),
+                static_summary=f"{intent.source_type} {intent.schema_name}",
+                static_details=f"Copies `{intent.schema_name}` into the lake table `{intent.table_name}`.",
+            ),
+            spec=ScheduleSpec(intervals=intervals),
+            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP),
+            state=ScheduleState(paused=not intent.should_sync),
+        )
+
+
+def _unless_not_found(error: RPCError) -> None:
+    if error.status != RPCStatusCode.NOT_FOUND:
+        raise error
