@@ -24,6 +24,7 @@ class Intent:
     generation: int
     primary_key: tuple[str, ...] = ()
     cursor_field: str | None = None
+    selection: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def _rebuild(intent: Intent, shadow: Position, reason: str) -> Decision:
         and shadow.generation == intent.generation
         and shadow.mode == intent.mode
         and shadow.cursor_field == intent.cursor_field
+        and shadow.selection == intent.selection
         and (intent.mode != "incremental" or shadow.primary_key == intent.primary_key)
     )
     if shadow.sequence > 0 and not begun:
@@ -66,6 +68,8 @@ def _rebuild(intent: Intent, shadow: Position, reason: str) -> Decision:
 
 def _unprovable(intent: Intent, table: Position) -> str | None:
     """Why the stored rows cannot be what this mode would have made of them; None where they can."""
+    if table.selection != intent.selection:
+        return "the selected columns or the row filter changed"
     if intent.mode == "incremental":
         if table.mode == "append":
             return "rows were appended without a key before"
@@ -83,5 +87,6 @@ def _towards(intent: Intent, position: Position) -> Position:
         mode=intent.mode,
         primary_key=intent.primary_key,
         cursor_field=intent.cursor_field,
+        selection=intent.selection,
         cursor=position.cursor if position.cursor_field == intent.cursor_field else None,
     )

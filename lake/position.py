@@ -30,6 +30,8 @@ class Position:
     cursor_field: str | None = None
     cursor: str | None = None
     """Greatest cursor value that the table holds, as canonical text; None when no row had one."""
+    selection: str = ""
+    """Canonical text of the column selection and the row filter that the rows were read by."""
     loaded: bool = False
     """The first load of this generation has come to its end."""
     version: int = -1
