@@ -1,0 +1,145 @@
+"""The metadata database, SQLite or PostgreSQL: one engine, and transactions on it.
+
+A transaction that reads before it writes takes the write lock of SQLite at its start (``BEGIN IMMEDIATE``): a
+later one could not wait, since what was read might be stale by then. On PostgreSQL it locks the rows that it
+will write with ``for_update``; everybody locks a schema before its state, so nobody waits in a circle.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
+from sqlmodel import Session
+from sqlmodel.sql.expression import Select, SelectOfScalar
+
+from metadata.errors import MetadataError, UnsupportedDatabaseError
+
+BUSY_TIMEOUT_SECONDS = 30
+READ_ONLY = "syncline_read_only"
+MIGRATION_LOCK = 0x53594E43_00000001
+"""Key of the PostgreSQL advisory lock under which migrations run; any constant of our own will do."""
+
+AnySelect = TypeVar("AnySelect", Select[Any], SelectOfScalar[Any])
+
+
+class Database:
+    """Transactions on the metadata. Safe to share between threads, not between forked processes."""
+
+    def __init__(self, url: str) -> None:
+        parsed = _supported(url)
+        if parsed.get_backend_name() == "sqlite":
+            self._engine = _sqlite_engine(parsed, foreign_keys=True, pool_size=10, max_overflow=40)
+            self._reader = self._engine.execution_options(**{READ_ONLY: True})
+        else:
+            self._engine = _postgres_engine(
+                parsed, pool_pre_ping=True, pool_size=10, max_overflow=20, pool_recycle=1800
+            )
+            self._reader = self._engine.execution_options(postgresql_readonly=True)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Commits at the end, rolls back on any error. Its objects stay readable afterwards."""
+        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A transaction that takes no lock and can write nothing. Its objects stay readable afterwards."""
+        with Session(self._reader, expire_on_commit=False) as session:
+            yield session
+
+    def ping(self) -> None:
+        """Ask the database for an answer; raises whatever stands in the way."""
+        with self.read() as session:
+            session.connection().execute(select(1))
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self._engine.dispose()
+
+
+def for_update(statement: AnySelect) -> AnySelect:
+    """Lock the rows that the statement finds until the transaction ends, and read them afresh.
+
+    On SQLite the transaction itself is the lock.
+    """
+    return statement.with_for_update(key_share=True).execution_options(populate_existing=True)
+
+
+def migrate(url: str) -> None:
+    """Bring the database to the newest schema. Processes that start together wait for one another."""
+    parsed = _supported(url)
+    if parsed.get_backend_name() == "sqlite":
+        # Rebuilding a table, SQLite's way to alter one, would delete what refers to it if keys were enforced.
+        engine = _sqlite_engine(parsed, foreign_keys=False, poolclass=NullPool)
+    else:
+        engine = _postgres_engine(parsed, poolclass=NullPool)
+    try:
+        with engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            _upgrade(connection)
+    finally:
+        engine.dispose()
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config(str(Path(__file__).with_name("alembic.ini")))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    if connection.dialect.name == "sqlite" and connection.execute(text("PRAGMA foreign_key_check")).first():
+        raise MetadataError("The migration would leave rows that refer to nothing; nothing was changed.")
+
+
+def _supported(url: str) -> URL:
+    parsed = make_url(
+        url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url
+    )
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise UnsupportedDatabaseError(f"The metadata lives in PostgreSQL or SQLite, not in {backend}.")
+    if parsed.database in (None, "", ":memory:"):
+        raise UnsupportedDatabaseError(
+            "The metadata needs an SQLite file: threads cannot share one in memory."
+        )
+    return parsed
+
+
+def _postgres_engine(url: URL, **options: Any) -> Engine:
+    return create_engine(
+        url,
+        isolation_level="READ COMMITTED",
+        connect_args={"connect_timeout": 10, "application_name": "syncline"},
+        hide_parameters=True,
+        **options,
+    )
+
+
+def _sqlite_engine(url: URL, *, foreign_keys: bool, **options: Any) -> Engine:
+    """The driver's own transactions are off; ours begin where SQLAlchemy begins them."""
+    engine = create_engine(
+        url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}, hide_parameters=True, **options
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        read_only = connection.get_execution_options().get(READ_ONLY, False)
+        connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
+        connection.exec_driver_sql("BEGIN DEFERRED" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
