@@ -55,3 +55,6 @@ class Settings(BaseSettings):
     worker_graceful_shutdown_seconds: float = Field(default=30, gt=0)
     log_level: str = "INFO"
     log_format: str = Field(default="json", pattern="^(json|console)$")
+
+    failpoint: str | None = None
+    """For crash tests: the process ends itself with SIGKILL where it reaches this point."""

@@ -111,4 +111,3 @@ class ReconcileResult:
     schedules_removed: int = 0
     jobs_closed: int = 0
     erasures_resumed: int = 0
-    tables_swept: int = 0

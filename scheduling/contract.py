@@ -1,11 +1,14 @@
 """The names and messages by which the API and the workers speak of a workflow; nobody imports the other's code."""
 
 from dataclasses import dataclass
+from typing import Any
 
 SYNC_SCHEMA = "SyncSchema"
 ERASE_TABLE = "EraseTable"
 RECONCILE = "Reconcile"
 RECONCILE_ID = "syncline-reconcile"
+SWEEP = "Sweep"
+SWEEP_ID = "syncline-sweep"
 
 CANCEL_SIGNAL = "cancel"
 RESYNC_SIGNAL = "resync"
@@ -19,8 +22,12 @@ SCHEMA_ATTRIBUTE = "SynclineSchema"
 
 @dataclass(frozen=True)
 class SyncSchemaInput:
+    """``job_run_id`` and ``carried`` are set only where a long run goes on in a fresh history."""
+
     project_id: int
     schema_id: str
+    job_run_id: str | None = None
+    carried: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
 """What the API and the reconciler ask of Temporal about schemas: schedules, runs, erasures."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import (
     Client,
     Schedule,
@@ -26,10 +29,14 @@ from scheduling.contract import (
     CANCEL_SIGNAL,
     ERASE_TABLE,
     PROJECT_ATTRIBUTE,
+    RECONCILE,
+    RECONCILE_ID,
     RESYNC_SIGNAL,
     SCHEMA_ATTRIBUTE,
     SOURCE_ATTRIBUTE,
     SOURCE_TYPE_ATTRIBUTE,
+    SWEEP,
+    SWEEP_ID,
     SYNC_SCHEMA,
     EraseTableInput,
     SyncSchemaInput,
@@ -40,6 +47,9 @@ from scheduling.timing import timing
 
 CATCH_UP = timedelta(minutes=10)
 """How long after Temporal was away a missed start is still made up for."""
+
+RECONCILE_EVERY = timedelta(minutes=5)
+SWEEP_EVERY = timedelta(hours=6)
 
 STOP_PATIENCE_SECONDS = 20.0
 
@@ -67,6 +77,28 @@ class SyncGateway:
             await self._client.get_schedule_handle(schedule_id(intent.schema_id)).update(replace)
         if trigger:
             await self.trigger(intent.schema_id)
+
+    async def ensure_upkeep(self) -> None:
+        """Make the schedules by which the installation looks after itself. An operator's change of them stays."""
+        for workflow, id, every in ((RECONCILE, RECONCILE_ID, RECONCILE_EVERY), (SWEEP, SWEEP_ID, SWEEP_EVERY)):
+            upkeep = Schedule(
+                action=ScheduleActionStartWorkflow(workflow, id=id, task_queue=self._task_queue),
+                spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
+                policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP),
+            )
+            with contextlib.suppress(ScheduleAlreadyRunningError):
+                await self._client.create_schedule(id, upkeep)
+
+    async def ensure_search_attributes(self) -> None:
+        """Register our search attributes with the namespace; needed once, harmless again."""
+        names = (PROJECT_ATTRIBUTE, SOURCE_ATTRIBUTE, SOURCE_TYPE_ATTRIBUTE, SCHEMA_ATTRIBUTE)
+        operator = self._client.operator_service
+        listed = await operator.list_search_attributes(ListSearchAttributesRequest(namespace=self._client.namespace))
+        missing = {name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for name in names if name not in listed.custom_attributes}
+        if missing:
+            await operator.add_search_attributes(
+                AddSearchAttributesRequest(namespace=self._client.namespace, search_attributes=missing)
+            )
 
     async def delete_schedule(self, schema_id: str) -> None:
         try:

@@ -1,0 +1,243 @@
+"""The steps of a run: thin, they join the connectors to the lake and tell the database what happened."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+from temporalio import activity
+
+from activities import jobs
+from activities.children import Children
+from activities.errors import ErasePendingError
+from activities.messages import (
+    BeginInput,
+    Extracted,
+    ExtractInput,
+    FinishInput,
+    Plan,
+    PublishInput,
+    PublishResult,
+    Run,
+    SwapInput,
+)
+from activities.planning import Action, Decision, Intent, decide
+from connectors import registry
+from lake.failpoints import reach
+from lake.position import Position
+from lake.storage import LakeStore
+from lake.table import read_position
+from metadata.runs import RunIntent, Runs
+from scheduling.gateway import SyncGateway
+from scheduling.timing import timing
+
+log = structlog.get_logger()
+
+PROGRESS_SECONDS = 1.0
+
+
+class SyncActivities:
+    """Registered as bound methods. They block, each on a thread of the worker's pool."""
+
+    def __init__(
+        self,
+        runs: Runs,
+        store: LakeStore,
+        children: Children,
+        gateway: SyncGateway,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._runs = runs
+        self._store = store
+        self._children = children
+        self._gateway = gateway
+        self._loop = loop
+
+    @activity.defn(name="begin")
+    def begin(self, order: BeginInput) -> Run | None:
+        """Make the job, raise the fence. None where there is nothing to run: then the schedule goes or stays quiet."""
+        intent = self._runs.intent(order.project_id, order.schema_id)
+        if intent is None:
+            log.info("schema is gone, deleting its schedule", schema_id=order.schema_id)
+            self._await(self._gateway.delete_schedule(order.schema_id))
+            return None
+        if intent.erase_pending:
+            raise ErasePendingError
+        if not intent.should_sync or intent.sync_type is None:
+            return None
+        begun = self._runs.begin(
+            order.project_id, order.schema_id, order.workflow_id, order.workflow_run_id, _trigger(order, intent)
+        )
+        if begun is None:
+            return None
+        reach("after-begin")
+        return _run(begun.intent, begun.job_id)
+
+    @activity.defn(name="plan", no_thread_cancel_exception=True)
+    def plan(self, run: Run) -> Plan:
+        """Compare the settings with what the table's log says, and decide what the run does."""
+        table, shadow = self._positions(run, run.generation)
+        decision = decide(_intent(run), table, shadow)
+        if decision.action is Action.TAKE_OVER:
+            decision = self._take_over(run, decision)
+        generation = run.generation
+        if decision.new_generation:
+            generation = self._runs.raise_generation(run.job_id)
+        log.info("planned", schema_id=run.schema_id, action=decision.action, reason=decision.reason)
+        return Plan(
+            generation=generation,
+            rebuild=decision.action is Action.REBUILD,
+            base=decision.base.as_dict(),
+            reason=decision.reason,
+        )
+
+    @activity.defn(name="extract", no_thread_cancel_exception=True)
+    def extract(self, order: ExtractInput) -> Extracted:
+        """Read the next batch from the source into staged files. Idempotent: a retry stages anew under other names."""
+        run = order.run
+        connector = registry.connector(run.source_type)
+        config = connector.parse_config(self._runs.inputs(run.project_id, run.schema_id))
+        read_id = f"{run.job_id[:8]}-{order.batch}-{activity.info().attempt}"
+        reading = jobs.Reading(order, config, read_id)
+        progress = _Progress(self._runs, order)
+        return self._children.run(
+            jobs.extract,
+            self._store,
+            reading,
+            on_progress=progress,
+            on_stop=lambda: connector.cancel(config, read_id),
+        )
+
+    @activity.defn(name="publish", no_thread_cancel_exception=True)
+    def publish(self, order: PublishInput) -> PublishResult:
+        """Commit a staged batch, once whatever happens, and copy the table's new state into the database."""
+        published, facts = self._children.run(jobs.publish, self._store, order)
+        reach("after-publish")
+        if not order.plan.rebuild:
+            self._record(order.run, published.position, facts)
+        return PublishResult(
+            published.position.as_dict(),
+            rows=published.rows_added + published.rows_changed,
+            bytes_written=published.bytes_written,
+        )
+
+    @activity.defn(name="swap_in", no_thread_cancel_exception=True)
+    def swap_in(self, order: SwapInput) -> None:
+        """Replace the table's rows by the rebuilt ones, in one commit."""
+        published, facts = self._children.run(jobs.swap_in, self._store, order)
+        self._record(order.run, published.position, facts)
+
+    @activity.defn(name="finish")
+    def finish(self, order: FinishInput) -> None:
+        """Close the job and tell the schema. Absorbing: the first outcome stays."""
+        reach("before-finish")
+        run = order.run
+        finished = self._runs.finish(
+            run.job_id,
+            order.status,
+            error=order.error,
+            warnings=order.warnings,
+            retryable=order.retryable,
+            own_error=order.own_error,
+            rows_synced=order.rows_synced,
+            bytes_written=order.bytes_written,
+        )
+        log.info("run finished", schema_id=run.schema_id, job_id=run.job_id, status=order.status, error=order.error)
+        if finished.schema_gone:
+            self._await(self._gateway.delete_schedule(run.schema_id))
+        elif finished.disabled:
+            intent = self._runs.schedule_intent(run.schema_id)
+            if intent is not None:
+                self._await(self._gateway.ensure_schedule(intent))
+
+    def _positions(self, run: Run, generation: int) -> tuple[Position, Position]:
+        intent = self._runs.intent(run.project_id, run.schema_id)
+        cached = Position.from_dict(intent.position) if intent and intent.position else None
+        table = read_position(self._store, run.table_path, cached)
+        shadow = read_position(self._store, jobs.shadow_path(run.table_path, generation), None)
+        return table, shadow
+
+    def _take_over(self, run: Run, decision: Decision) -> Decision:
+        """The cursor from the table's own rows; a rebuild where they cannot give one or do not fit the key."""
+        cursor, duplicate = self._children.run(
+            jobs.inspect, self._store, run.table_path, run.cursor_field, run.cursor_type, run.primary_key
+        )
+        if cursor is None or duplicate is not None:
+            reason = "the table has no value in the new cursor" if cursor is None else "stored rows share a primary key"
+            base = decide(_intent(run), Position()).base
+            return Decision(Action.REBUILD, base, new_generation=True, reason=reason)
+        return replace(decision, base=replace(decision.base, cursor=cursor))
+
+    def _record(self, run: Run, position: Position, facts: jobs.TableFacts) -> None:
+        self._runs.committed(run.schema_id, position.as_dict())
+        self._runs.table_saved(
+            run.project_id, run.schema_id, run.table_name, run.table_path, facts.row_count, facts.size_bytes, facts.columns
+        )
+
+    def _await(self, call: Coroutine[Any, Any, object]) -> None:
+        asyncio.run_coroutine_threadsafe(call, self._loop).result(timeout=30)
+
+
+class _Progress:
+    """Copies a reader's figures into the job, now and then."""
+
+    def __init__(self, runs: Runs, order: ExtractInput) -> None:
+        self._runs = runs
+        self._order = order
+        self._written = time.monotonic()
+
+    def __call__(self, rows: int, size_bytes: int) -> None:
+        if time.monotonic() - self._written < PROGRESS_SECONDS:
+            return
+        self._written = time.monotonic()
+        order = self._order
+        self._runs.progress(
+            order.run.job_id,
+            rows_synced=order.rows_before + rows,
+            rows_to_sync=None,
+            bytes_written=order.bytes_before + size_bytes,
+        )
+
+
+def _trigger(order: BeginInput, intent: RunIntent) -> str:
+    if order.scheduled_at is None:
+        return "manual"
+    when = timing(intent.schema_id, intent.sync_frequency, intent.sync_time_of_day, intent.enabled_at)
+    return "schedule" if when.fires_at(datetime.fromisoformat(order.scheduled_at)) else "manual"
+
+
+def _run(intent: RunIntent, job_id: str) -> Run:
+    assert intent.sync_type is not None
+    keyed = intent.sync_type in ("incremental", "append")
+    return Run(
+        project_id=intent.project_id,
+        source_id=intent.source_id,
+        schema_id=intent.schema_id,
+        source_type=intent.source_type,
+        schema_name=intent.schema_name,
+        table_name=intent.table_name,
+        table_path=intent.table_path,
+        job_id=job_id,
+        fence=intent.fence,
+        generation=intent.generation,
+        mode=intent.sync_type,
+        primary_key=list(intent.primary_key),
+        cursor_field=intent.incremental_field if keyed else None,
+        cursor_type=intent.incremental_field_type if keyed else None,
+        lookback_seconds=intent.lookback_seconds,
+        enabled_columns=list(intent.enabled_columns) if intent.enabled_columns is not None else None,
+        row_filter=[dict(clause) for clause in intent.row_filter],
+    )
+
+
+def _intent(run: Run) -> Intent:
+    return Intent(
+        mode=run.mode,
+        generation=run.generation,
+        primary_key=tuple(run.primary_key) if run.mode == "incremental" else (),
+        cursor_field=run.cursor_field,
+        selection=jobs.selection(run),
+    )

@@ -1,0 +1,143 @@
+"""Repairs: the reconciler and the erasure of deleted data."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from temporalio import activity
+
+from activities.messages import ReconcileResult
+from lake.storage import LakeStore
+from lake.sweep import erase, sweep
+from metadata.names import table_path
+from metadata.runs import Runs, ScheduleIntent
+from scheduling.contract import EraseTableInput
+from scheduling.gateway import SyncGateway
+
+log = structlog.get_logger()
+
+PAGE = 500
+GRACE = timedelta(minutes=2)
+"""How long a run may be unknown to Temporal before its job counts as left behind."""
+
+ORPHAN_AGE = timedelta(hours=24)
+"""Staged files of ended runs are kept this long: a reader or a slow worker may still hold them."""
+
+
+class StillRunningError(Exception):
+    """A run has not stopped yet; the erasure waits for it."""
+
+
+class UpkeepActivities:
+    """Each may be killed anywhere and run again."""
+
+    def __init__(
+        self, runs: Runs, store: LakeStore, gateway: SyncGateway, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._runs = runs
+        self._store = store
+        self._gateway = gateway
+        self._loop = loop
+
+    @activity.defn(name="stop_runs", no_thread_cancel_exception=True)
+    def stop_runs(self, order: EraseTableInput) -> None:
+        """Return once no run of the schema is active."""
+        activity.heartbeat()
+        if not self._await(self._gateway.stop_run(order.schema_id, patience_seconds=10)):
+            raise StillRunningError
+
+    @activity.defn(name="erase", no_thread_cancel_exception=True)
+    def erase(self, order: EraseTableInput) -> None:
+        """Delete everything of the schema in the lake, and say so in the database."""
+        erasure = self._runs.erasure(order.project_id, order.schema_id)
+        if erasure is not None:
+            erase(self._store, erasure.table_path)
+            self._runs.erased(order.schema_id)
+
+    @activity.defn(name="reconcile", no_thread_cancel_exception=True)
+    def reconcile(self) -> ReconcileResult:
+        """Go through all schemas and running jobs by pages; nothing is held that grows with the installation."""
+        return ReconcileResult(
+            schedules_repaired=self._repair_schedules(),
+            schedules_removed=self._remove_strays(),
+            jobs_closed=self._close_jobs(),
+            erasures_resumed=self._resume_erasures(),
+        )
+
+    @activity.defn(name="sweep", no_thread_cancel_exception=True)
+    def sweep(self) -> int:
+        """Delete staged files that no commit refers to and no run will; the number of files."""
+        deleted = 0
+        for intent in self._schemas():
+            path = table_path(intent.project_id, intent.table_name, intent.schema_id)
+            live = self._runs.live_job_ids(intent.schema_id)
+            deleted += sweep(self._store, path, live, datetime.now(UTC) - ORPHAN_AGE)
+        return deleted
+
+    def _schemas(self) -> Iterator[ScheduleIntent]:
+        after: str | None = None
+        while page := self._runs.schedulable(after, PAGE):
+            for intent in page:
+                activity.heartbeat()
+                yield intent
+            after = page[-1].schema_id
+
+    def _resume_erasures(self) -> int:
+        resumed = 0
+        after: str | None = None
+        while page := self._runs.pending_erasures(after, PAGE):
+            for erasure in page:
+                activity.heartbeat()
+                self._await(self._gateway.erase(erasure.project_id, erasure.schema_id, patience_seconds=1))
+                resumed += 1
+            after = page[-1].schema_id
+        return resumed
+
+    def _repair_schedules(self) -> int:
+        repaired = 0
+        for intent in self._schemas():
+            if not self._await(self._gateway.schedule_matches(intent)):
+                self._await(self._gateway.ensure_schedule(intent))
+                log.info("schedule repaired", schema_id=intent.schema_id)
+                repaired += 1
+        return repaired
+
+    def _remove_strays(self) -> int:
+        """Schedules whose schema is gone."""
+        removed = 0
+        for page in self._await(self._schedule_pages()):
+            activity.heartbeat()
+            live = self._runs.live_schema_ids(page)
+            for schema_id in set(page) - live:
+                self._await(self._gateway.delete_schedule(schema_id))
+                log.info("stray schedule removed", schema_id=schema_id)
+                removed += 1
+        return removed
+
+    async def _schedule_pages(self) -> list[list[str]]:
+        ids = [schema_id async for schema_id in self._gateway.scheduled_schemas()]
+        return [ids[start : start + PAGE] for start in range(0, len(ids), PAGE)]
+
+    def _close_jobs(self) -> int:
+        """Jobs that say Running although Temporal knows of no run."""
+        closed = 0
+        for job in self._runs.running_jobs(datetime.now(UTC) - GRACE, PAGE):
+            activity.heartbeat()
+            if self._await(self._gateway.is_running(job.workflow_id, job.workflow_run_id)):
+                continue
+            self._runs.finish(
+                job.job_id,
+                "Failed",
+                error="The run ended without a word, perhaps terminated by hand; the next one goes on.",
+                warnings=[],
+                retryable=True,
+                own_error=True,
+            )
+            log.info("job closed", job_id=job.job_id)
+            closed += 1
+        return closed
+
+    def _await(self, call: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result(timeout=60)

@@ -1,0 +1,36 @@
+"""How a process of ours connects to Temporal."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from temporalio.client import Client, TLSConfig
+
+
+@dataclass(frozen=True)
+class TemporalAddress:
+    """A Temporal cluster or Temporal Cloud. TLS is used where it is asked for, or where a key or certificate is given."""
+
+    address: str
+    namespace: str = "default"
+    api_key: str | None = None
+    tls: bool = False
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_ca: Path | None = None
+
+
+async def connect(target: TemporalAddress) -> Client:
+    """A client; ``RuntimeError`` from the SDK where nobody answers."""
+    return await Client.connect(
+        target.address, namespace=target.namespace, api_key=target.api_key, tls=_tls(target) or False
+    )
+
+
+def _tls(target: TemporalAddress) -> TLSConfig | None:
+    if not (target.tls or target.tls_cert or target.tls_ca or target.api_key):
+        return None
+    return TLSConfig(
+        server_root_ca_cert=target.tls_ca.read_bytes() if target.tls_ca else None,
+        client_cert=target.tls_cert.read_bytes() if target.tls_cert else None,
+        client_private_key=target.tls_key.read_bytes() if target.tls_key else None,
+    )

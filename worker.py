@@ -1,0 +1,97 @@
+"""The worker process: everything it needs is put together here."""
+
+import asyncio
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import structlog
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.children import Children
+from activities.errors import TranslateErrors
+from activities.sync import SyncActivities
+from activities.upkeep import UpkeepActivities
+from assembly import database, lake_store, temporal_address, vault
+from lake.failpoints import arm
+from lake.storage import LakeStore
+from metadata.runs import Runs
+from scheduling.connection import TemporalAddress, connect
+from scheduling.gateway import SyncGateway
+from settings import Settings
+from workflows.erase_table import EraseTable
+from workflows.reconcile import Reconcile, Sweep
+from workflows.sync_schema import EXTRACTION_QUEUE_SUFFIX, SyncSchema
+
+WORKFLOWS = [SyncSchema, EraseTable, Reconcile, Sweep]
+LIGHT_THREADS = 16
+HEARTBEAT_THROTTLE = timedelta(seconds=2)
+"""A cancel travels on the answer to a heartbeat, so this bounds how long it takes."""
+
+log = structlog.get_logger()
+
+
+async def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT, then give running activities back and end."""
+    arm(settings.failpoint)
+    store = lake_store(settings)
+    await asyncio.to_thread(store.ensure_bucket)
+    await asyncio.to_thread(store.probe_conditional_put)
+    client = await connect_patiently(temporal_address(settings))
+    gateway = SyncGateway(client, settings.task_queue)
+    await gateway.ensure_search_attributes()
+    await gateway.ensure_upkeep()
+    light, extracting = workers(settings, client, gateway, store)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with light, extracting:
+        log.info("worker ready", task_queue=settings.task_queue)
+        await stop.wait()
+        log.info("worker stopping")
+
+
+def workers(settings: Settings, client: Client, gateway: SyncGateway, store: LakeStore) -> tuple[Worker, Worker]:
+    """One worker for workflows and light steps, one for extraction: its slots are the memory budget."""
+    runs = Runs(database(settings), vault(settings))
+    slots = settings.worker_max_extractions
+    children = Children((settings.worker_memory_mb - 128) * 2**20 // slots)
+    loop = asyncio.get_running_loop()
+    sync = SyncActivities(runs, store, children, gateway, loop)
+    upkeep = UpkeepActivities(runs, store, gateway, loop)
+    grace = timedelta(seconds=settings.worker_graceful_shutdown_seconds)
+    light = Worker(
+        client,
+        task_queue=settings.task_queue,
+        workflows=WORKFLOWS,
+        activities=[sync.begin, sync.finish, upkeep.stop_runs, upkeep.erase, upkeep.reconcile, upkeep.sweep],
+        activity_executor=ThreadPoolExecutor(LIGHT_THREADS),
+        max_concurrent_activities=LIGHT_THREADS,
+        workflow_runner=SandboxedWorkflowRunner(SandboxRestrictions.default),
+        interceptors=[TranslateErrors()],
+        graceful_shutdown_timeout=grace,
+    )
+    extracting = Worker(
+        client,
+        task_queue=settings.task_queue + EXTRACTION_QUEUE_SUFFIX,
+        activities=[sync.plan, sync.extract, sync.publish, sync.swap_in],
+        activity_executor=ThreadPoolExecutor(slots),
+        max_concurrent_activities=slots,
+        interceptors=[TranslateErrors()],
+        graceful_shutdown_timeout=grace,
+        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+        default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+    )
+    return light, extracting
+
+
+async def connect_patiently(target: TemporalAddress) -> Client:
+    """Temporal may come up after the worker: keep trying, and say so."""
+    while True:
+        try:
+            return await connect(target)
+        except RuntimeError as error:
+            log.warning("Temporal does not answer yet", address=target.address, error=str(error))
+            await asyncio.sleep(1)

@@ -1,0 +1,25 @@
+"""Every timeout and retry policy of the workflows, named once."""
+
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+
+QUICK = timedelta(seconds=60)
+"""A step that only touches the database or Temporal."""
+
+LONG = timedelta(days=7)
+"""A step that is bounded by its heartbeats, not by a clock."""
+
+HEARTBEAT = timedelta(seconds=15)
+"""Children are attended every second; a worker that is silent for so long is gone."""
+
+FOR_EVER = RetryPolicy(initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(seconds=30))
+"""For what must happen in the end: finishing a job, deleting data."""
+
+PATIENT = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(minutes=1),
+    maximum_attempts=12,
+)
+"""For work on the source and the lake: some ten minutes of trouble are survived inside a run, the rest by the next."""

@@ -1,0 +1,36 @@
+"""Compare what the database wants with what Temporal and the lake have, and repair."""
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.messages import ReconcileResult
+    from scheduling.contract import RECONCILE, SWEEP
+    from workflows import policies
+
+
+@workflow.defn(name=RECONCILE)
+class Reconcile:
+    @workflow.run
+    async def run(self) -> ReconcileResult:
+        return await workflow.execute_activity(
+            "reconcile",
+            result_type=ReconcileResult,
+            start_to_close_timeout=policies.LONG,
+            heartbeat_timeout=policies.HEARTBEAT,
+            retry_policy=policies.PATIENT,
+        )
+
+
+@workflow.defn(name=SWEEP)
+class Sweep:
+    """Delete what ended runs staged and nobody refers to."""
+
+    @workflow.run
+    async def run(self) -> int:
+        return await workflow.execute_activity(
+            "sweep",
+            result_type=int,
+            start_to_close_timeout=policies.LONG,
+            heartbeat_timeout=policies.HEARTBEAT,
+            retry_policy=policies.PATIENT,
+        )

@@ -1,0 +1,282 @@
+"""One run of one schema."""
+
+import asyncio
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.messages import (
+        BeginInput,
+        Extracted,
+        ExtractInput,
+        FinishInput,
+        Plan,
+        PublishInput,
+        PublishResult,
+        Run,
+        SwapInput,
+    )
+    from scheduling.contract import CANCEL_SIGNAL, PROGRESS_QUERY, RESYNC_SIGNAL, SYNC_SCHEMA, Progress, SyncSchemaInput
+    from workflows import policies
+
+EXTRACTION_QUEUE_SUFFIX = "-extract"
+MOST_REPLANS = 5
+SCHEDULED_START = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
+
+
+@dataclass
+class Tally:
+    """What the run has done so far; carried over when its history is continued as new."""
+
+    batch: int = 0
+    rows: int = 0
+    size_bytes: int = 0
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, extracted: Extracted, published: PublishResult) -> None:
+        self.batch += 1
+        self.rows += published.rows
+        self.size_bytes += published.bytes_written
+        counts = {(w["column"], w["reason"]): w["count"] for w in self.warnings}
+        for warning in extracted.warnings:
+            key = (warning["column"], warning["reason"])
+            counts[key] = counts.get(key, 0) + warning["count"]
+        self.warnings = [{"column": c, "reason": r, "count": n} for (c, r), n in counts.items()]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    status: str
+    error: str | None = None
+    retryable: bool = True
+    own_error: bool = False
+
+
+COMPLETED = Outcome("Completed")
+CANCELLED = Outcome("Cancelled")
+
+
+@workflow.defn(name=SYNC_SCHEMA)
+class SyncSchema:
+    """begin → plan → (extract → publish) until the source has no more → swap a rebuild in → finish.
+
+    Signal ``cancel`` stops it, whatever it does, and keeps what was committed. Signal ``resync`` stops it and starts a
+    run that rebuilds (the caller has raised the generation before). However the copying ends, ``finish`` runs.
+    """
+
+    def __init__(self) -> None:
+        self._copying: asyncio.Task[None] | None = None
+        self._stop_asked = False
+        self._resync_asked = False
+        self._job_run_id = ""
+        self._progress = Progress()
+        self._tally = Tally()
+
+    @workflow.run
+    async def run(self, order: SyncSchemaInput) -> str:
+        while True:
+            outcome = await self._one_run(order)
+            if not self._resync_asked:
+                return outcome
+            # The rebuild is a run of its own, with its own job, fence and workflow run id.
+            workflow.continue_as_new(SyncSchemaInput(order.project_id, order.schema_id))
+
+    @workflow.signal(name=CANCEL_SIGNAL)
+    def cancel(self) -> None:
+        self._stop_asked = True
+        if self._copying:
+            self._copying.cancel()
+
+    @workflow.signal(name=RESYNC_SIGNAL)
+    def resync(self) -> None:
+        self._resync_asked = True
+        self.cancel()
+
+    @workflow.query(name=PROGRESS_QUERY)
+    def progress(self) -> Progress:
+        return self._progress
+
+    async def _one_run(self, order: SyncSchemaInput) -> str:
+        self._job_run_id = order.job_run_id or workflow.info().run_id
+        run = await self._begin(order)
+        if run is None:
+            return "nothing to do"
+        if order.carried:
+            self._tally = Tally(**order.carried)
+        self._copying = asyncio.create_task(self._copy(run))
+        if self._stop_asked:
+            self._copying.cancel()
+        outcome = await self._outcome()
+        self._report("finishing")
+        await workflow.execute_activity(
+            "finish",
+            FinishInput(
+                run,
+                status=outcome.status,
+                rows_synced=self._tally.rows,
+                bytes_written=self._tally.size_bytes,
+                error=outcome.error,
+                retryable=outcome.retryable,
+                own_error=outcome.own_error,
+                warnings=self._tally.warnings,
+            ),
+            start_to_close_timeout=policies.QUICK,
+            retry_policy=policies.FOR_EVER,
+            summary=outcome.status,
+        )
+        self._report(outcome.status.lower())
+        return outcome.status
+
+    async def _outcome(self) -> Outcome:
+        """How the copying ended. Never raises, but for a history that is to be continued as new."""
+        assert self._copying is not None
+        try:
+            await self._copying
+            return COMPLETED
+        except workflow.ContinueAsNewError:
+            raise
+        except BaseException as error:
+            if is_cancelled_exception(error) or isinstance(error, asyncio.CancelledError):
+                return CANCELLED
+            return _failed(error)
+
+    async def _begin(self, order: SyncSchemaInput) -> Run | None:
+        info = workflow.info()
+        scheduled = info.typed_search_attributes.get(SCHEDULED_START)
+        self._report("starting")
+        return await workflow.execute_activity(
+            "begin",
+            BeginInput(
+                order.project_id,
+                order.schema_id,
+                workflow_id=info.workflow_id,
+                workflow_run_id=self._job_run_id,
+                scheduled_at=scheduled.isoformat() if scheduled else None,
+            ),
+            result_type=Run | None,  # type: ignore[arg-type]
+            start_to_close_timeout=policies.QUICK,
+            retry_policy=policies.FOR_EVER,
+        )
+
+    async def _copy(self, run: Run) -> None:
+        """Copy until done. A table that moved under a batch is planned again from where it stands."""
+        for _ in range(MOST_REPLANS):
+            plan = await self._plan(run)
+            try:
+                return await self._copy_batches(run, plan)
+            except ActivityError as error:
+                if _type_of(error) != "stale_position":
+                    raise
+        raise ApplicationError(
+            "The table kept changing while it was read; is something else writing to it?",
+            {"own": True},
+            type="stale_position",
+        )
+
+    async def _copy_batches(self, run: Run, plan: Plan) -> None:
+        more = True
+        while more:
+            extracted = await self._extract(run, plan)
+            published = await self._publish(run, plan, extracted)
+            self._tally.add(extracted, published)
+            plan = replace(plan, base=published.position)
+            more = extracted.more
+            if more and workflow.info().is_continue_as_new_suggested():
+                self._carry_on(run)
+        if plan.rebuild:
+            await self._swap_in(run, plan)
+
+    def _carry_on(self, run: Run) -> None:
+        carried = asdict(self._tally)
+        workflow.continue_as_new(SyncSchemaInput(run.project_id, run.schema_id, self._job_run_id, carried))
+
+    async def _plan(self, run: Run) -> Plan:
+        self._report("planning", run)
+        return await workflow.execute_activity(
+            "plan",
+            run,
+            result_type=Plan,
+            task_queue=_extraction_queue(),
+            start_to_close_timeout=policies.LONG,
+            heartbeat_timeout=policies.HEARTBEAT,
+            retry_policy=policies.PATIENT,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        )
+
+    async def _extract(self, run: Run, plan: Plan) -> Extracted:
+        """Stage the next batch; once more in small steps where the rows were too wide for the memory."""
+        for narrow in (False, True):
+            self._report("extracting", run)
+            try:
+                return await workflow.execute_activity(
+                    "extract",
+                    ExtractInput(run, plan, self._tally.batch, self._tally.rows, self._tally.size_bytes, narrow),
+                    result_type=Extracted,
+                    task_queue=_extraction_queue(),
+                    start_to_close_timeout=policies.LONG,
+                    heartbeat_timeout=policies.HEARTBEAT,
+                    retry_policy=policies.PATIENT,
+                    cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                    summary=f"{run.schema_name}, batch {self._tally.batch + 1}",
+                )
+            except ActivityError as error:
+                if narrow or _type_of(error) != "out_of_memory":
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _publish(self, run: Run, plan: Plan, extracted: Extracted) -> PublishResult:
+        self._report("publishing", run, extracted.row_estimate)
+        return await workflow.execute_activity(
+            "publish",
+            PublishInput(run, plan, self._tally.batch, extracted.manifest, last=not extracted.more),
+            result_type=PublishResult,
+            task_queue=_extraction_queue(),
+            start_to_close_timeout=policies.LONG,
+            heartbeat_timeout=policies.HEARTBEAT,
+            retry_policy=policies.PATIENT,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            summary=f"{extracted.rows:,} rows read",
+        )
+
+    async def _swap_in(self, run: Run, plan: Plan) -> None:
+        self._report("swapping the rebuilt table in", run)
+        await workflow.execute_activity(
+            "swap_in",
+            SwapInput(run, plan, self._tally.batch),
+            task_queue=_extraction_queue(),
+            start_to_close_timeout=policies.LONG,
+            heartbeat_timeout=policies.HEARTBEAT,
+            retry_policy=policies.PATIENT,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        )
+
+    def _report(self, phase: str, run: Run | None = None, rows_to_sync: int | None = None) -> None:
+        """Keep the ``progress`` query and what Temporal's own UI shows of the run up to date."""
+        estimate = rows_to_sync if rows_to_sync is not None else self._progress.rows_to_sync
+        self._progress = Progress(phase, self._tally.rows, estimate, self._tally.batch)
+        of = f" of about {estimate:,}" if estimate else ""
+        lines = [f"**{phase}**, {self._tally.rows:,} rows{of} in {self._tally.batch} batches"]
+        if run:
+            lines.insert(0, f"`{run.schema_name}` → `{run.table_name}`, {run.mode}")
+        workflow.set_current_details("\n\n".join(lines))
+
+
+def _extraction_queue() -> str:
+    return workflow.info().task_queue + EXTRACTION_QUEUE_SUFFIX
+
+
+def _type_of(error: ActivityError) -> str | None:
+    return error.cause.type if isinstance(error.cause, ApplicationError) else None
+
+
+def _failed(error: BaseException) -> Outcome:
+    cause = error.cause if isinstance(error, ActivityError) else error
+    if isinstance(cause, ApplicationError):
+        details = cause.details[0] if cause.details else {}
+        own = bool(details.get("own", True)) if isinstance(details, dict) else True
+        return Outcome("Failed", cause.message, retryable=not cause.non_retryable, own_error=own)
+    return Outcome("Failed", "The worker stopped answering while it copied; the next run goes on.", own_error=True)
