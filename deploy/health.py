@@ -1,0 +1,58 @@
+"""Is this container well? ``python health.py api`` asks the API; ``python health.py worker`` asks Temporal whether it
+still sees a poller of this host on the task queue. Exits 0 for yes, 1 for no, with one line that says why.
+"""
+
+import asyncio
+import socket
+import sys
+import urllib.request
+from datetime import UTC, datetime, timedelta
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+
+from assembly import temporal_address
+from scheduling.connection import connect
+from settings import Settings
+
+POLLS_WITHIN = timedelta(minutes=3)
+"""A poll is held open for a minute: a worker that has not been seen for three of them is stuck or gone."""
+
+
+def check_api(settings: Settings) -> str:
+    url = f"http://127.0.0.1:{settings.api_port or 8000}/healthz"
+    with urllib.request.urlopen(url, timeout=4) as answer:  # noqa: S310 - the address is ours
+        return f"{url} answers {answer.status}"
+
+
+async def check_worker(settings: Settings) -> str:
+    client = await connect(temporal_address(settings))
+    described = await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(
+            namespace=settings.temporal_namespace,
+            task_queue=TaskQueue(name=settings.task_queue),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        ),
+        timeout=timedelta(seconds=5),
+    )
+    host = f"@{socket.gethostname()}"
+    since = datetime.now(UTC) - POLLS_WITHIN
+    for poller in described.pollers:
+        if poller.identity.endswith(host) and poller.last_access_time.ToDatetime(UTC) > since:
+            return f"{poller.identity} polls {settings.task_queue}"
+    raise RuntimeError(f"no worker of this host polls {settings.task_queue}")
+
+
+def main(part: str) -> int:
+    settings = Settings()
+    try:
+        print(check_api(settings) if part == "api" else asyncio.run(check_worker(settings)))  # noqa: T201
+    except (OSError, RuntimeError) as error:
+        print(f"{part} is not well: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
