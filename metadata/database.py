@@ -15,8 +15,8 @@ from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
+from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlmodel import Session
-from sqlmodel.sql.expression import Select, SelectOfScalar
 
 from metadata.errors import MetadataError, UnsupportedDatabaseError
 
@@ -25,7 +25,7 @@ READ_ONLY = "syncline_read_only"
 MIGRATION_LOCK = 0x53594E43_00000001
 """Key of the PostgreSQL advisory lock under which migrations run; any constant of our own will do."""
 
-AnySelect = TypeVar("AnySelect", Select[Any], SelectOfScalar[Any])
+AnySelect = TypeVar("AnySelect", bound=GenerativeSelect)
 
 
 class Database:
@@ -69,7 +69,9 @@ def for_update(statement: AnySelect) -> AnySelect:
 
     On SQLite the transaction itself is the lock.
     """
-    return statement.with_for_update(key_share=True).execution_options(populate_existing=True)
+    unlocked: Any = statement
+    locked: AnySelect = unlocked.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return locked
 
 
 def migrate(url: str) -> None:
@@ -98,18 +100,14 @@ def _upgrade(connection: Connection) -> None:
 
 
 def _supported(url: str) -> URL:
-    parsed = make_url(
-        url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url
-    )
+    parsed = make_url(url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url)
     backend = parsed.get_backend_name()
     if backend == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
     if backend != "sqlite":
         raise UnsupportedDatabaseError(f"The metadata lives in PostgreSQL or SQLite, not in {backend}.")
     if parsed.database in (None, "", ":memory:"):
-        raise UnsupportedDatabaseError(
-            "The metadata needs an SQLite file: threads cannot share one in memory."
-        )
+        raise UnsupportedDatabaseError("The metadata needs an SQLite file: threads cannot share one in memory.")
     return parsed
 
 
@@ -125,9 +123,7 @@ def _postgres_engine(url: URL, **options: Any) -> Engine:
 
 def _sqlite_engine(url: URL, *, foreign_keys: bool, **options: Any) -> Engine:
     """The driver's own transactions are off; ours begin where SQLAlchemy begins them."""
-    engine = create_engine(
-        url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}, hide_parameters=True, **options
-    )
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}, hide_parameters=True, **options)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:

@@ -16,9 +16,7 @@ def create_project(session: Session, name: str) -> Project:
 
 def get_project(session: Session, project_id: int) -> Project | None:
     """None where it never existed or was deleted."""
-    return session.exec(
-        select(Project).where(Project.id == project_id, col(Project.deleted_at).is_(None))
-    ).first()
+    return session.exec(select(Project).where(Project.id == project_id, col(Project.deleted_at).is_(None))).first()
 
 
 def list_projects(session: Session, limit: int = 100, offset: int = 0) -> list[Project]:
@@ -44,18 +42,17 @@ def delete_project(session: Session, project_id: int) -> bool:
     if project is None:
         return False
     now = utc_now()
-    schemas = select(Schema.id).where(Schema.project_id == project_id, col(Schema.deleted_at).is_(None))
-    session.connection().execute(
-        update(SchemaState)
-        .where(col(SchemaState.schema_id).in_(schemas))
-        .values(erase_pending=True, generation=col(SchemaState.generation) + 1)
-    )
     for table in (Schema, Source):
         session.connection().execute(
             update(table)
             .where(col(table.project_id) == project_id, col(table.deleted_at).is_(None))
             .values(deleted_at=now, updated_at=now)
         )
+    session.connection().execute(
+        update(SchemaState)
+        .where(col(SchemaState.schema_id).in_(select(Schema.id).where(Schema.project_id == project_id)))
+        .values(erase_pending=True, generation=col(SchemaState.generation) + 1)
+    )
     project.deleted_at = now
     session.add(project)
     return True

@@ -1,0 +1,88 @@
+"""What there is, page by page: the reconciler compares it with what Temporal and the lake know.
+
+Pages are ordered by id and begin behind ``after_id``, the last id of the page before: nothing ever lists all.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlmodel import col, select
+from sqlmodel.sql.expression import Select
+
+from metadata.database import Database
+from metadata.intents import Erasure, RunningJob, ScheduleIntent, lake_path, schedule_intent
+from metadata.live import after, nothing_deleted, parse_id
+from metadata.models import Job, JobStatus, Project, Schema, SchemaState, Source
+
+
+class Inventory:
+    """Reads only. Thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def running_jobs(self, before: datetime, limit: int, after_id: str | None = None) -> list[RunningJob]:
+        """Jobs that began before that time and have not ended, by job id."""
+        with self._database.read() as session:
+            jobs = session.exec(
+                select(Job)
+                .where(Job.status == JobStatus.RUNNING, Job.created_at < before, *after(Job.id, after_id))
+                .order_by(col(Job.id))
+                .limit(limit)
+            )
+            return [
+                RunningJob(str(job.id), job.project_id, str(job.schema_id), job.workflow_id, job.workflow_run_id)
+                for job in jobs
+            ]
+
+    def schedulable(self, after_id: str | None, limit: int) -> list[ScheduleIntent]:
+        """Live schemas that have a sync type, enabled or not, by schema id."""
+        with self._database.read() as session:
+            found = session.exec(
+                select(Schema, Source, SchemaState)
+                .join(Source, col(Source.id) == Schema.source_id)
+                .join(Project, col(Project.id) == Schema.project_id)
+                .join(SchemaState, col(SchemaState.schema_id) == Schema.id, isouter=True)
+                .where(col(Schema.sync_type).is_not(None), *nothing_deleted(), *after(Schema.id, after_id))
+                .order_by(col(Schema.id))
+                .limit(limit)
+            )
+            return [schedule_intent(schema, source, state) for schema, source, state in found]
+
+    def live_schema_ids(self, ids: Iterable[str]) -> set[str]:
+        """Those that name a live schema of a live source and project; what is no id names none."""
+        asked = {identity for text in ids if (identity := parse_id(text)) is not None}
+        with self._database.read() as session:
+            found = session.exec(
+                select(Schema.id)
+                .join(Source, col(Source.id) == Schema.source_id)
+                .join(Project, col(Project.id) == Schema.project_id)
+                .where(col(Schema.id).in_(asked), *nothing_deleted())
+            )
+            return {str(identity) for identity in found}
+
+    def erasure(self, project_id: int, schema_id: str) -> Erasure | None:
+        """What waits to be deleted of this schema, which may be deleted itself; None where nothing does."""
+        statement = _erasures().where(Schema.id == parse_id(schema_id), Schema.project_id == project_id)
+        with self._database.read() as session:
+            found = session.exec(statement).first()
+        return None if found is None else _erasure(*found)
+
+    def pending_erasures(self, after_id: str | None, limit: int) -> list[Erasure]:
+        """Everything in the lake that waits to be deleted, by schema id."""
+        statement = _erasures().where(*after(Schema.id, after_id)).order_by(col(Schema.id)).limit(limit)
+        with self._database.read() as session:
+            return [_erasure(schema, source) for schema, source in session.exec(statement)]
+
+
+def _erasures() -> Select[Schema, Source]:
+    return (
+        select(Schema, Source)
+        .join(Source, col(Source.id) == Schema.source_id)
+        .join(SchemaState, col(SchemaState.schema_id) == Schema.id)
+        .where(col(SchemaState.erase_pending))
+    )
+
+
+def _erasure(schema: Schema, source: Source) -> Erasure:
+    return Erasure(schema.project_id, str(schema.id), lake_path(schema, source))

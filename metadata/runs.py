@@ -1,0 +1,226 @@
+"""The life of a run as the metadata sees it: what activities call.
+
+Each call is one transaction and may be repeated. Ids are text; a malformed one is an unknown one.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import delete, exists, update
+from sqlalchemy import select as core_select
+from sqlmodel import Session, col, select
+
+from metadata.database import Database, for_update
+from metadata.errors import NotFoundError
+from metadata.intents import BegunRun, Erasure, Finished, RunIntent, RunningJob, ScheduleIntent, run_intent
+from metadata.inventory import Inventory
+from metadata.live import live_schema, locked_job, locked_state, parse_id
+from metadata.models import Job, JobStatus, LakeTable, Schema, SchemaState, SchemaStatus, utc_now
+from metadata.vault import Vault
+
+__all__ = ["BegunRun", "Erasure", "Finished", "RunIntent", "RunningJob", "Runs", "ScheduleIntent"]
+
+FAILURES_THAT_DISABLE = 3
+SUPERSEDED = "The run stopped without a word, and a newer run took its place."
+
+
+class Runs(Inventory):
+    """What runs ask and tell, beside the inventory that the reconciler reads. Thread-safe."""
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        super().__init__(database)
+        self._vault = vault
+
+    def intent(self, project_id: int, schema_id: str) -> RunIntent | None:
+        """None where the schema, its source or its project is gone."""
+        with self._database.read() as session:
+            found = live_schema(session, project_id, schema_id)
+            if found is None:
+                return None
+            schema, source = found
+            state = session.get(SchemaState, schema.id) or SchemaState(schema_id=schema.id)
+            return run_intent(schema, source, state)
+
+    def inputs(self, project_id: int, schema_id: str) -> dict[str, Any]:
+        """The source's connection details in the clear; ``NotFoundError`` where the schema is gone."""
+        with self._database.read() as session:
+            found = live_schema(session, project_id, schema_id)
+        if found is None:
+            raise NotFoundError("The table or its source was deleted.")
+        return self._vault.decrypt(found[1].encrypted_inputs)
+
+    def begin(
+        self, project_id: int, schema_id: str, workflow_id: str, workflow_run_id: str, trigger: str
+    ) -> BegunRun | None:
+        """Open the run's job under a new fence and end the jobs of older runs; None where the schema is gone.
+
+        The same workflow ids always get the same job and fence, even when a newer run has begun meanwhile.
+        Where ``erase_pending`` is set, the caller must see the old data erased before it writes any.
+        """
+        with self._database.transaction() as session:
+            found = live_schema(session, project_id, schema_id, lock=True)
+            if found is None:
+                return None
+            schema, source = found
+            state = locked_state(session, schema.id)
+            known = select(Job).where(Job.workflow_id == workflow_id, Job.workflow_run_id == workflow_run_id)
+            job = session.exec(known).first()
+            if job is None:
+                job = _open_job(session, schema, state, workflow_id, workflow_run_id, trigger)
+            return BegunRun(replace(run_intent(schema, source, state), fence=job.fence), str(job.id))
+
+    def raise_generation(self, job_id: str) -> int:
+        """A generation newer than the one that the job began with, for a rebuild that nobody asked for."""
+        with self._database.transaction() as session:
+            job, schema = locked_job(session, job_id)
+            state = locked_state(session, schema.id)
+            if state.generation == job.generation:
+                state.generation += 1
+                session.add(state)
+            return state.generation
+
+    def progress(self, job_id: str, rows_synced: int, rows_to_sync: int | None, bytes_written: int) -> None:
+        """Where a running job stands, in absolute figures. Nothing happens to a job that has ended."""
+        with self._database.transaction() as session:
+            session.connection().execute(
+                update(Job)
+                .where(col(Job.id) == parse_id(job_id), col(Job.status) == JobStatus.RUNNING)
+                .values(rows_synced=rows_synced, rows_to_sync=rows_to_sync, bytes_written=bytes_written)
+            )
+
+    def committed(self, schema_id: str, position: dict[str, Any]) -> None:
+        """Copy a commit's position. A copy that comes late never replaces that of a later commit."""
+        with self._database.transaction() as session:
+            of_schema = select(SchemaState).where(SchemaState.schema_id == parse_id(schema_id))
+            state = session.exec(for_update(of_schema)).first()
+            if state is not None and _order(position) > _order(state.position):
+                state.position = position
+                state.sequence = position["sequence"]
+                session.add(state)
+
+    def table_saved(
+        self,
+        project_id: int,
+        schema_id: str,
+        name: str,
+        path: str,
+        row_count: int,
+        size_bytes: int,
+        columns: list[dict[str, Any]],
+    ) -> None:
+        """Make the schema's table known, or what changed of it. Nothing happens where the schema is gone."""
+        with self._database.transaction() as session:
+            found = live_schema(session, project_id, schema_id, lock=True)
+            if found is None:
+                return
+            schema, _ = found
+            table = session.exec(select(LakeTable).where(LakeTable.schema_id == schema.id)).first()
+            if table is None:
+                table = LakeTable(project_id=project_id, schema_id=schema.id, name=name, path=path)
+            table.name, table.path, table.columns = name, path, columns
+            table.row_count, table.size_bytes, table.updated_at = row_count, size_bytes, utc_now()
+            session.add(table)
+
+    def finish(
+        self,
+        job_id: str,
+        status: str,
+        error: str | None = None,
+        warnings: list[dict[str, Any]] | None = None,
+        retryable: bool = True,
+        own_error: bool = False,
+        rows_synced: int | None = None,
+        bytes_written: int | None = None,
+    ) -> Finished:
+        """End the job, once: a second call changes nothing and answers the same.
+
+        Figures left out stay as they are. The schema shows how its newest job ended. A failure that neither
+        time (``retryable``) nor we ourselves (``own_error``) can mend counts; the third without a success
+        between them disables the schema. ``NotFoundError`` for an unknown job.
+        """
+        ended = JobStatus(status)
+        if ended == JobStatus.RUNNING:
+            raise ValueError("a job does not finish by running")
+        with self._database.transaction() as session:
+            job, schema = locked_job(session, job_id)
+            newest = _is_newest(session, job)
+            if job.status == JobStatus.RUNNING:
+                job.status, job.latest_error, job.finished_at = ended, error, utc_now()
+                job.warnings = warnings or []
+                job.rows_synced = job.rows_synced if rows_synced is None else rows_synced
+                job.bytes_written = job.bytes_written if bytes_written is None else bytes_written
+                session.add(job)
+                if newest:
+                    _mirror(schema, job, counts=not (retryable or own_error))
+                    session.add(schema)
+            spent = schema.failures_in_a_row >= FAILURES_THAT_DISABLE and not schema.should_sync
+            return Finished(
+                disabled=newest and job.status == JobStatus.FAILED and spent,
+                schema_gone=live_schema(session, job.project_id, str(job.schema_id)) is None,
+            )
+
+    def erased(self, schema_id: str) -> None:
+        """The schema's lake data is gone: forget where it stood. Holds for a deleted schema too."""
+        identity = parse_id(schema_id)
+        with self._database.transaction() as session:
+            session.exec(for_update(select(Schema).where(Schema.id == identity))).first()
+            state = session.exec(for_update(select(SchemaState).where(SchemaState.schema_id == identity))).first()
+            if state is not None:
+                state.erase_pending, state.position, state.sequence = False, None, 0
+                session.add(state)
+            session.connection().execute(delete(LakeTable).where(col(LakeTable.schema_id) == identity))
+
+
+def _open_job(
+    session: Session,
+    schema: Schema,
+    state: SchemaState,
+    workflow_id: str,
+    workflow_run_id: str,
+    trigger: str,
+) -> Job:
+    session.connection().execute(
+        update(Job)
+        .where(col(Job.schema_id) == schema.id, col(Job.status) == JobStatus.RUNNING)
+        .values(status=JobStatus.FAILED, latest_error=SUPERSEDED, finished_at=utc_now())
+    )
+    state.fence += 1
+    job = Job(
+        project_id=schema.project_id,
+        source_id=schema.source_id,
+        schema_id=schema.id,
+        workflow_id=workflow_id,
+        workflow_run_id=workflow_run_id,
+        trigger=trigger,
+        fence=state.fence,
+        generation=state.generation,
+    )
+    schema.status = SchemaStatus.RUNNING
+    session.add_all([job, schema, state])
+    session.flush()
+    return job
+
+
+def _is_newest(session: Session, job: Job) -> bool:
+    newer = exists().where(col(Job.schema_id) == job.schema_id, col(Job.fence) > job.fence)
+    return not session.connection().execute(core_select(newer)).scalar_one()
+
+
+def _mirror(schema: Schema, job: Job, *, counts: bool) -> None:
+    """Let the schema show how its newest job ended."""
+    schema.status = SchemaStatus(job.status)
+    schema.latest_error = job.latest_error
+    if job.status == JobStatus.COMPLETED:
+        schema.latest_error = None
+        schema.last_synced_at = job.created_at
+        schema.failures_in_a_row = 0
+    elif job.status == JobStatus.FAILED and counts:
+        schema.failures_in_a_row += 1
+        if schema.failures_in_a_row >= FAILURES_THAT_DISABLE:
+            schema.should_sync = False
+            schema.updated_at = utc_now()
+
+
+def _order(position: dict[str, Any] | None) -> tuple[int, int]:
+    """Sequences count up within a generation, and begin again where the data was erased for a new one."""
+    return (position["generation"], position["sequence"]) if position else (0, 0)
