@@ -21,6 +21,7 @@ from temporalio import activity
 from temporalio.exceptions import CancelledError
 
 from activities.errors import ChildDiedError, OutOfMemoryError, WorkerShutdownError
+from lake.failpoints import arm, armed
 
 Result = TypeVar("Result")
 Report = Callable[[int, int], None]
@@ -70,7 +71,9 @@ class Children:
         ``ChildDiedError`` when it ends without a word.
         """
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_main, args=(theirs, job, arguments), daemon=True)
+        process = self._context.Process(
+            target=_main, args=(theirs, (armed(), os.getpid()), job, arguments), daemon=True
+        )
         process.start()
         theirs.close()
         try:
@@ -139,8 +142,11 @@ def _epitaph(exit_code: int | None) -> str:
     return "The reading process ended unexpectedly; the run tries again."
 
 
-def _main(pipe: Connection, job: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _main(
+    pipe: Connection, failpoint: tuple[str | None, int], job: Callable[..., Any], arguments: tuple[Any, ...]
+) -> None:
     _die_with_parent()
+    arm(failpoint[0], first=failpoint[1])
     reported = 0.0
 
     def report(rows: int, size_bytes: int) -> None:

@@ -67,7 +67,9 @@ def classify(error: BaseException) -> Failure:
         case SourceError():
             return Failure(error.code, error.message, error.retryable, False)
         case StalePositionError():
-            return Failure(STALE_POSITION, "The table changed while this batch was read; it is read again.", False, True)
+            return Failure(
+                STALE_POSITION, "The table changed while this batch was read; it is read again.", False, True
+            )
         case FencedError():
             return Failure(FENCED, "A newer run of this schema took over.", False, True)
         case DuplicateKeyError():
@@ -77,7 +79,9 @@ def classify(error: BaseException) -> Failure:
         case UnsafeStoreError():
             return Failure("unsafe_store", str(error), False, True)
         case LakeError():
-            return Failure("lake", "The lake's storage could not be reached or written; the run tries again.", True, True)
+            return Failure(
+                "lake", "The lake's storage could not be reached or written; the run tries again.", True, True
+            )
         case OutOfMemoryError():
             return Failure(OUT_OF_MEMORY, str(error), False, True)
         case WorkerShutdownError():
@@ -122,8 +126,6 @@ class _TranslateErrors(ActivityInboundInterceptor):
                 type=failure.type,
                 non_retryable=not failure.retryable,
                 next_retry_delay=(
-                    timedelta(seconds=failure.retry_after_seconds)
-                    if failure.retry_after_seconds is not None
-                    else None
+                    timedelta(seconds=failure.retry_after_seconds) if failure.retry_after_seconds is not None else None
                 ),
             ) from None

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from lake.table import read_position
 from temporalio import activity
 
 from activities import jobs
@@ -29,7 +30,6 @@ from connectors import registry
 from lake.failpoints import reach
 from lake.position import Position
 from lake.storage import LakeStore
-from lake.table import read_position
 from metadata.runs import RunIntent, Runs
 from scheduling.gateway import SyncGateway
 from scheduling.timing import timing
@@ -69,7 +69,11 @@ class SyncActivities:
         if not intent.should_sync or intent.sync_type is None:
             return None
         begun = self._runs.begin(
-            order.project_id, order.schema_id, order.workflow_id, order.workflow_run_id, _trigger(order, intent)
+            order.project_id,
+            order.schema_id,
+            order.workflow_id,
+            order.workflow_run_id,
+            _trigger(order, intent),
         )
         if begun is None:
             return None
@@ -174,7 +178,13 @@ class SyncActivities:
     def _record(self, run: Run, position: Position, facts: jobs.TableFacts) -> None:
         self._runs.committed(run.schema_id, position.as_dict())
         self._runs.table_saved(
-            run.project_id, run.schema_id, run.table_name, run.table_path, facts.row_count, facts.size_bytes, facts.columns
+            run.project_id,
+            run.schema_id,
+            run.table_name,
+            run.table_path,
+            facts.row_count,
+            facts.size_bytes,
+            facts.columns,
         )
 
     def _await(self, call: Coroutine[Any, Any, object]) -> None:

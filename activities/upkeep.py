@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
+from lake.sweep import erase, sweep
 from temporalio import activity
 
 from activities.messages import ReconcileResult
 from lake.storage import LakeStore
-from lake.sweep import erase, sweep
 from metadata.names import table_path
 from metadata.runs import Runs, ScheduleIntent
 from scheduling.contract import EraseTableInput
@@ -33,9 +33,7 @@ class StillRunningError(Exception):
 class UpkeepActivities:
     """Each may be killed anywhere and run again."""
 
-    def __init__(
-        self, runs: Runs, store: LakeStore, gateway: SyncGateway, loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, runs: Runs, store: LakeStore, gateway: SyncGateway, loop: asyncio.AbstractEventLoop) -> None:
         self._runs = runs
         self._store = store
         self._gateway = gateway

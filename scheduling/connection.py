@@ -8,7 +8,7 @@ from temporalio.client import Client, TLSConfig
 
 @dataclass(frozen=True)
 class TemporalAddress:
-    """A Temporal cluster or Temporal Cloud. TLS is used where it is asked for, or where a key or certificate is given."""
+    """A Temporal cluster or Temporal Cloud. TLS is on where it is asked for or a key or certificate is given."""
 
     address: str
     namespace: str = "default"
@@ -19,10 +19,10 @@ class TemporalAddress:
     tls_ca: Path | None = None
 
 
-async def connect(target: TemporalAddress) -> Client:
-    """A client; ``RuntimeError`` from the SDK where nobody answers."""
+async def connect(target: TemporalAddress, *, lazy: bool = False) -> Client:
+    """A client; ``RuntimeError`` from the SDK where nobody answers, from the first call where it is ``lazy``."""
     return await Client.connect(
-        target.address, namespace=target.namespace, api_key=target.api_key, tls=_tls(target) or False
+        target.address, namespace=target.namespace, api_key=target.api_key, tls=_tls(target) or False, lazy=lazy
     )
 
 

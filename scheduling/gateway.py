@@ -21,7 +21,12 @@ from temporalio.client import (
     ScheduleUpdateInput,
     WorkflowExecutionStatus,
 )
-from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from metadata.runs import ScheduleIntent
@@ -80,7 +85,10 @@ class SyncGateway:
 
     async def ensure_upkeep(self) -> None:
         """Make the schedules by which the installation looks after itself. An operator's change of them stays."""
-        for workflow, id, every in ((RECONCILE, RECONCILE_ID, RECONCILE_EVERY), (SWEEP, SWEEP_ID, SWEEP_EVERY)):
+        for workflow, id, every in (
+            (RECONCILE, RECONCILE_ID, RECONCILE_EVERY),
+            (SWEEP, SWEEP_ID, SWEEP_EVERY),
+        ):
             upkeep = Schedule(
                 action=ScheduleActionStartWorkflow(workflow, id=id, task_queue=self._task_queue),
                 spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
@@ -94,7 +102,9 @@ class SyncGateway:
         names = (PROJECT_ATTRIBUTE, SOURCE_ATTRIBUTE, SOURCE_TYPE_ATTRIBUTE, SCHEMA_ATTRIBUTE)
         operator = self._client.operator_service
         listed = await operator.list_search_attributes(ListSearchAttributesRequest(namespace=self._client.namespace))
-        missing = {name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for name in names if name not in listed.custom_attributes}
+        missing = {
+            name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for name in names if name not in listed.custom_attributes
+        }
         if missing:
             await operator.add_search_attributes(
                 AddSearchAttributesRequest(namespace=self._client.namespace, search_attributes=missing)
@@ -204,7 +214,9 @@ class SyncGateway:
             described = await self._client.get_schedule_handle(schedule_id(schema_id)).describe()
         except RPCError as error:
             _unless_not_found(error)
-            query = f"{SCHEMA_ATTRIBUTE} = '{schema_id}' AND WorkflowType = '{SYNC_SCHEMA}' AND ExecutionStatus = 'Running'"
+            query = (
+                f"{SCHEMA_ATTRIBUTE} = '{schema_id}' AND WorkflowType = '{SYNC_SCHEMA}' AND ExecutionStatus = 'Running'"
+            )
             return [found.id async for found in self._client.list_workflows(query)]
         return [action.workflow_id for action in described.info.running_actions]
 

@@ -13,7 +13,9 @@ LONG = timedelta(days=7)
 HEARTBEAT = timedelta(seconds=15)
 """Children are attended every second; a worker that is silent for so long is gone."""
 
-FOR_EVER = RetryPolicy(initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(seconds=30))
+FOR_EVER = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(seconds=30)
+)
 """For what must happen in the end: finishing a job, deleting data."""
 
 PATIENT = RetryPolicy(

@@ -20,7 +20,14 @@ with workflow.unsafe.imports_passed_through():
         Run,
         SwapInput,
     )
-    from scheduling.contract import CANCEL_SIGNAL, PROGRESS_QUERY, RESYNC_SIGNAL, SYNC_SCHEMA, Progress, SyncSchemaInput
+    from scheduling.contract import (
+        CANCEL_SIGNAL,
+        PROGRESS_QUERY,
+        RESYNC_SIGNAL,
+        SYNC_SCHEMA,
+        Progress,
+        SyncSchemaInput,
+    )
     from workflows import policies
 
 EXTRACTION_QUEUE_SUFFIX = "-extract"

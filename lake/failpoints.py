@@ -1,0 +1,25 @@
+"""Places at which a test may have this process killed, as a power cut would; unarmed they cost a comparison."""
+
+import os
+import signal
+
+_armed: str | None = None
+_first: int | None = None
+
+
+def arm(name: str | None, *, first: int | None = None) -> None:
+    """Choose the place; None disarms. ``first`` is a process that dies before this one: a child names its worker."""
+    global _armed, _first
+    _armed, _first = name, first
+
+
+def armed() -> str | None:
+    return _armed
+
+
+def reach(name: str) -> None:
+    if name != _armed:
+        return
+    if _first is not None:
+        os.kill(_first, signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
