@@ -9,6 +9,10 @@ class NotFoundError(MetadataError):
     """The project, source or schema does not exist, or was deleted."""
 
 
+class EraseUnfinishedError(MetadataError):
+    """The schema's old data is still being deleted: no run may start before that is done. Passes by itself."""
+
+
 class UnsupportedDatabaseError(MetadataError):
     """The database URL names something else than SQLite or PostgreSQL."""
 

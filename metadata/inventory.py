@@ -35,19 +35,23 @@ class Inventory:
                 for job in jobs
             ]
 
+    def live_job_ids(self, schema_id: str) -> set[str]:
+        """The schema's jobs that have not ended: what they staged is theirs."""
+        of_schema = select(Job.id).where(Job.schema_id == parse_id(schema_id), Job.status == JobStatus.RUNNING)
+        with self._database.read() as session:
+            return {str(identity) for identity in session.exec(of_schema)}
+
     def schedulable(self, after_id: str | None, limit: int) -> list[ScheduleIntent]:
         """Live schemas that have a sync type, enabled or not, by schema id."""
         with self._database.read() as session:
-            found = session.exec(
-                select(Schema, Source, SchemaState)
-                .join(Source, col(Source.id) == Schema.source_id)
-                .join(Project, col(Project.id) == Schema.project_id)
-                .join(SchemaState, col(SchemaState.schema_id) == Schema.id, isouter=True)
-                .where(col(Schema.sync_type).is_not(None), *nothing_deleted(), *after(Schema.id, after_id))
-                .order_by(col(Schema.id))
-                .limit(limit)
-            )
-            return [schedule_intent(schema, source, state) for schema, source, state in found]
+            page = _schedules().where(*after(Schema.id, after_id)).order_by(col(Schema.id)).limit(limit)
+            return [schedule_intent(schema, source, state) for schema, source, state in session.exec(page)]
+
+    def schedule_intent(self, schema_id: str) -> ScheduleIntent | None:
+        """The same for one schema; None where it is gone or has no sync type."""
+        with self._database.read() as session:
+            found = session.exec(_schedules().where(Schema.id == parse_id(schema_id))).first()
+        return None if found is None else schedule_intent(*found)
 
     def live_schema_ids(self, ids: Iterable[str]) -> set[str]:
         """Those that name a live schema of a live source and project; what is no id names none."""
@@ -73,6 +77,16 @@ class Inventory:
         statement = _erasures().where(*after(Schema.id, after_id)).order_by(col(Schema.id)).limit(limit)
         with self._database.read() as session:
             return [_erasure(schema, source) for schema, source in session.exec(statement)]
+
+
+def _schedules() -> Select[Schema, Source, SchemaState]:
+    return (
+        select(Schema, Source, SchemaState)
+        .join(Source, col(Source.id) == Schema.source_id)
+        .join(Project, col(Project.id) == Schema.project_id)
+        .join(SchemaState, col(SchemaState.schema_id) == Schema.id, isouter=True)
+        .where(col(Schema.sync_type).is_not(None), *nothing_deleted())
+    )
 
 
 def _erasures() -> Select[Schema, Source]:

@@ -11,7 +11,7 @@ from sqlalchemy import select as core_select
 from sqlmodel import Session, col, select
 
 from metadata.database import Database, for_update
-from metadata.errors import NotFoundError
+from metadata.errors import EraseUnfinishedError, NotFoundError
 from metadata.intents import BegunRun, Erasure, Finished, RunIntent, RunningJob, ScheduleIntent, run_intent
 from metadata.inventory import Inventory
 from metadata.live import live_schema, locked_job, locked_state, parse_id
@@ -54,8 +54,8 @@ class Runs(Inventory):
     ) -> BegunRun | None:
         """Open the run's job under a new fence and end the jobs of older runs; None where the schema is gone.
 
-        The same workflow ids always get the same job and fence, even when a newer run has begun meanwhile.
-        Where ``erase_pending`` is set, the caller must see the old data erased before it writes any.
+        The same workflow ids always get the same job and fence, even when a newer run has begun meanwhile; the
+        rest of the intent is what holds now. ``EraseUnfinishedError`` where old data waits to be deleted.
         """
         with self._database.transaction() as session:
             found = live_schema(session, project_id, schema_id, lock=True)
@@ -66,11 +66,16 @@ class Runs(Inventory):
             known = select(Job).where(Job.workflow_id == workflow_id, Job.workflow_run_id == workflow_run_id)
             job = session.exec(known).first()
             if job is None:
+                if state.erase_pending:
+                    raise EraseUnfinishedError("The old data of this table is still being deleted.")
                 job = _open_job(session, schema, state, workflow_id, workflow_run_id, trigger)
+            elif job.status == JobStatus.RUNNING:
+                job.generation = state.generation
+                session.add(job)
             return BegunRun(replace(run_intent(schema, source, state), fence=job.fence), str(job.id))
 
     def raise_generation(self, job_id: str) -> int:
-        """A generation newer than the one that the job began with, for a rebuild that nobody asked for."""
+        """A generation newer than the one that ``begin`` gave the job last: its run rebuilds of its own accord."""
         with self._database.transaction() as session:
             job, schema = locked_job(session, job_id)
             state = locked_state(session, schema.id)
