@@ -53,6 +53,9 @@ class Settings(BaseSettings):
 
     worker_max_extractions: int = Field(default=2, ge=1)
     worker_graceful_shutdown_seconds: float = Field(default=30, gt=0)
+    worker_ready_file: Path | None = None
+    """Where the worker writes its process id when it takes work: for a supervisor, or a readiness probe."""
+
     log_level: str = "INFO"
     log_format: str = Field(default="json", pattern="^(json|console)$")
 

@@ -1,6 +1,7 @@
 """The worker process: everything it needs is put together here."""
 
 import asyncio
+import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -49,6 +50,8 @@ async def run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with light, extracting:
         log.info("worker ready", task_queue=settings.task_queue)
+        if settings.worker_ready_file:
+            settings.worker_ready_file.write_text(str(os.getpid()))
         await stop.wait()
         log.info("worker stopping")
 
