@@ -1,5 +1,7 @@
 """From settings to parts: what the API, the worker and the command line share when they put a process together."""
 
+from pydantic import SecretStr
+
 from lake.storage import LakeStore
 from metadata.database import Database
 from metadata.vault import Vault
@@ -8,31 +10,29 @@ from settings import Settings
 
 
 def database(settings: Settings) -> Database:
-    return Database(_given(settings.database_url and settings.database_url.get_secret_value(), "SYNCLINE_DATABASE_URL"))
+    return Database(_given(_revealed(settings.database_url), "SYNCLINE_DATABASE_URL"))
 
 
 def vault(settings: Settings) -> Vault:
-    keys = _given(settings.encryption_keys and settings.encryption_keys.get_secret_value(), "SYNCLINE_ENCRYPTION_KEYS")
+    keys = _given(_revealed(settings.encryption_keys), "SYNCLINE_ENCRYPTION_KEYS")
     return Vault([key.strip() for key in keys.split(",") if key.strip()])
 
 
 def lake_store(settings: Settings) -> LakeStore:
-    secret = settings.s3_secret_access_key
     return LakeStore(
         url=_given(settings.lake_url, "SYNCLINE_LAKE_URL"),
         endpoint=settings.s3_endpoint,
         access_key=settings.s3_access_key_id,
-        secret_key=secret.get_secret_value() if secret else None,
+        secret_key=_revealed(settings.s3_secret_access_key),
         region=settings.s3_region,
     )
 
 
 def temporal_address(settings: Settings) -> TemporalAddress:
-    key = settings.temporal_api_key
     return TemporalAddress(
         address=_given(settings.temporal_address, "SYNCLINE_TEMPORAL_ADDRESS"),
         namespace=settings.temporal_namespace,
-        api_key=key.get_secret_value() if key else None,
+        api_key=_revealed(settings.temporal_api_key),
         tls=settings.temporal_tls,
         tls_cert=settings.temporal_tls_cert,
         tls_key=settings.temporal_tls_key,
@@ -42,6 +42,10 @@ def temporal_address(settings: Settings) -> TemporalAddress:
 
 class MissingSettingError(Exception):
     """A setting that this process cannot do without."""
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
 
 
 def _given(value: str | None, name: str) -> str:

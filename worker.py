@@ -18,6 +18,7 @@ from activities.upkeep import UpkeepActivities
 from assembly import database, lake_store, temporal_address, vault
 from lake.failpoints import arm
 from lake.storage import LakeStore
+from metadata.inventory import Inventory
 from metadata.runs import Runs
 from scheduling.connection import TemporalAddress, connect
 from scheduling.gateway import SyncGateway
@@ -58,12 +59,13 @@ async def run(settings: Settings) -> None:
 
 def workers(settings: Settings, client: Client, gateway: SyncGateway, store: LakeStore) -> tuple[Worker, Worker]:
     """One worker for workflows and light steps, one for extraction: its slots are the memory budget."""
-    runs = Runs(database(settings), vault(settings))
+    metadata = database(settings)
+    runs, inventory = Runs(metadata, vault(settings)), Inventory(metadata)
     slots = settings.worker_max_extractions
     children = Children((settings.worker_memory_mb - 128) * 2**20 // slots)
     loop = asyncio.get_running_loop()
-    sync = SyncActivities(runs, store, children, gateway, loop)
-    upkeep = UpkeepActivities(runs, store, gateway, loop)
+    sync = SyncActivities(runs, inventory, store, children, gateway, loop)
+    upkeep = UpkeepActivities(runs, inventory, store, gateway, loop)
     grace = timedelta(seconds=settings.worker_graceful_shutdown_seconds)
     light = Worker(
         client,

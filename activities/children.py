@@ -77,7 +77,8 @@ class Children:
         process.start()
         theirs.close()
         try:
-            return self._attend(process, ours, on_progress, on_stop)
+            result: Result = self._attend(process, ours, on_progress, on_stop)
+            return result
         finally:
             if process.is_alive():
                 process.kill()

@@ -22,6 +22,7 @@ from lake.errors import (
     StalePositionError,
     UnsafeStoreError,
 )
+from metadata.errors import EraseUnfinishedError
 
 STALE_POSITION = "stale_position"
 FENCED = "fenced"
@@ -42,10 +43,6 @@ class OutOfMemoryError(Exception):
 
 class WorkerShutdownError(Exception):
     """The worker is stopping; what it did is retried elsewhere."""
-
-
-class ErasePendingError(Exception):
-    """The schema's lake data waits to be deleted; the run waits for that."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ def classify(error: BaseException) -> Failure:
             return Failure(OUT_OF_MEMORY, str(error), False, True)
         case WorkerShutdownError():
             return Failure(WORKER_SHUTDOWN, "The worker was stopped; another one goes on.", True, True, 0.1)
-        case ErasePendingError():
+        case EraseUnfinishedError():
             return Failure(ERASE_PENDING, "Waiting until the old data is deleted.", True, True, 1.0)
         case ChildDiedError():
             return Failure("reader_died", str(error), True, True)

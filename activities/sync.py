@@ -8,12 +8,10 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from lake.table import read_position
 from temporalio import activity
 
 from activities import jobs
 from activities.children import Children
-from activities.errors import ErasePendingError
 from activities.messages import (
     BeginInput,
     Extracted,
@@ -30,7 +28,10 @@ from connectors import registry
 from lake.failpoints import reach
 from lake.position import Position
 from lake.storage import LakeStore
-from metadata.runs import RunIntent, Runs
+from lake.table import read_position
+from metadata.intents import RunIntent, ScheduleIntent
+from metadata.inventory import Inventory
+from metadata.runs import Runs
 from scheduling.gateway import SyncGateway
 from scheduling.timing import timing
 
@@ -45,12 +46,14 @@ class SyncActivities:
     def __init__(
         self,
         runs: Runs,
+        inventory: Inventory,
         store: LakeStore,
         children: Children,
         gateway: SyncGateway,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._runs = runs
+        self._inventory = inventory
         self._store = store
         self._children = children
         self._gateway = gateway
@@ -64,8 +67,6 @@ class SyncActivities:
             log.info("schema is gone, deleting its schedule", schema_id=order.schema_id)
             self._await(self._gateway.delete_schedule(order.schema_id))
             return None
-        if intent.erase_pending:
-            raise ErasePendingError
         if not intent.should_sync or intent.sync_type is None:
             return None
         begun = self._runs.begin(
@@ -153,7 +154,7 @@ class SyncActivities:
         if finished.schema_gone:
             self._await(self._gateway.delete_schedule(run.schema_id))
         elif finished.disabled:
-            intent = self._runs.schedule_intent(run.schema_id)
+            intent = self._inventory.schedule_intent(run.schema_id)
             if intent is not None:
                 self._await(self._gateway.ensure_schedule(intent))
 
@@ -212,8 +213,9 @@ class _Progress:
         )
 
 
-def _trigger(order: BeginInput, intent: RunIntent) -> str:
-    if order.scheduled_at is None:
+def _trigger(order: BeginInput, intent: ScheduleIntent | None) -> str:
+    """A timed start happens just when the schedule fires; every other one somebody asked for."""
+    if order.scheduled_at is None or intent is None:
         return "manual"
     when = timing(intent.schema_id, intent.sync_frequency, intent.sync_time_of_day, intent.enabled_at)
     return "schedule" if when.fires_at(datetime.fromisoformat(order.scheduled_at)) else "manual"

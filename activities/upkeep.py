@@ -11,8 +11,10 @@ from temporalio import activity
 
 from activities.messages import ReconcileResult
 from lake.storage import LakeStore
+from metadata.intents import ScheduleIntent
+from metadata.inventory import Inventory
 from metadata.names import table_path
-from metadata.runs import Runs, ScheduleIntent
+from metadata.runs import Runs
 from scheduling.contract import EraseTableInput
 from scheduling.gateway import SyncGateway
 
@@ -25,6 +27,8 @@ GRACE = timedelta(minutes=2)
 ORPHAN_AGE = timedelta(hours=24)
 """Staged files of ended runs are kept this long: a reader or a slow worker may still hold them."""
 
+LEFT_BEHIND = "The run ended without a word, perhaps terminated by hand; the next one goes on."
+
 
 class StillRunningError(Exception):
     """A run has not stopped yet; the erasure waits for it."""
@@ -33,8 +37,16 @@ class StillRunningError(Exception):
 class UpkeepActivities:
     """Each may be killed anywhere and run again."""
 
-    def __init__(self, runs: Runs, store: LakeStore, gateway: SyncGateway, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        inventory: Inventory,
+        store: LakeStore,
+        gateway: SyncGateway,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         self._runs = runs
+        self._inventory = inventory
         self._store = store
         self._gateway = gateway
         self._loop = loop
@@ -49,13 +61,13 @@ class UpkeepActivities:
     @activity.defn(name="erase", no_thread_cancel_exception=True)
     def erase(self, order: EraseTableInput) -> None:
         """Delete everything of the schema in the lake, and say so in the database."""
-        erasure = self._runs.erasure(order.project_id, order.schema_id)
+        erasure = self._inventory.erasure(order.project_id, order.schema_id)
         if erasure is not None:
             erase(self._store, erasure.table_path)
             self._runs.erased(order.schema_id)
 
     @activity.defn(name="reconcile", no_thread_cancel_exception=True)
-    def reconcile(self) -> ReconcileResult:
+    def reconcile(self, _: None = None) -> ReconcileResult:
         """Go through all schemas and running jobs by pages; nothing is held that grows with the installation."""
         return ReconcileResult(
             schedules_repaired=self._repair_schedules(),
@@ -65,18 +77,18 @@ class UpkeepActivities:
         )
 
     @activity.defn(name="sweep", no_thread_cancel_exception=True)
-    def sweep(self) -> int:
+    def sweep(self, _: None = None) -> int:
         """Delete staged files that no commit refers to and no run will; the number of files."""
         deleted = 0
         for intent in self._schemas():
             path = table_path(intent.project_id, intent.table_name, intent.schema_id)
-            live = self._runs.live_job_ids(intent.schema_id)
+            live = self._inventory.live_job_ids(intent.schema_id)
             deleted += sweep(self._store, path, live, datetime.now(UTC) - ORPHAN_AGE)
         return deleted
 
     def _schemas(self) -> Iterator[ScheduleIntent]:
         after: str | None = None
-        while page := self._runs.schedulable(after, PAGE):
+        while page := self._inventory.schedulable(after, PAGE):
             for intent in page:
                 activity.heartbeat()
                 yield intent
@@ -85,7 +97,7 @@ class UpkeepActivities:
     def _resume_erasures(self) -> int:
         resumed = 0
         after: str | None = None
-        while page := self._runs.pending_erasures(after, PAGE):
+        while page := self._inventory.pending_erasures(after, PAGE):
             for erasure in page:
                 activity.heartbeat()
                 self._await(self._gateway.erase(erasure.project_id, erasure.schema_id, patience_seconds=1))
@@ -107,7 +119,7 @@ class UpkeepActivities:
         removed = 0
         for page in self._await(self._schedule_pages()):
             activity.heartbeat()
-            live = self._runs.live_schema_ids(page)
+            live = self._inventory.live_schema_ids(page)
             for schema_id in set(page) - live:
                 self._await(self._gateway.delete_schedule(schema_id))
                 log.info("stray schedule removed", schema_id=schema_id)
@@ -121,20 +133,15 @@ class UpkeepActivities:
     def _close_jobs(self) -> int:
         """Jobs that say Running although Temporal knows of no run."""
         closed = 0
-        for job in self._runs.running_jobs(datetime.now(UTC) - GRACE, PAGE):
-            activity.heartbeat()
-            if self._await(self._gateway.is_running(job.workflow_id, job.workflow_run_id)):
-                continue
-            self._runs.finish(
-                job.job_id,
-                "Failed",
-                error="The run ended without a word, perhaps terminated by hand; the next one goes on.",
-                warnings=[],
-                retryable=True,
-                own_error=True,
-            )
-            log.info("job closed", job_id=job.job_id)
-            closed += 1
+        after: str | None = None
+        while page := self._inventory.running_jobs(datetime.now(UTC) - GRACE, PAGE, after):
+            for job in page:
+                activity.heartbeat()
+                if not self._await(self._gateway.is_running(job.workflow_id, job.workflow_run_id)):
+                    self._runs.finish(job.job_id, "Failed", error=LEFT_BEHIND, retryable=True, own_error=True)
+                    log.info("job closed", job_id=job.job_id)
+                    closed += 1
+            after = page[-1].job_id
         return closed
 
     def _await(self, call: Coroutine[Any, Any, Any]) -> Any:

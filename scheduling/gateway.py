@@ -10,6 +10,7 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSe
 from temporalio.client import (
     Client,
     Schedule,
+    ScheduleActionExecutionStartWorkflow,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
     ScheduleIntervalSpec,
@@ -29,7 +30,7 @@ from temporalio.common import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from metadata.runs import ScheduleIntent
+from metadata.intents import ScheduleIntent
 from scheduling.contract import (
     CANCEL_SIGNAL,
     ERASE_TABLE,
@@ -218,7 +219,11 @@ class SyncGateway:
                 f"{SCHEMA_ATTRIBUTE} = '{schema_id}' AND WorkflowType = '{SYNC_SCHEMA}' AND ExecutionStatus = 'Running'"
             )
             return [found.id async for found in self._client.list_workflows(query)]
-        return [action.workflow_id for action in described.info.running_actions]
+        return [
+            action.workflow_id
+            for action in described.info.running_actions
+            if isinstance(action, ScheduleActionExecutionStartWorkflow)
+        ]
 
     def _schedule(self, intent: ScheduleIntent) -> Schedule:
         when = timing(intent.schema_id, intent.sync_frequency, intent.sync_time_of_day, intent.enabled_at)

@@ -14,10 +14,4 @@ class EraseTable:
     @workflow.run
     async def run(self, order: EraseTableInput) -> None:
         for step in ("stop_runs", "erase"):
-            await workflow.execute_activity(
-                step,
-                order,
-                start_to_close_timeout=policies.LONG,
-                heartbeat_timeout=policies.HEARTBEAT,
-                retry_policy=policies.FOR_EVER,
-            )
+            await policies.long(step, order, type(None), retry_policy=policies.FOR_EVER)

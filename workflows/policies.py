@@ -1,8 +1,12 @@
 """Every timeout and retry policy of the workflows, named once."""
 
 from datetime import timedelta
+from typing import Any, TypeVar
 
+from temporalio import workflow
 from temporalio.common import RetryPolicy
+
+Result = TypeVar("Result")
 
 QUICK = timedelta(seconds=60)
 """A step that only touches the database or Temporal."""
@@ -25,3 +29,28 @@ PATIENT = RetryPolicy(
     maximum_attempts=12,
 )
 """For work on the source and the lake: some ten minutes of trouble are survived inside a run, the rest by the next."""
+
+
+async def quick(activity: str, order: Any, result: type[Result], **options: Any) -> Result:
+    """A step that must happen in the end, whatever it takes."""
+    answer: Result = await workflow.execute_activity(
+        activity, order, result_type=result, start_to_close_timeout=QUICK, retry_policy=FOR_EVER, **options
+    )
+    return answer
+
+
+async def long(
+    activity: str, order: Any, result: type[Result], *, retry_policy: RetryPolicy = PATIENT, **options: Any
+) -> Result:
+    """A step that takes its time and heartbeats. A cancel waits until it has really stopped."""
+    answer: Result = await workflow.execute_activity(
+        activity,
+        order,
+        result_type=result,
+        start_to_close_timeout=LONG,
+        heartbeat_timeout=HEARTBEAT,
+        retry_policy=retry_policy,
+        cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        **options,
+    )
+    return answer

@@ -12,13 +12,7 @@ with workflow.unsafe.imports_passed_through():
 class Reconcile:
     @workflow.run
     async def run(self) -> ReconcileResult:
-        return await workflow.execute_activity(
-            "reconcile",
-            result_type=ReconcileResult,
-            start_to_close_timeout=policies.LONG,
-            heartbeat_timeout=policies.HEARTBEAT,
-            retry_policy=policies.PATIENT,
-        )
+        return await policies.long("reconcile", None, ReconcileResult)
 
 
 @workflow.defn(name=SWEEP)
@@ -27,10 +21,4 @@ class Sweep:
 
     @workflow.run
     async def run(self) -> int:
-        return await workflow.execute_activity(
-            "sweep",
-            result_type=int,
-            start_to_close_timeout=policies.LONG,
-            heartbeat_timeout=policies.HEARTBEAT,
-            retry_policy=policies.PATIENT,
-        )
+        return await policies.long("sweep", None, int)

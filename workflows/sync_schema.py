@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Optional
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
@@ -119,22 +119,7 @@ class SyncSchema:
             self._copying.cancel()
         outcome = await self._outcome()
         self._report("finishing")
-        await workflow.execute_activity(
-            "finish",
-            FinishInput(
-                run,
-                status=outcome.status,
-                rows_synced=self._tally.rows,
-                bytes_written=self._tally.size_bytes,
-                error=outcome.error,
-                retryable=outcome.retryable,
-                own_error=outcome.own_error,
-                warnings=self._tally.warnings,
-            ),
-            start_to_close_timeout=policies.QUICK,
-            retry_policy=policies.FOR_EVER,
-            summary=outcome.status,
-        )
+        await policies.quick("finish", self._finish_input(run, outcome), type(None), summary=outcome.status)
         self._report(outcome.status.lower())
         return outcome.status
 
@@ -155,7 +140,7 @@ class SyncSchema:
         info = workflow.info()
         scheduled = info.typed_search_attributes.get(SCHEDULED_START)
         self._report("starting")
-        return await workflow.execute_activity(
+        begun: Run | None = await policies.quick(
             "begin",
             BeginInput(
                 order.project_id,
@@ -164,9 +149,20 @@ class SyncSchema:
                 workflow_run_id=self._job_run_id,
                 scheduled_at=scheduled.isoformat() if scheduled else None,
             ),
-            result_type=Run | None,  # type: ignore[arg-type]
-            start_to_close_timeout=policies.QUICK,
-            retry_policy=policies.FOR_EVER,
+            Optional[Run],  # type: ignore[arg-type]
+        )
+        return begun
+
+    def _finish_input(self, run: Run, outcome: Outcome) -> FinishInput:
+        return FinishInput(
+            run,
+            status=outcome.status,
+            rows_synced=self._tally.rows,
+            bytes_written=self._tally.size_bytes,
+            error=outcome.error,
+            retryable=outcome.retryable,
+            own_error=outcome.own_error,
+            warnings=self._tally.warnings,
         )
 
     async def _copy(self, run: Run) -> None:
@@ -203,62 +199,42 @@ class SyncSchema:
 
     async def _plan(self, run: Run) -> Plan:
         self._report("planning", run)
-        return await workflow.execute_activity(
-            "plan",
-            run,
-            result_type=Plan,
-            task_queue=_extraction_queue(),
-            start_to_close_timeout=policies.LONG,
-            heartbeat_timeout=policies.HEARTBEAT,
-            retry_policy=policies.PATIENT,
-            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-        )
+        return await policies.long("plan", run, Plan, task_queue=_extraction_queue())
 
     async def _extract(self, run: Run, plan: Plan) -> Extracted:
         """Stage the next batch; once more in small steps where the rows were too wide for the memory."""
-        for narrow in (False, True):
-            self._report("extracting", run)
-            try:
-                return await workflow.execute_activity(
-                    "extract",
-                    ExtractInput(run, plan, self._tally.batch, self._tally.rows, self._tally.size_bytes, narrow),
-                    result_type=Extracted,
-                    task_queue=_extraction_queue(),
-                    start_to_close_timeout=policies.LONG,
-                    heartbeat_timeout=policies.HEARTBEAT,
-                    retry_policy=policies.PATIENT,
-                    cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-                    summary=f"{run.schema_name}, batch {self._tally.batch + 1}",
-                )
-            except ActivityError as error:
-                if narrow or _type_of(error) != "out_of_memory":
-                    raise
-        raise AssertionError("unreachable")
+        try:
+            return await self._extract_once(run, plan, narrow=False)
+        except ActivityError as error:
+            if _type_of(error) != "out_of_memory":
+                raise
+        return await self._extract_once(run, plan, narrow=True)
+
+    async def _extract_once(self, run: Run, plan: Plan, *, narrow: bool) -> Extracted:
+        self._report("extracting", run)
+        tally = self._tally
+        return await policies.long(
+            "extract",
+            ExtractInput(run, plan, tally.batch, tally.rows, tally.size_bytes, narrow),
+            Extracted,
+            task_queue=_extraction_queue(),
+            summary=f"{run.schema_name}, batch {tally.batch + 1}",
+        )
 
     async def _publish(self, run: Run, plan: Plan, extracted: Extracted) -> PublishResult:
         self._report("publishing", run, extracted.row_estimate)
-        return await workflow.execute_activity(
+        return await policies.long(
             "publish",
             PublishInput(run, plan, self._tally.batch, extracted.manifest, last=not extracted.more),
-            result_type=PublishResult,
+            PublishResult,
             task_queue=_extraction_queue(),
-            start_to_close_timeout=policies.LONG,
-            heartbeat_timeout=policies.HEARTBEAT,
-            retry_policy=policies.PATIENT,
-            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             summary=f"{extracted.rows:,} rows read",
         )
 
     async def _swap_in(self, run: Run, plan: Plan) -> None:
         self._report("swapping the rebuilt table in", run)
-        await workflow.execute_activity(
-            "swap_in",
-            SwapInput(run, plan, self._tally.batch),
-            task_queue=_extraction_queue(),
-            start_to_close_timeout=policies.LONG,
-            heartbeat_timeout=policies.HEARTBEAT,
-            retry_policy=policies.PATIENT,
-            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        await policies.long(
+            "swap_in", SwapInput(run, plan, self._tally.batch), type(None), task_queue=_extraction_queue()
         )
 
     def _report(self, phase: str, run: Run | None = None, rows_to_sync: int | None = None) -> None:
