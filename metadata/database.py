@@ -14,6 +14,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlmodel import Session
@@ -100,9 +101,13 @@ def _upgrade(connection: Connection) -> None:
 
 
 def _supported(url: str) -> URL:
-    parsed = make_url(url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        # The cause would show the address, password and all.
+        raise UnsupportedDatabaseError("The address of the metadata database is no URL.") from None
     backend = parsed.get_backend_name()
-    if backend == "postgresql":
+    if backend in ("postgresql", "postgres"):
         return parsed.set(drivername="postgresql+psycopg")
     if backend != "sqlite":
         raise UnsupportedDatabaseError(f"The metadata lives in PostgreSQL or SQLite, not in {backend}.")
