@@ -24,9 +24,7 @@ def test_each_created_database_is_empty_and_apart(postgres: PostgresServer) -> N
     first, second = postgres.create_database(), postgres.create_database()
     postgres.execute("CREATE TABLE t (a int); INSERT INTO t VALUES (1)", first)
     with postgres.connect(second) as connection:
-        assert connection.execute(
-            "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
-        ).fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
 
 
 def test_postgres_asks_for_the_password(postgres18: PostgresServer) -> None:
