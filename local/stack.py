@@ -55,6 +55,7 @@ def run_up(settings: Settings, say: Callable[[str], None]) -> None:
             say("ready")
         stack.supervisor.watch()
         say("stopping")
+    say("stopped")
 
 
 @contextmanager
