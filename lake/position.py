@@ -1,9 +1,9 @@
 """Where a table stands: what its newest commit says of itself.
 
-Every commit of ours carries its position in the commit's metadata (key ``syncline``), and two Delta application
-transactions: ``syncline.sequence``, the number of our commits to this table, and ``syncline.fence``, the number of
-the run that wrote it. The two survive checkpoints and log clean-up; the rest is copied to the metadata database
-under the same sequence, so that the pair always leads to the whole position.
+Every commit of ours carries its position in the commit's metadata (key ``syncline``), and three Delta application
+transactions: ``syncline.sequence``, the number of our commits to this table, ``syncline.fence``, the number of the
+run that wrote it, and ``syncline.generation``. They survive checkpoints and log clean-up; the rest is copied to the
+metadata database under the same sequence, so that the two always lead to the whole position.
 """
 
 from dataclasses import asdict, dataclass
@@ -11,6 +11,7 @@ from typing import Any
 
 SEQUENCE_APP = "syncline.sequence"
 FENCE_APP = "syncline.fence"
+GENERATION_APP = "syncline.generation"
 METADATA_KEY = "syncline"
 
 

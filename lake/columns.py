@@ -1,0 +1,108 @@
+"""From a source's columns to the stored ones: names and types that every Delta reader takes, and ``_sync_at``."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from lake.errors import IncompatibleSchemaError
+
+SYNC_AT = "_sync_at"
+"""When the run that brought the row read it."""
+RESERVED_PREFIX = "_sync_"
+SYNC_AT_FIELD = pa.field(SYNC_AT, pa.timestamp("us", "UTC"))
+
+_FORBIDDEN = re.compile(r"[ ,;{}()\n\t=]")
+
+
+@dataclass(frozen=True)
+class StoredColumns:
+    """``schema`` is what is stored; ``names`` leads from the source's names to the stored ones."""
+
+    schema: pa.Schema
+    names: Mapping[str, str]
+
+    def stored(self, source_names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(self.names[name] for name in source_names)
+
+
+def stored_columns(source: pa.Schema) -> StoredColumns:
+    """Plan the stored columns, in the source's order, all nullable, with ``_sync_at`` at the end."""
+    names = stored_names(source.names)
+    fields = [pa.field(names[column.name], stored_type(column)) for column in source]
+    return StoredColumns(pa.schema([*fields, SYNC_AT_FIELD]), names)
+
+
+def stored_names(source: Sequence[str]) -> dict[str, str]:
+    """Names as they are where Delta allows them. Those that may stay do so before others are given a free one."""
+    taken: set[str] = set()
+    names: dict[str, str] = {}
+    for name in source:
+        if _acceptable(name) == name and name.casefold() not in taken:
+            names[name] = name
+            taken.add(name.casefold())
+    for name in source:
+        if name not in names:
+            names[name] = _free_name(_acceptable(name), taken)
+            taken.add(names[name].casefold())
+    return {name: names[name] for name in source}
+
+
+def _acceptable(name: str) -> str:
+    cleaned = _FORBIDDEN.sub("_", name) or "_"
+    return f"source{cleaned}" if cleaned.casefold().startswith(RESERVED_PREFIX) else cleaned
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    candidate, number = name, 2
+    while candidate.casefold() in taken:
+        candidate, number = f"{name}_{number}", number + 1
+    return candidate
+
+
+def stored_type(column: pa.Field) -> pa.DataType:
+    """The stored type of a column: unsigned integers become the next that holds them, views and large ones plain."""
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", "UTC" if kind.tz else None)
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind) or pa.types.is_fixed_size_binary(kind):
+        return pa.binary()
+    if kind in _WIDENED:
+        return _WIDENED[kind]
+    if kind in _PLAIN or pa.types.is_decimal128(kind):
+        return kind
+    raise IncompatibleSchemaError(f"Column {column.name!r} has the type {kind}, which the lake cannot hold.")
+
+
+_PLAIN = {
+    pa.bool_(),
+    pa.int16(),
+    pa.int32(),
+    pa.int64(),
+    pa.float32(),
+    pa.float64(),
+    pa.string(),
+    pa.binary(),
+    pa.date32(),
+}
+_WIDENED = {
+    pa.int8(): pa.int16(),
+    pa.uint8(): pa.int16(),
+    pa.uint16(): pa.int32(),
+    pa.uint32(): pa.int64(),
+    pa.uint64(): pa.decimal128(20, 0),
+    pa.null(): pa.string(),
+    pa.date64(): pa.date32(),
+}
+
+
+def conform(batch: pa.RecordBatch, columns: StoredColumns, sync_at: pa.Scalar) -> pa.RecordBatch:
+    """A source batch as it is stored. A value that its stored type cannot hold raises, never changes."""
+    arrays = [
+        array if array.type == column.type else array.cast(column.type)
+        for array, column in zip(batch.columns, columns.schema, strict=False)
+    ]
+    return pa.RecordBatch.from_arrays([*arrays, pa.repeat(sync_at, batch.num_rows)], schema=columns.schema)

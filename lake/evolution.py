@@ -1,0 +1,92 @@
+"""How a table's columns and those of new rows come together. Pure.
+
+A new column is added, null in the rows that are there. A vanished one stays, null in the rows that come. A type that
+holds all values of the other wins; where neither does, a clear error.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from lake.errors import IncompatibleSchemaError
+
+_DIGITS = {pa.int16(): 5, pa.int32(): 10, pa.int64(): 19}
+_WIDER = {
+    pa.int16(): {pa.int32(), pa.int64(), pa.float32(), pa.float64()},
+    pa.int32(): {pa.int64(), pa.float64()},
+    pa.float32(): {pa.float64()},
+}
+
+
+@dataclass(frozen=True)
+class Evolution:
+    """``schema``: of the table from now on. ``widened``: stored columns whose values are to be rewritten."""
+
+    schema: pa.Schema
+    widened: tuple[str, ...] = ()
+
+
+def evolve(stored: pa.Schema, incoming: pa.Schema) -> Evolution:
+    """Merge two stored schemas, in the table's order with new columns at the end."""
+    spelled = {name.casefold(): name for name in stored.names}
+    fields, widened = [], []
+    for column in stored:
+        new = incoming.field(column.name).type if column.name in incoming.names else column.type
+        kind = _common_type(column.name, column.type, new)
+        fields.append(pa.field(column.name, kind))
+        if kind != column.type:
+            widened.append(column.name)
+    for column in incoming:
+        if column.name in stored.names:
+            continue
+        if other := spelled.get(column.name.casefold()):
+            raise IncompatibleSchemaError(
+                f"Column {column.name!r} differs from the stored {other!r} only in case; resync the table to rename it."
+            )
+        fields.append(column)
+    return Evolution(pa.schema(fields), tuple(widened))
+
+
+def _common_type(name: str, stored: pa.DataType, incoming: pa.DataType) -> pa.DataType:
+    if holds(stored, incoming):
+        return stored
+    if holds(incoming, stored):
+        return incoming
+    raise IncompatibleSchemaError(
+        f"Column {name!r} is now {describe_type(incoming)} but is stored as {describe_type(stored)}, "
+        "which cannot hold it; resync the table."
+    )
+
+
+def holds(wide: pa.DataType, narrow: pa.DataType) -> bool:
+    """Every value of ``narrow`` has its exact like in ``wide``."""
+    if wide == narrow or wide in _WIDER.get(narrow, ()):
+        return True
+    if pa.types.is_decimal(wide):
+        whole = wide.precision - wide.scale
+        if pa.types.is_decimal(narrow):
+            return bool(wide.scale >= narrow.scale and whole >= narrow.precision - narrow.scale)
+        return bool(whole >= _DIGITS.get(narrow, 99))
+    return bool(wide == pa.string() and not pa.types.is_binary(narrow))
+
+
+def describe_type(kind: pa.DataType) -> str:
+    """A stored type by Delta's name for it."""
+    if pa.types.is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    if pa.types.is_timestamp(kind):
+        return "timestamp" if kind.tz else "timestamp_ntz"
+    return _NAMES.get(kind, str(kind))
+
+
+_NAMES = {
+    pa.bool_(): "boolean",
+    pa.int16(): "short",
+    pa.int32(): "integer",
+    pa.int64(): "long",
+    pa.float32(): "float",
+    pa.float64(): "double",
+    pa.string(): "string",
+    pa.binary(): "binary",
+    pa.date32(): "date",
+}

@@ -1,0 +1,88 @@
+"""The files of a Delta table as its log tells them: the last checkpoint, and the commits after it.
+
+``deltalake`` reads and writes the log for everything else. It does not give out the tombstones nor the statistics as
+they were written, and both are needed here: to sweep, to carry a shadow's files over, and to prune without rounding.
+"""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow.parquet as pq
+
+from lake.errors import LakeError, StalePositionError
+from lake.storage import LakeStore, storage_errors
+
+PARALLEL_READS = 8
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A data file that the table refers to. ``path`` is relative to the table's root."""
+
+    path: str
+    size_bytes: int
+    statistics: str | None
+
+    @property
+    def rows(self) -> int:
+        return int(json.loads(self.statistics)["numRecords"]) if self.statistics else 0
+
+
+@dataclass
+class Snapshot:
+    """``files`` make up the table at ``version``; ``removed`` maps former ones to when they left it (ms)."""
+
+    root: str
+    version: int
+    files: dict[str, TableFile] = field(default_factory=dict)
+    removed: dict[str, int] = field(default_factory=dict)
+
+    def apply(self, action: dict[str, Any]) -> None:
+        if add := action.get("add"):
+            path = unquote(add["path"])
+            self.files[path] = TableFile(path, add["size"], add.get("stats"))
+            self.removed.pop(path, None)
+        elif remove := action.get("remove"):
+            path = unquote(remove["path"])
+            self.files.pop(path, None)
+            self.removed[path] = remove.get("deletionTimestamp") or 0
+
+
+def read_snapshot(store: LakeStore, root: str, version: int) -> Snapshot:
+    """The table's files as of a version that exists. ``StalePositionError`` where the log has moved far past it."""
+    snapshot = Snapshot(root, version)
+    first = 0
+    if checkpoint := store.read_json(f"{root}/_delta_log/_last_checkpoint"):
+        if checkpoint["version"] > version:
+            raise StalePositionError("The table moved on while it was looked at.")
+        if checkpoint.get("parts"):
+            raise LakeError("The table's checkpoint was written by something else and cannot be read.")
+        for action in _checkpoint_actions(store, root, checkpoint["version"]):
+            snapshot.apply(action)
+        first = checkpoint["version"] + 1
+    with ThreadPoolExecutor(PARALLEL_READS) as pool:
+        commits = pool.map(lambda number: _commit(store, root, number), range(first, version + 1))
+        for content in commits:
+            for line in content.splitlines():
+                snapshot.apply(json.loads(line))
+    return snapshot
+
+
+def _commit(store: LakeStore, root: str, version: int) -> bytes:
+    content = store.read(f"{root}/_delta_log/{version:020d}.json")
+    if content is None:
+        raise LakeError(f"Commit {version} is missing from the table's log.")
+    return content
+
+
+def _checkpoint_actions(store: LakeStore, root: str, version: int) -> Iterator[dict[str, Any]]:
+    wanted = ["add.path", "add.size", "add.stats", "remove.path", "remove.deletionTimestamp"]
+    with storage_errors("read a table's checkpoint"):
+        file = store.filesystem.open_input_file(f"{root}/_delta_log/{version:020d}.checkpoint.parquet")
+        with pq.ParquetFile(file) as checkpoint:
+            for batch in checkpoint.iter_batches(batch_size=1024, columns=wanted):
+                yield from batch.to_pylist()

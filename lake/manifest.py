@@ -1,0 +1,78 @@
+"""The manifest of a staged batch: a small JSON object that lists its files, so that a commit can refer to them."""
+
+import base64
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from lake.columns import StoredColumns
+from lake.errors import LakeError
+from lake.parquet import WrittenFile
+from lake.storage import LakeStore
+
+STAGING = "_staging"
+
+
+@dataclass(frozen=True)
+class RunRef:
+    """The run that writes. Its ``fence`` grows from run to run; it writes to one ``generation``."""
+
+    run_id: str
+    fence: int
+    generation: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What one attempt of one batch has staged. Cursor and edge are the connector's canonical text."""
+
+    run_id: str
+    batch: int
+    columns: StoredColumns
+    fresh: tuple[WrittenFile, ...] = ()
+    overlap: tuple[WrittenFile, ...] = ()
+    """Rows at or below the edge, or without a cursor: the table may hold them already."""
+    edge: str | None = None
+    cursor: str | None = None
+    """Greatest cursor among the fresh rows."""
+    null_cursors: int = 0
+    warnings: tuple[Mapping[str, Any], ...] = field(default=())
+
+    @property
+    def rows(self) -> int:
+        return sum(file.rows for file in (*self.fresh, *self.overlap))
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(file.size_bytes for file in (*self.fresh, *self.overlap))
+
+
+def manifest_path(table_path: str, run_id: str, batch: int) -> str:
+    """A new one for each attempt: what a late attempt stages must not take the place of what is to be published."""
+    return f"{table_path}/{STAGING}/{run_id}/{batch}-{uuid.uuid4().hex[:12]}.json"
+
+
+def save(store: LakeStore, path: str, manifest: Manifest) -> None:
+    schema = base64.b64encode(manifest.columns.schema.serialize().to_pybytes()).decode()
+    values = {**asdict(manifest), "columns": {"schema": schema, "names": dict(manifest.columns.names)}}
+    store.write_json(path, values)
+
+
+def load(store: LakeStore, path: str) -> Manifest:
+    values = store.read_json(path)
+    if values is None:
+        raise LakeError("A staged batch is no longer in the lake; it must be read again.")
+    columns = values.pop("columns")
+    schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(columns["schema"])))
+    return Manifest(
+        **{
+            **values,
+            "columns": StoredColumns(schema, columns["names"]),
+            "fresh": tuple(WrittenFile(**file) for file in values["fresh"]),
+            "overlap": tuple(WrittenFile(**file) for file in values["overlap"]),
+            "warnings": tuple(values["warnings"]),
+        }
+    )

@@ -1,0 +1,158 @@
+"""Writing Parquet files straight to their place in the lake, with bounded memory."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lake.statistics import columns_with_statistics, file_statistics
+from lake.storage import LakeStore, storage_errors
+
+ROW_GROUP_BYTES = 32 * 1024 * 1024
+"""Of Arrow memory: what a writer or a later reader must hold at once."""
+ROW_GROUP_ROWS = 1_000_000
+FILE_BYTES = 256 * 1024 * 1024
+"""Compressed; a file is closed once it is as large."""
+BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """``path`` is relative to the lake's root."""
+
+    path: str
+    size_bytes: int
+    rows: int
+    statistics: str
+
+
+class ParquetSeries:
+    """A series of Parquet files ``<stem>-<n>.parquet``, each closed when large enough. For one thread at a time.
+
+    Files are whole once ``close`` has returned them. Used as a context manager, it gives up on an error.
+    """
+
+    def __init__(
+        self,
+        store: LakeStore,
+        stem: str,
+        schema: pa.Schema,
+        statistics_also: tuple[str, ...] = (),
+        file_bytes: int = FILE_BYTES,
+    ) -> None:
+        self._store = store
+        self._stem = stem
+        self._schema = schema
+        self._statistics_columns = columns_with_statistics(schema, statistics_also)
+        self._file_bytes = file_bytes
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_bytes = 0
+        self._pending_rows = 0
+        self._sink: pa.NativeFile | None = None
+        self._writer: pq.ParquetWriter | None = None
+        self._metadata: list[pq.FileMetaData] = []
+        self._files: list[WrittenFile] = []
+        self._finished_bytes = 0
+        self._open_bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if kind is not None:
+            self._abandon()
+
+    @property
+    def size_bytes(self) -> int:
+        """Compressed, so far. Any thread may ask."""
+        return self._finished_bytes + self._open_bytes
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        for piece in _pieces(batch):
+            self._pending.append(piece)
+            self._pending_bytes += piece.nbytes
+            self._pending_rows += piece.num_rows
+            if self._pending_bytes >= ROW_GROUP_BYTES or self._pending_rows >= ROW_GROUP_ROWS:
+                self._write_row_group()
+
+    def close(self) -> list[WrittenFile]:
+        self._write_row_group()
+        self._finish_file()
+        return self._files
+
+    def _abandon(self) -> None:
+        """Write no more; what lies there already is swept later."""
+        if self._writer is not None:
+            self._writer.is_open = False
+        self._pending, self._writer, self._sink = [], None, None
+
+    def _write_row_group(self) -> None:
+        if not self._pending_rows:
+            return
+        table = pa.Table.from_batches(self._pending, self._schema)
+        self._pending, self._pending_bytes, self._pending_rows = [], 0, 0
+        with storage_errors("write a data file"):
+            writer = self._writer or self._open_file()
+            writer.write_table(table, row_group_size=table.num_rows)
+        self._open_bytes = self._sink.tell() if self._sink is not None else 0
+        if self._open_bytes >= self._file_bytes:
+            self._finish_file()
+
+    def _path(self) -> str:
+        return f"{self._stem}-{len(self._files)}.parquet"
+
+    def _open_file(self) -> pq.ParquetWriter:
+        self._sink = open_output(self._store, self._path())
+        self._writer = pq.ParquetWriter(
+            self._sink,
+            self._schema,
+            compression="zstd",
+            store_decimal_as_integer=True,
+            metadata_collector=self._metadata,
+        )
+        return self._writer
+
+    def _finish_file(self) -> None:
+        if self._writer is None or self._sink is None:
+            return
+        path = self._path()
+        with storage_errors("write a data file"):
+            self._writer.close()
+            size_bytes = self._sink.tell()
+            self._sink.close()
+        metadata = self._metadata.pop()
+        statistics = file_statistics(metadata, self._schema, self._statistics_columns)
+        self._files.append(WrittenFile(path, size_bytes, metadata.num_rows, statistics))
+        self._finished_bytes += size_bytes
+        self._writer, self._sink, self._open_bytes = None, None, 0
+
+
+def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """A batch cut so that no piece passes a row group's limits by much, unless a single row does."""
+    if not batch.num_rows:
+        return
+    parts = max(-(-batch.nbytes // ROW_GROUP_BYTES), -(-batch.num_rows // ROW_GROUP_ROWS))
+    rows = -(-batch.num_rows // parts)
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
+
+
+def open_output(store: LakeStore, path: str) -> pa.NativeFile:
+    filesystem = store.filesystem
+    if not store.url.startswith("s3:"):
+        filesystem.create_dir(path.rsplit("/", 1)[0], recursive=True)
+    return filesystem.open_output_stream(path)
+
+
+def open_file(store: LakeStore, path: str) -> pq.ParquetFile:
+    """A stored Parquet file. Its row groups are small enough to be read one at a time."""
+    with storage_errors("read a data file"):
+        return pq.ParquetFile(store.filesystem.open_input_file(path), pre_buffer=True)
+
+
+def unique_stem(table_path: str, generation: int, run_id: str, name: str) -> str:
+    """Where a run's files lie: no attempt ever writes to another's files."""
+    return f"{table_path}/g{generation}/{run_id}/{name}-{uuid.uuid4().hex[:12]}"

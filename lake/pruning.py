@@ -1,0 +1,69 @@
+"""Which of a table's files may hold certain keys or cursor values, by their statistics alone."""
+
+from collections.abc import Sequence
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lake.change import Publishing
+from lake.duck import quoted
+from lake.log import TableFile
+from lake.statistics import null_count, read_bounds
+
+COMPARISONS_LIMIT = 50_000_000
+"""Keys times files up to which each key is held against each file's bounds."""
+
+
+def files_with_keys(connection: duckdb.DuckDBPyConnection, publishing: Publishing) -> list[int]:
+    """Numbers of the target's files whose bounds admit one of the keys in the table ``incoming``."""
+    numbers = list(range(len(publishing.target)))
+    for name in publishing.primary_key:
+        span = connection.sql(f"select min({quoted(name)}), max({quoted(name)}) from incoming").to_arrow_table()
+        lower, upper = (span.column(index)[0] for index in (0, 1))
+        kind = publishing.evolution.schema.field(name).type
+        numbers = [n for n in numbers if may_hold(publishing.target[n], name, kind, lower, upper)]
+    return _near_a_key(connection, publishing, numbers)
+
+
+def may_hold(file: TableFile, column: str, kind: pa.DataType, lower: pa.Scalar, upper: pa.Scalar) -> bool:
+    """May the file hold a value of the column between the two, inclusive?"""
+    bounds = _bounds(file, column, kind)
+    if bounds is None or not lower.is_valid:
+        return True
+    least, greatest = bounds
+    return bool(pc.less_equal(least, upper.cast(kind)).as_py() and pc.greater_equal(greatest, lower.cast(kind)).as_py())
+
+
+def may_hold_nulls(file: TableFile, column: str) -> bool:
+    return null_count(file.statistics, column) != 0
+
+
+def _bounds(file: TableFile, column: str, kind: pa.DataType) -> tuple[pa.Scalar, pa.Scalar] | None:
+    try:
+        return read_bounds(file.statistics, column, kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        # Statistics of a type that the column had before it was widened.
+        return None
+
+
+def _near_a_key(connection: duckdb.DuckDBPyConnection, publishing: Publishing, numbers: Sequence[int]) -> list[int]:
+    counted = connection.sql("select count(*) from incoming").fetchone()
+    if not counted or counted[0] * len(numbers) > COMPARISONS_LIMIT or len(numbers) < 2:
+        return list(numbers)
+    columns = {"number": pa.array(numbers, pa.int64())}
+    conditions = []
+    for position, name in enumerate(publishing.primary_key):
+        kind = publishing.evolution.schema.field(name).type
+        bounds = [_bounds(publishing.target[number], name, kind) for number in numbers]
+        columns[f"lower{position}"] = pa.array([b and b[0].as_py() for b in bounds], kind)
+        columns[f"upper{position}"] = pa.array([b and b[1].as_py() for b in bounds], kind)
+        key = f"incoming.{quoted(name)}"
+        conditions.append(f"(lower{position} is null or {key} between lower{position} and upper{position})")
+    connection.register("bounds", pa.table(columns))
+    found = connection.sql(
+        f"""select number from bounds
+        where exists (select 1 from incoming where {" and ".join(conditions)}) order by number"""
+    ).fetchall()
+    connection.unregister("bounds")
+    return [number for (number,) in found]

@@ -1,0 +1,203 @@
+"""Publishing: one staged batch becomes one commit, or proves to be there already."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from lake.append import append
+from lake.change import Change, Publishing
+from lake.duck import Budget
+from lake.errors import FencedError, LakeError, StalePositionError
+from lake.evolution import Evolution, evolve
+from lake.log import TableFile
+from lake.manifest import Manifest, RunRef, load
+from lake.parquet import unique_stem
+from lake.position import Position
+from lake.storage import LakeStore
+from lake.table import Commit, OpenTable, as_table_file, commit, generation_root, open_table
+from lake.upsert import upsert
+
+
+@dataclass(frozen=True)
+class PublishPlan:
+    """What a batch was planned as. Key and cursor by their source names; ``base`` is what it builds on."""
+
+    table_path: str
+    mode: str
+    """``full_refresh``, ``incremental`` or ``append``."""
+    base: Position
+    run: RunRef
+    batch: int = 0
+    primary_key: tuple[str, ...] = ()
+    cursor_field: str | None = None
+    last_batch: bool = True
+    """The source has no more rows: the first load is over with this one."""
+    rebuild: bool = False
+    """Into the generation's shadow table, which ``swap_in`` puts in place."""
+
+    @property
+    def root(self) -> str:
+        return generation_root(self.table_path, self.run.generation) if self.rebuild else self.table_path
+
+
+@dataclass(frozen=True)
+class Published:
+    """``already_done``: an earlier attempt committed it. ``nothing_new``: there was nothing to commit."""
+
+    position: Position
+    rows_added: int = 0
+    rows_changed: int = 0
+    bytes_written: int = 0
+    already_done: bool = False
+    nothing_new: bool = False
+
+
+def publish(store: LakeStore, manifest_path: str, plan: PublishPlan, budget: Budget | None = None) -> Published:
+    """Commit a staged batch. May be repeated, also at the same time: it takes effect once.
+
+    Raises ``FencedError`` when a newer run owns the table, ``StalePositionError`` when the table is no longer at the
+    plan's base, ``DuplicateKeyError``, ``IncompatibleSchemaError``.
+    """
+    table = open_table(store, plan.root)
+    if done := _own_commit(table, plan):
+        return done
+    _guard(table, plan)
+    if table.position.sequence != plan.base.sequence:
+        raise StalePositionError("The table moved on since this batch was planned.")
+    manifest = load(store, manifest_path)
+    evolution = _evolution(table, manifest, plan)
+    change = _change(store, table, manifest, evolution, plan, budget or Budget())
+    position = _advance(table, manifest, plan)
+    if not _is_news(table, change, evolution, position):
+        return Published(table.position, nothing_new=True)
+    adds = [as_table_file(file, plan.root) for file in change.added]
+    return _commit(table, plan, Commit(position, evolution.schema, adds, change.removed, change.overwrite), change)
+
+
+def swap_in(store: LakeStore, plan: PublishPlan) -> Published:
+    """Put a rebuilt generation in the table's place, by one commit that refers to the shadow's files.
+
+    May be repeated. ``plan.base`` is of no account: what the table holds is replaced whatever it is.
+    """
+    main = open_table(store, plan.table_path)
+    if main.position.generation == plan.run.generation and main.position.sequence:
+        return Published(main.position, already_done=True)
+    _guard(main, plan)
+    root = generation_root(plan.table_path, plan.run.generation)
+    shadow = open_table(store, root)
+    if shadow.position.fence > plan.run.fence:
+        raise FencedError("A newer run owns the table.")
+    if not shadow.position.loaded or shadow.schema is None:
+        raise LakeError("The rebuilt table is not complete yet.")
+    files = shadow.snapshot().files.values()
+    prefix = root.removeprefix(f"{plan.table_path}/")
+    adds = [TableFile(f"{prefix}/{file.path}", file.size_bytes, file.statistics) for file in files]
+    position = replace(
+        shadow.position,
+        sequence=main.position.sequence + 1,
+        fence=plan.run.fence,
+        run_id=plan.run.run_id,
+        batch=plan.batch,
+    )
+    # Rows and bytes were counted as the shadow's batches were published.
+    replacing = replace(plan, base=main.position)
+    return _commit(main, replacing, Commit(position, shadow.schema, adds, overwrite=True), Change())
+
+
+def _commit(table: OpenTable, plan: PublishPlan, change: Commit, counted: Change) -> Published:
+    counts = {
+        "rows_added": counted.rows_added,
+        "rows_changed": counted.rows_changed,
+        "bytes_written": counted.bytes_written,
+    }
+    try:
+        position = commit(table, replace(change, facts=counts))
+    except StalePositionError:
+        # A put whose answer was lost is sent again by the client and then meets itself.
+        found = _own_commit(open_table(table.store, table.root), plan)
+        if found is None:
+            raise
+        position = found.position
+    return Published(position, counted.rows_added, counted.rows_changed, counted.bytes_written)
+
+
+def _own_commit(table: OpenTable, plan: PublishPlan) -> Published | None:
+    position = table.position
+    writer = (position.run_id, position.batch, position.generation)
+    if writer != (plan.run.run_id, plan.batch, plan.run.generation):
+        return None
+    if position.sequence != plan.base.sequence + 1:
+        return None
+    rows_added, rows_changed, bytes_written = (
+        int(table.commit_info.get(name, 0)) for name in ("rows_added", "rows_changed", "bytes_written")
+    )
+    return Published(position, rows_added, rows_changed, bytes_written, already_done=True)
+
+
+def _guard(table: OpenTable, plan: PublishPlan) -> None:
+    position = table.position
+    if position.fence > plan.run.fence or position.generation > plan.run.generation:
+        raise FencedError("A newer run owns the table.")
+
+
+def _evolution(table: OpenTable, manifest: Manifest, plan: PublishPlan) -> Evolution:
+    incoming = manifest.columns.schema
+    if table.schema is None or plan.mode == "full_refresh":
+        return Evolution(incoming)
+    return evolve(table.schema, incoming)
+
+
+def _change(
+    store: LakeStore,
+    table: OpenTable,
+    manifest: Manifest,
+    evolution: Evolution,
+    plan: PublishPlan,
+    budget: Budget,
+) -> Change:
+    if plan.mode == "full_refresh":
+        files = (*manifest.fresh, *manifest.overlap)
+        return Change(files, rows_added=manifest.rows, overwrite=table.delta is not None)
+    publishing = Publishing(
+        store=store,
+        manifest=manifest,
+        snapshot=table.snapshot(),
+        evolution=evolution,
+        stem=unique_stem(plan.table_path, plan.run.generation, plan.run.run_id, f"b{plan.batch}"),
+        primary_key=manifest.columns.stored(plan.primary_key),
+        cursor=manifest.columns.names[plan.cursor_field] if plan.cursor_field else None,
+    )
+    return _MODES[plan.mode](publishing, budget)
+
+
+_MODES: dict[str, Callable[[Publishing, Budget], Change]] = {"incremental": upsert, "append": append}
+
+
+def _advance(table: OpenTable, manifest: Manifest, plan: PublishPlan) -> Position:
+    return Position(
+        sequence=table.position.sequence + 1,
+        fence=plan.run.fence,
+        generation=plan.run.generation,
+        run_id=plan.run.run_id,
+        batch=plan.batch,
+        mode=plan.mode,
+        primary_key=plan.primary_key,
+        cursor_field=plan.cursor_field,
+        cursor=manifest.cursor if manifest.cursor is not None else manifest.edge,
+        selection=plan.base.selection,
+        loaded=plan.mode == "full_refresh" or plan.last_batch or plan.base.loaded,
+    )
+
+
+def _is_news(table: OpenTable, change: Change, evolution: Evolution, position: Position) -> bool:
+    """Does the commit change anything that a reader or the next run could tell?"""
+    if change.added or change.removed or change.overwrite or table.schema != evolution.schema:
+        return True
+    old = table.position
+    said_by = {
+        "sequence": old.sequence,
+        "fence": old.fence,
+        "run_id": old.run_id,
+        "batch": old.batch,
+        "version": old.version,
+    }
+    return {**position.as_dict(), **said_by} != old.as_dict()

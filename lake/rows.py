@@ -1,0 +1,140 @@
+"""Reading stored rows in small steps, and writing files anew without some of their rows.
+
+A row is known by its file and its number in it, so that what is compared (keys, cursors) and what is moved (whole
+rows) never have to pass through the same engine: whole rows go from Parquet to Arrow to Parquet and change nothing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lake.parquet import ParquetSeries, WrittenFile, open_file
+from lake.storage import LakeStore, storage_errors
+
+FILE_COLUMN = "__file"
+ROW_COLUMN = "__row"
+NUMBER = pa.int64()
+PARALLEL_REWRITES = 2
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A stored file by its path from the lake's root."""
+
+    path: str
+    rows: int
+
+
+RowSets = Mapping[int, pa.Array]
+"""Row numbers, ascending, for each file by its place in a list."""
+
+
+def numbered_rows(store: LakeStore, files: Mapping[int, DataFile], schema: pa.Schema) -> pa.RecordBatchReader:
+    """The columns of ``schema`` of the given files, cast and filled to it, with file and row number."""
+    numbered = schema.append(pa.field(FILE_COLUMN, NUMBER)).append(pa.field(ROW_COLUMN, NUMBER))
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for number, file in files.items():
+            for first, rows in row_groups(store, file.path, schema):
+                ones = pa.repeat(pa.scalar(1, NUMBER), rows.num_rows)
+                columns = [*rows.columns, pa.repeat(pa.scalar(number, NUMBER), rows.num_rows)]
+                yield pa.RecordBatch.from_arrays([*columns, pc.cumulative_sum(ones, start=first - 1)], schema=numbered)
+
+    return pa.RecordBatchReader.from_batches(numbered, batches())
+
+
+def chosen_rows(
+    store: LakeStore, files: Sequence[DataFile], chosen: RowSets, schema: pa.Schema
+) -> pa.RecordBatchReader:
+    """Just the rows of the given numbers, in the columns of ``schema``."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for number, wanted in chosen.items():
+            for first, rows in row_groups(store, files[number].path, schema, wanted):
+                here = _within(wanted, first, rows.num_rows)
+                yield rows.take(pc.subtract(here, first))
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def row_groups(
+    store: LakeStore, path: str, schema: pa.Schema, wanted: pa.Array | None = None
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """A file's row groups with the number of their first row; only those that hold a ``wanted`` row, if given."""
+    first = 0
+    with open_file(store, path) as file:
+        present = [name for name in schema.names if name in file.schema_arrow.names]
+        for group in range(file.num_row_groups):
+            count = file.metadata.row_group(group).num_rows
+            if wanted is None or len(_within(wanted, first, count)):
+                with storage_errors("read a data file"):
+                    table = file.read_row_group(group, columns=present)
+                yield first, _fit(table, count, schema)
+            first += count
+
+
+def _fit(table: pa.Table, count: int, schema: pa.Schema) -> pa.RecordBatch:
+    columns = []
+    for column in schema:
+        if column.name not in table.column_names:
+            columns.append(pa.nulls(count, column.type))
+            continue
+        values = table.column(column.name).combine_chunks()
+        columns.append(values if values.type == column.type else values.cast(column.type))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _within(numbers: pa.Array, first: int, count: int) -> pa.Array:
+    return numbers.filter(pc.and_(pc.greater_equal(numbers, first), pc.less(numbers, first + count)))
+
+
+def rewrite_files(
+    store: LakeStore,
+    files: Mapping[int, DataFile],
+    dropped: RowSets,
+    stem: str,
+    schema: pa.Schema | None = None,
+    statistics_also: tuple[str, ...] = (),
+) -> list[WrittenFile]:
+    """Write each file anew without its dropped rows, one for one, in order; one that is left empty is not written.
+
+    With a ``schema`` the rows are cast and filled to it; else each file keeps its own columns.
+    """
+
+    def rewrite(item: tuple[int, DataFile]) -> list[WrittenFile]:
+        number, file = item
+        return _rewrite(store, file, dropped.get(number), f"{stem}-{number}", schema, statistics_also)
+
+    with ThreadPoolExecutor(PARALLEL_REWRITES, "rewrite") as pool:
+        return [written for series in pool.map(rewrite, files.items()) for written in series]
+
+
+def _rewrite(
+    store: LakeStore,
+    file: DataFile,
+    dropped: pa.Array | None,
+    stem: str,
+    schema: pa.Schema | None,
+    statistics_also: tuple[str, ...],
+) -> list[WrittenFile]:
+    if schema is None:
+        with open_file(store, file.path) as opened:
+            schema = opened.schema_arrow.remove_metadata()
+    also = tuple(name for name in statistics_also if name in schema.names)
+    with ParquetSeries(store, stem, schema, also) as series:
+        for first, rows in row_groups(store, file.path, schema):
+            series.write(_without(rows, first, dropped))
+        return series.close()
+
+
+def _without(rows: pa.RecordBatch, first: int, dropped: pa.Array | None) -> pa.RecordBatch:
+    if dropped is None:
+        return rows
+    here = _within(dropped, first, rows.num_rows)
+    if not len(here):
+        return rows
+    numbers = pc.cumulative_sum(pa.repeat(pa.scalar(1, NUMBER), rows.num_rows), start=first - 1)
+    return rows.filter(pc.invert(pc.is_in(numbers, value_set=here)))

@@ -1,0 +1,86 @@
+"""Deleting what nothing refers to: files of runs that died, old manifests, shadows that were swapped in or given up,
+and what commits have removed long enough ago.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+from lake.log import Snapshot
+from lake.manifest import STAGING
+from lake.objects import StoredObject
+from lake.storage import LakeStore
+from lake.table import generation_root, open_table
+
+_GENERATION = re.compile(r"g(\d+)/")
+
+
+def sweep(store: LakeStore, table_path: str, live_runs: set[str], older_than: datetime) -> int:
+    """Delete what is older than a time and belongs neither to the table nor to a live run; the number of objects.
+
+    Kept besides: files that a commit removed after that time, which a reader may still use, and the shadow of a
+    generation that is not in place yet. Safe beside runs that begin meanwhile, and to repeat.
+    """
+    # Listed before the logs are read: what is committed in between is then seen as committed.
+    lying = list(store.list(table_path))
+    keep = _Keep(store, table_path, live_runs, older_than, lying)
+    doomed = [stored.path for stored in lying if not keep.is_needed(stored)]
+    store.delete(doomed)
+    if not live_runs:
+        store.abort_uploads(table_path, older_than.timestamp())
+    return len(doomed)
+
+
+def erase(store: LakeStore, table_path: str) -> None:
+    """Delete the whole table. Its log goes first, so that readers see no table rather than a broken one."""
+    store.delete_prefix(f"{table_path}/_delta_log")
+    store.delete_prefix(table_path)
+
+
+class _Keep:
+    """What a sweep must leave."""
+
+    def __init__(
+        self,
+        store: LakeStore,
+        table_path: str,
+        live_runs: set[str],
+        older_than: datetime,
+        lying: list[StoredObject],
+    ) -> None:
+        self._table_path = table_path
+        self._live_runs = live_runs
+        self._older_than = older_than
+        main = open_table(store, table_path)
+        self._generation = main.position.generation
+        self._used = set(_used(main.snapshot(), older_than))
+        for generation in self._pending_generations(lying):
+            shadow = open_table(store, generation_root(table_path, generation))
+            self._used.update(_used(shadow.snapshot(), older_than))
+
+    def _pending_generations(self, lying: list[StoredObject]) -> set[int]:
+        found = (_GENERATION.match(self._inside(stored)) for stored in lying)
+        return {int(match[1]) for match in found if match and int(match[1]) > self._generation}
+
+    def _inside(self, stored: StoredObject) -> str:
+        return stored.path.removeprefix(f"{self._table_path}/")
+
+    def is_needed(self, stored: StoredObject) -> bool:
+        if stored.modified >= self._older_than or stored.path in self._used:
+            return True
+        parts = self._inside(stored).split("/")
+        if parts[0] == STAGING:
+            return len(parts) > 1 and parts[1] in self._live_runs
+        if match := _GENERATION.match(f"{parts[0]}/"):
+            if len(parts) > 1 and parts[1] == "_delta_log":
+                return int(match[1]) > self._generation
+            return len(parts) > 1 and parts[1] in self._live_runs
+        # The table's own log, and whatever else is not ours.
+        return True
+
+
+def _used(snapshot: Snapshot, older_than: datetime) -> Iterator[str]:
+    since = older_than.timestamp() * 1000
+    recently_removed = (path for path, removed in snapshot.removed.items() if removed >= since)
+    for path in (*snapshot.files, *recently_removed):
+        yield f"{snapshot.root}/{path}"

@@ -1,0 +1,118 @@
+"""Upsert by copy-on-write: the memory it takes depends on the new rows' keys, never on the table.
+
+Files that may hold one of the keys are found by their statistics, then by their keys alone; only those that do are
+written anew, without the rows that are replaced. Nothing is matched by position, so rows may come in any order.
+"""
+
+import duckdb
+import pyarrow as pa
+
+from lake.change import Change, Publishing, as_data_files
+from lake.columns import SYNC_AT
+from lake.duck import Budget, column_list, engine, row_sets, same
+from lake.errors import DuplicateKeyError, IncompatibleSchemaError
+from lake.pruning import files_with_keys
+from lake.rows import FILE_COLUMN, ROW_COLUMN, RowSets, chosen_rows, numbered_rows
+from lake.staging import describe_key
+
+
+def upsert(publishing: Publishing, budget: Budget) -> Change:
+    """Replace rows with the same key, add the others. Overlap rows that the table holds unchanged are left out.
+
+    ``DuplicateKeyError`` when two of the new rows share a key.
+    """
+    check_key_types(publishing)
+    manifest = publishing.manifest
+    known: RowSets = {}
+    dropped: RowSets = {}
+    changed = 0
+    with engine(budget) as connection:
+        _load_keys(connection, publishing)
+        _check_duplicates(connection, publishing.primary_key)
+        if publishing.target:
+            _match_keys(connection, publishing)
+            known = _find_unchanged(connection, publishing)
+            dropped = row_sets(connection, f"select {FILE_COLUMN}, {ROW_COLUMN} from replaced")
+            changed = _count(connection, "select count(distinct (new_file, new_row)) from replaced")
+    fresh = publishing.settle(manifest.fresh, {})
+    overlap = publishing.settle(manifest.overlap, known)
+    removed, rest = publishing.rewrite_target(dropped)
+    new_rows = manifest.rows - sum(len(rows) for rows in known.values())
+    return Change([*rest, *fresh, *overlap], removed, new_rows - changed, changed, bool(publishing.evolution.widened))
+
+
+def check_key_types(publishing: Publishing) -> None:
+    for name in publishing.primary_key:
+        if pa.types.is_floating(publishing.evolution.schema.field(name).type):
+            raise IncompatibleSchemaError(
+                f"The key column {name!r} holds floating-point numbers, which cannot identify a row; "
+                "choose another key, or append instead."
+            )
+
+
+def _key_schema(publishing: Publishing) -> pa.Schema:
+    return pa.schema([publishing.evolution.schema.field(name) for name in publishing.primary_key])
+
+
+def _load_keys(connection: duckdb.DuckDBPyConnection, publishing: Publishing) -> None:
+    """Table ``incoming``: the new rows' keys, fresh files numbered before overlap files."""
+    staged = as_data_files((*publishing.manifest.fresh, *publishing.manifest.overlap))
+    connection.register("staged", numbered_rows(publishing.store, staged, _key_schema(publishing)))
+    connection.execute("create temp table incoming as select * from staged")
+    connection.unregister("staged")
+
+
+def _check_duplicates(connection: duckdb.DuckDBPyConnection, primary_key: tuple[str, ...]) -> None:
+    keys = column_list(primary_key)
+    example = connection.sql(
+        f"select {keys} from incoming group by {keys} having count(*) > 1 limit 1"
+    ).to_arrow_table()
+    if example.num_rows:
+        raise DuplicateKeyError(
+            f"Several rows of the source share the primary key {describe_key(example.to_pylist()[0])}; "
+            "choose key columns that identify a row."
+        )
+
+
+def _match_keys(connection: duckdb.DuckDBPyConnection, publishing: Publishing) -> None:
+    """Table ``replaced``: stored rows beside the new ones with the same key."""
+    files = publishing.target_files(files_with_keys(connection, publishing))
+    connection.register("stored", numbered_rows(publishing.store, files, _key_schema(publishing)))
+    connection.execute(
+        f"""create temp table replaced as
+        select stored.{FILE_COLUMN}, stored.{ROW_COLUMN},
+               incoming.{FILE_COLUMN} as new_file, incoming.{ROW_COLUMN} as new_row
+        from stored join incoming on {same(publishing.primary_key, "stored", "incoming")}"""
+    )
+    connection.unregister("stored")
+
+
+def _find_unchanged(connection: duckdb.DuckDBPyConnection, publishing: Publishing) -> RowSets:
+    """Overlap rows that the table holds just so. Takes them out of ``replaced``."""
+    first = len(publishing.manifest.fresh)
+    suspects = row_sets(connection, f"select {FILE_COLUMN}, {ROW_COLUMN} from replaced where new_file >= {first}")
+    if not suspects:
+        return {}
+    schema = publishing.incoming_schema
+    schema = schema.remove(schema.get_field_index(SYNC_AT))
+    files = list(publishing.target_files(range(len(publishing.target))).values())
+    connection.register("held", chosen_rows(publishing.store, files, suspects, schema))
+    overlap = as_data_files(publishing.manifest.overlap)
+    connection.register("overlap", numbered_rows(publishing.store, overlap, schema))
+    values = [name for name in schema.names if name not in publishing.primary_key]
+    alike = same(values, "overlap", "held", "is not distinct from") if values else "true"
+    connection.execute(
+        f"""create temp table unchanged as
+        select overlap.{FILE_COLUMN}, overlap.{ROW_COLUMN}
+        from overlap join held on {same(publishing.primary_key, "overlap", "held")} and {alike}"""
+    )
+    connection.execute(
+        f"""delete from replaced using unchanged
+        where new_file = unchanged.{FILE_COLUMN} + {first} and new_row = unchanged.{ROW_COLUMN}"""
+    )
+    return row_sets(connection, "from unchanged")
+
+
+def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    row = connection.sql(query).fetchone()
+    return int(row[0]) if row else 0
