@@ -1,0 +1,68 @@
+"""The REST API as a user of the demo calls it."""
+
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+Json = dict[str, Any]
+
+
+class DemoError(Exception):
+    """The demo cannot go on, or found a difference. The message says what happened."""
+
+
+@dataclass
+class DemoClient:
+    """One project of one API; closes with its ``with`` block."""
+
+    api_url: str
+    api_key: str
+    project_id: int = 1
+    _http: httpx.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._http = httpx.Client(
+            base_url=f"{self.api_url}/api/projects/{self.project_id}",
+            headers={"Authorization": f"Bearer {self.api_key}"},
+            timeout=60,
+        )
+
+    def __enter__(self) -> "DemoClient":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def create_source(self, prefix: str, connection: Json, schemas: list[Json]) -> Json:
+        """A Postgres source; its enabled schemas start to sync at once. Replaces one of an earlier demo."""
+        for old in self._call("GET", "/external_data_sources/", params={"search": prefix})["results"]:
+            if old["prefix"] == prefix:
+                self._call("DELETE", f"/external_data_sources/{old['id']}/")
+        body = {"source_type": "Postgres", "prefix": prefix, "payload": {**connection, "schemas": schemas}}
+        created: Json = self._call("POST", "/external_data_sources/", json=body)
+        return created
+
+    def jobs(self, source: Json) -> list[Json]:
+        """Newest first."""
+        found: list[Json] = self._call("GET", f"/external_data_sources/{source['id']}/jobs/", params={"limit": 500})
+        return found
+
+    def schema(self, schema_id: str) -> Json:
+        found: Json = self._call("GET", f"/external_data_schemas/{schema_id}/")
+        return found
+
+    def reload(self, schema_id: str) -> None:
+        self._call("POST", f"/external_data_schemas/{schema_id}/reload/")
+
+    def _call(self, method: str, path: str, **how: Any) -> Any:
+        try:
+            response = self._http.request(method, path, **how)
+        except httpx.TransportError as error:
+            raise DemoError(f"The API did not answer {method} {path}: {error}.") from error
+        if response.is_error:
+            raise DemoError(f"{method} {path} was answered with {response.status_code}: {response.text}")
+        return response.json() if response.content else None
