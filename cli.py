@@ -14,6 +14,7 @@ import typer
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
+from local.errors import LocalError
 from metadata.database import Database, migrate
 from metadata.errors import MetadataError
 from metadata.keys import EVERY_SCOPE, create_key, ensure_bootstrap, list_keys, revoke_key
@@ -42,21 +43,22 @@ def main() -> None:
 @app.command()
 def up() -> None:
     """Run the whole platform on this machine until Ctrl-C."""
-    from local.binaries import MissingProgramError
-    from local.layout import LayoutError
-    from local.ports import NoFreePortError
-    from local.process import StartError
     from local.stack import run_up
-    from local.state import HomeInUseError
 
-    settings = _settings()
-    try:
-        with _plain_errors():
-            run_up(settings, lambda line: print(line, flush=True))  # noqa: T201  the console is what it is for
-    except LayoutError as error:
-        _fail(str(error), 2)
-    except (HomeInUseError, MissingProgramError, NoFreePortError, StartError) as error:
-        _fail(str(error), 1)
+    with _plain_errors():
+        run_up(_settings(), typer.echo)
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Stay up afterwards, until Ctrl-C.")] = False,
+) -> None:
+    """Copy the tables of a real Postgres into Delta on S3 on this machine, and compare both sides."""
+    from local.demo import run_demo
+
+    with _plain_errors():
+        code = run_demo(_settings(), keep)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -65,6 +67,7 @@ def api() -> None:
     settings = _production_settings()
     _start_logging(settings)
     import uvicorn
+
     from api.app import create_app
 
     uvicorn.run(
@@ -115,7 +118,10 @@ def keys_create(
     with _plain_errors(), _database(_database_url()) as database, database.transaction() as session:
         if get_project(session, project) is None:
             _fail(f"There is no project {project}.", 1)
-        key, secret = create_key(session, project, label, scope or [EVERY_SCOPE], role, expires_at)
+        try:
+            key, secret = create_key(session, project, label, scope or [EVERY_SCOPE], role, expires_at)
+        except ValueError as error:
+            _fail(str(error), 1)
     typer.echo(f"Key {key.id} of project {project}, shown only now: {secret}")
 
 
@@ -223,7 +229,9 @@ def _plain_errors() -> Iterator[None]:
     """What an administrator can act on becomes one sentence; anything else is a fault of ours and keeps its trace."""
     try:
         yield
-    except (MetadataError, ValueError) as error:
+    except LocalError as error:
+        _fail(str(error), error.exit_code)
+    except MetadataError as error:
         _fail(str(error), 1)
     except SQLAlchemyError as error:
         _fail(f"The metadata database does not do its work: {getattr(error, 'orig', None) or error}", 1)

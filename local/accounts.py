@@ -8,13 +8,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from local.errors import NoAccountError
 from local.process import Account
 
 _CANDIDATES = ("postgres", "nobody")
-
-
-class NoAccountError(Exception):
-    """We are root, and this machine has no unprivileged account that a server could run as."""
 
 
 def server_account() -> Account | None:

@@ -6,9 +6,7 @@ import shutil
 import sysconfig
 from pathlib import Path
 
-
-class MissingProgramError(Exception):
-    """A server that Syncline embeds is not installed. The message says how to install it."""
+from local.errors import MissingProgramError
 
 
 def find_program(name: str, package: str) -> Path:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local import object_store, temporal
+from local.errors import LayoutError
 from local.object_store import ObjectStore, load_or_create_credentials
 from local.ports import LOOPBACK, choose_ports, is_free
 from local.state import load_ports, save_ports
@@ -13,10 +14,6 @@ from local.temporal import TemporalServer
 from settings import Settings
 
 CREDENTIALS_FILE = "credentials.json"
-
-
-class LayoutError(Exception):
-    """The settings do not make a platform. The message names the setting and says what to do."""
 
 
 @dataclass(frozen=True)

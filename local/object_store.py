@@ -73,6 +73,12 @@ class ObjectStore:
         flags += [f"-filer.localSocket={data / 'filer.sock'}", f"-s3.localSocket={data / 's3.sock'}"]
         return flags
 
+    def remove_sockets(self) -> None:
+        """What it leaves in the system's temporary folder, whatever its own is, when it is killed."""
+        for name in PORT_NAMES:
+            part, port = name.removeprefix("store_"), self.ports[name] + TWIN_OFFSET
+            Path(f"/tmp/seaweedfs-{part}-grpc-{port}.sock").unlink(missing_ok=True)  # noqa: S108
+
     def _is_ready(self) -> bool:
         """S3 answers, and the whole of it is up: the volume server is the last to take part."""
         return self._status("store_s3", "/healthz") == 200 and self._status("store_volume", "/healthz") == 200

@@ -8,16 +8,14 @@ import random
 import socket
 from collections.abc import Iterable, Mapping
 
+from local.errors import NoFreePortError
+
 LOOPBACK = "127.0.0.1"
 TWIN_OFFSET = 10_000
 """SeaweedFS expects the gRPC twin of a port here above it; a chosen port's twin is free as well."""
 
 _FIRST, _LAST = 15_000, 21_999
 _random = random.SystemRandom()
-
-
-class NoFreePortError(Exception):
-    """This machine has no free port left where local servers look for one."""
 
 
 def is_free(port: int) -> bool:

@@ -16,14 +16,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from local.errors import StartError
+
 _PR_SET_PDEATHSIG = 1
 _PROBE_INTERVAL_SECONDS = 0.05
 _LOG_TAIL_LINES = 8
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-class StartError(Exception):
-    """A server did not become ready. The message names it, what it said last, and its log file."""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class RunningStack:
 def run_up(settings: Settings, say: Callable[[str], None]) -> None:
     """Bring everything up, say where it is and ``ready``, and keep it up until SIGTERM, SIGINT or SIGHUP.
 
-    Raises ``HomeInUseError``, ``LayoutError`` or ``StartError``, having stopped what it had started.
+    Raises ``LocalError``, having stopped what it had started.
     """
     with stop_signals() as (stop, in_haste), start_stack(settings, say, stop, in_haste) as stack:
         if not stop.is_set():

@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-
-class HomeInUseError(Exception):
-    """Another ``syncline up`` runs in this home. The message names its process."""
+from local.errors import HomeInUseError
 
 
 def write_private(path: Path, text: str) -> None:

@@ -79,6 +79,7 @@ def run_object_store() -> Iterator[RunningStore]:
                 region=server.region,
                 _process=process,
             )
+        server.remove_sockets()
 
 
 @dataclass

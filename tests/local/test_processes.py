@@ -14,8 +14,9 @@ import pytest
 
 from local.accounts import provide_folder, server_account
 from local.binaries import server_environment
+from local.errors import StartError
 from local.ports import LOOPBACK, TWIN_OFFSET, choose_ports, is_free
-from local.process import ChildProcess, Command, StartError
+from local.process import ChildProcess, Command
 from local.supervisor import Supervisor
 
 SLEEP = "import time; time.sleep(600)"

@@ -1,16 +1,17 @@
 """The embedded servers: started, used, killed and started again."""
 
+from typing import Any
+
 import boto3
 import botocore.exceptions
 import psycopg
 import pytest
-from botocore.client import BaseClient
 
 from local.postgres import PostgresServer
 from tests.kit.servers import RunningStore, run_object_store, run_postgres
 
 
-def s3_client(store: RunningStore, secret: str | None = None) -> BaseClient:
+def s3_client(store: RunningStore, secret: str | None = None) -> Any:
     return boto3.client(
         "s3",
         endpoint_url=store.endpoint,

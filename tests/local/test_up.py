@@ -38,8 +38,8 @@ class Up:
         self._lines: Queue[str | None] = Queue()
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def wait_for(self, matches: Callable[[str], bool]) -> str:
-        """The next line that matches."""
+    def wait_for(self, beginning: str) -> str:
+        """The next line that begins like this."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
@@ -47,11 +47,11 @@ class Up:
             except Empty:
                 line = None
             assert line is not None, "it never said that; it said:\n" + "\n".join(self.said)
-            if matches(line):
+            if line.startswith(beginning):
                 return line
 
     def wait_ready(self) -> None:
-        self.wait_for(lambda line: line == "ready")
+        self.wait_for("ready")
 
     def address(self, label: str) -> str:
         found = re.search(rf"^  {label} +(\S+)", "\n".join(self.said), re.MULTILINE)
@@ -132,8 +132,8 @@ def test_up_serves_mends_refuses_a_second_and_leaves_nothing(home: Path, start: 
     for program, name in (("api", "api"), ("worker", "worker"), ("temporal", "temporal"), ("weed", "object-store")):
         died = up.children()[program]
         died.kill()
-        up.wait_for(lambda line, name=name: line.startswith(f"{name} ended by SIGKILL; starting it again in "))
-        up.wait_for(lambda line, name=name: line == f"{name} is ready again")
+        up.wait_for(f"{name} ended by SIGKILL; starting it again in ")
+        up.wait_for(f"{name} is ready again")
         assert up.children()[program].pid != died.pid
     assert status(sources, key.group()) == 200
 
