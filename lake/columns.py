@@ -11,6 +11,8 @@ from lake.errors import IncompatibleSchemaError
 SYNC_AT = "_sync_at"
 """When the run that brought the row read it."""
 RESERVED_PREFIX = "_sync_"
+SOURCE_NAME = "syncline.source"
+"""In the metadata of a stored column that had to be renamed: what the source calls it."""
 SYNC_AT_FIELD = pa.field(SYNC_AT, pa.timestamp("us", "UTC"))
 
 _FORBIDDEN = re.compile(r"[ ,;{}()\n\t=]")
@@ -30,8 +32,19 @@ class StoredColumns:
 def stored_columns(source: pa.Schema) -> StoredColumns:
     """Plan the stored columns, in the source's order, all nullable, with ``_sync_at`` at the end."""
     names = stored_names(source.names)
-    fields = [pa.field(names[column.name], stored_type(column)) for column in source]
+    fields = [_stored_field(column, names[column.name]) for column in source]
     return StoredColumns(pa.schema([*fields, SYNC_AT_FIELD]), names)
+
+
+def _stored_field(column: pa.Field, name: str) -> pa.Field:
+    metadata = None if name == column.name else {SOURCE_NAME: column.name}
+    return pa.field(name, stored_type(column), metadata=metadata)
+
+
+def source_name(stored: pa.Field) -> str:
+    """What the source calls a stored column."""
+    renamed = (stored.metadata or {}).get(SOURCE_NAME.encode())
+    return renamed.decode() if renamed is not None else stored.name
 
 
 def stored_names(source: Sequence[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from lake.columns import source_name
 from lake.errors import IncompatibleSchemaError
 
 _DIGITS = {pa.int16(): 5, pa.int32(): 10, pa.int64(): 19}
@@ -33,11 +34,12 @@ def evolve(stored: pa.Schema, incoming: pa.Schema) -> Evolution:
     for column in stored:
         new = incoming.field(column.name).type if column.name in incoming.names else column.type
         kind = _common_type(column.name, column.type, new)
-        fields.append(pa.field(column.name, kind))
+        fields.append(column.with_type(kind))
         if kind != column.type:
             widened.append(column.name)
     for column in incoming:
         if column.name in stored.names:
+            _check_same_source(stored.field(column.name), column)
             continue
         if other := spelled.get(column.name.casefold()):
             raise IncompatibleSchemaError(
@@ -45,6 +47,15 @@ def evolve(stored: pa.Schema, incoming: pa.Schema) -> Evolution:
             )
         fields.append(column)
     return Evolution(pa.schema(fields), tuple(widened))
+
+
+def _check_same_source(stored: pa.Field, incoming: pa.Field) -> None:
+    """Names that need telling apart may be given otherwise once one of them is gone: rows must not mix."""
+    if source_name(stored) != source_name(incoming):
+        raise IncompatibleSchemaError(
+            f"Column {stored.name!r} holds {source_name(stored)!r} of the source, and would now hold "
+            f"{source_name(incoming)!r}; resync the table."
+        )
 
 
 def _common_type(name: str, stored: pa.DataType, incoming: pa.DataType) -> pa.DataType:

@@ -17,6 +17,11 @@ def armed() -> str | None:
     return _armed
 
 
+def armed() -> str | None:
+    """The chosen place, to be passed on to a child process."""
+    return _armed
+
+
 def reach(name: str) -> None:
     if name != _armed:
         return

@@ -1,4 +1,4 @@
-"""Small questions about a table: what the planner and the API ask. Columns go by their source names' stored form."""
+"""Small questions about a table: what the planner and the API ask. Columns go by their source names."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,9 +6,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lake.columns import source_name
 from lake.duck import Budget, column_list, engine
 from lake.evolution import describe_type
 from lake.rows import DataFile, numbered_rows, row_groups
+from lake.staging import describe_key
 from lake.storage import LakeStore
 from lake.table import OpenTable, open_table
 
@@ -16,9 +18,10 @@ from lake.table import OpenTable, open_table
 def max_value(store: LakeStore, path: str, column: str) -> pa.Scalar | None:
     """The greatest value of a column; None where no row has one, or the table or the column does not exist."""
     table = open_table(store, path)
-    if table.schema is None or column not in table.schema.names:
+    found = _stored(table, [column])
+    if not found:
         return None
-    schema = pa.schema([table.schema.field(column)])
+    schema = pa.schema(found)
     greatest = pa.scalar(None, schema.types[0])
     for file in _files(table).values():
         for _, rows in row_groups(store, file.path, schema):
@@ -26,22 +29,23 @@ def max_value(store: LakeStore, path: str, column: str) -> pa.Scalar | None:
     return greatest if greatest.is_valid else None
 
 
-def duplicate_key(
-    store: LakeStore, path: str, key: Sequence[str], budget: Budget | None = None
-) -> dict[str, Any] | None:
-    """A key that several rows share, or that is null in part; None where all rows are told apart by it."""
+def duplicate_key(store: LakeStore, path: str, key: Sequence[str], budget: Budget | None = None) -> str | None:
+    """A key that several rows share, or that is null in part, as text; None where each row has one of its own.
+
+    A key column that the table lacks counts as null in every row.
+    """
     table = open_table(store, path)
-    if table.schema is None:
-        return None
-    schema = pa.schema([table.schema.field(name) for name in key])
-    columns = column_list(key)
-    nulls = " or ".join(f"{column_list([name])} is null" for name in key)
+    schema = pa.schema(_stored(table, key))
+    if len(schema) < len(key):
+        return f"{', '.join(key)}: not all stored" if table.delta is not None else None
+    columns = column_list(schema.names)
+    nulls = " or ".join(f"{column_list([name])} is null" for name in schema.names)
     with engine(budget or Budget()) as connection:
         connection.register("stored", numbered_rows(store, _files(table), schema))
         found = connection.sql(
             f"select {columns} from stored group by {columns} having count(*) > 1 or {nulls} limit 1"
         ).to_arrow_table()
-    return found.to_pylist()[0] if found.num_rows else None
+    return describe_key(found.to_pylist()[0]) if found.num_rows else None
 
 
 def row_count(store: LakeStore, path: str) -> int:
@@ -57,9 +61,14 @@ def columns(store: LakeStore, path: str) -> list[dict[str, Any]]:
     """The table's columns as the API shows them."""
     schema = open_table(store, path).schema
     return [
-        {"key": column.name, "name": column.name, "type": describe_type(column.type), "nullable": True}
+        {"key": column.name, "name": source_name(column), "type": describe_type(column.type), "nullable": True}
         for column in schema or ()
     ]
+
+
+def _stored(table: OpenTable, names: Sequence[str]) -> list[pa.Field]:
+    by_source = {source_name(column): column for column in table.schema or ()}
+    return [by_source[name] for name in names if name in by_source]
 
 
 def _files(table: OpenTable) -> dict[int, DataFile]:

@@ -44,7 +44,7 @@ class OpenTable:
         if self.delta is None:
             return None
         fields = pa.schema(self.delta.schema().to_arrow())
-        return pa.schema([pa.field(column.name, stored_type(column)) for column in fields])
+        return pa.schema([column.with_type(stored_type(column)) for column in fields])
 
     def snapshot(self) -> Snapshot:
         if self.delta is None:
