@@ -21,7 +21,7 @@ from local.demo.client import DemoClient, DemoError, Json
 from local.demo.compare import compare_sides, lake_urls
 from local.demo.progress import await_runs
 from local.demo.query import revenue_by_nation
-from local.demo.tpch import CURSOR, TABLES, load_table
+from local.demo.tpch import CURSOR, TABLES, load
 from local.ports import choose_ports
 from local.postgres import PostgresServer
 from local.stack import RunningStack, describe, start_stack, stop_signals
@@ -109,7 +109,7 @@ class _Demo:
         _headline(self.console, f"A PostgreSQL 18 with TPC-H at scale {SCALE}")
         self.server.create_database(DATABASE)
         with self.server.connect(DATABASE) as connection:
-            loaded = {table.name: load_table(connection, table, SCALE) for table in TABLES}
+            loaded = load(connection, SCALE)
         self.console.print(f"  {len(loaded)} tables, {sum(loaded.values()):,} rows")
         return loaded
 

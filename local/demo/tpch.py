@@ -1,10 +1,11 @@
 """TPC-H tables in a PostgreSQL database: the sample data of the demo and of the benchmark."""
 
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -74,16 +75,29 @@ TABLES = (
 )
 
 
-def load_table(connection: psycopg.Connection[Any], table: TpchTable, scale: float, *, cursor: bool = True) -> int:
-    """Make the table and fill it; the number of rows. Without ``cursor`` it has TPC-H's own columns only."""
-    name = sql.Identifier(table.name)
-    columns = [column.split(" ")[0] for column in table.columns.split(", ")]
+def load(
+    connection: psycopg.Connection[Any], scale: float, tables: Sequence[TpchTable] = TABLES, *, cursor: bool = True
+) -> dict[str, int]:
+    """Make the tables and fill them; the rows of each. Without ``cursor`` they have TPC-H's own columns only."""
+    with tempfile.TemporaryDirectory(prefix="syncline-tpch-") as folder:
+        _generate(Path(folder), scale, tables)
+        return {table.name: _load_table(connection, table, Path(folder), cursor=cursor) for table in tables}
+
+
+def _generate(folder: Path, scale: float, tables: Sequence[TpchTable]) -> None:
+    """One CSV file with a header line for each table."""
+    program = str(find_program("tpchgen-cli", "tpchgen-cli"))
+    names = ",".join(table.name for table in tables)
+    argv = [program, "csv", f"--scale-factor={scale}", f"--tables={names}", f"--output-dir={folder}"]
+    subprocess.run(argv, stdout=subprocess.DEVNULL, check=True)
+
+
+def _load_table(connection: psycopg.Connection[Any], table: TpchTable, folder: Path, *, cursor: bool) -> int:
     with_cursor = cursor and table.has_cursor
+    names = ", ".join(column.split(" ")[0] for column in table.columns.split(", "))
     connection.execute(_raw(f"CREATE TABLE {table.name} ({table.columns}{_CURSOR_COLUMN if with_cursor else ''})"))
-    copy_in = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, HEADER)").format(
-        name, sql.SQL(", ").join(map(sql.Identifier, columns))
-    )
-    with connection.cursor() as rows, generated(table, scale) as lines:
+    copy_in = _raw(f"COPY {table.name} ({names}) FROM STDIN (FORMAT csv, HEADER)")
+    with connection.cursor() as rows, (folder / f"{table.name}.csv").open("rb") as lines:
         with rows.copy(copy_in) as copy:
             while chunk := lines.read(_CHUNK_BYTES):
                 copy.write(chunk)
@@ -93,19 +107,6 @@ def load_table(connection: psycopg.Connection[Any], table: TpchTable, scale: flo
         connection.execute(_raw(f"CREATE INDEX ON {table.name} ({CURSOR})"))
     connection.execute(_raw(f"ANALYZE {table.name}"))
     return count
-
-
-@contextmanager
-def generated(table: TpchTable, scale: float) -> Iterator[IO[bytes]]:
-    """The table's rows as CSV with a header line, while they are made."""
-    program = str(find_program("tpchgen-cli", "tpchgen-cli"))
-    argv = [program, "csv", f"--scale-factor={scale}", f"--tables={table.name}", "--num-threads=1", "--stdout"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout
-        yield process.stdout
-        process.stdout.close()
-    if process.returncode:
-        raise RuntimeError(f"tpchgen-cli ended with exit status {process.returncode}.")
 
 
 def _raw(text: str) -> sql.SQL:
