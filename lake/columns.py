@@ -43,8 +43,9 @@ def _stored_field(column: pa.Field, name: str) -> pa.Field:
 
 def source_name(stored: pa.Field) -> str:
     """What the source calls a stored column."""
-    renamed = (stored.metadata or {}).get(SOURCE_NAME.encode())
-    return renamed.decode() if renamed is not None else stored.name
+    name: str = stored.name
+    renamed: bytes | None = (stored.metadata or {}).get(SOURCE_NAME.encode())
+    return name if renamed is None else renamed.decode()
 
 
 def stored_names(source: Sequence[str]) -> dict[str, str]:

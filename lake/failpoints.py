@@ -14,10 +14,6 @@ def arm(name: str | None, *, first: int | None = None) -> None:
 
 
 def armed() -> str | None:
-    return _armed
-
-
-def armed() -> str | None:
     """The chosen place, to be passed on to a child process."""
     return _armed
 
