@@ -8,10 +8,13 @@ from typing import Any
 from activities.messages import Extracted, ExtractInput, Plan, PublishInput, Run, SwapInput
 from connectors import cursor, registry
 from connectors.base import CursorRange, ReadRequest, RowFilter
+from lake import publish as publishing
 from lake import query
+from lake.failpoints import reach
+from lake.manifest import RunRef
 from lake.position import Position
-from lake.publish import Published, PublishPlan, publish as publish_staged, swap_in as swap_shadow_in
-from lake.staging import RunRef, StagedBatch, stage
+from lake.publish import Published, PublishPlan
+from lake.staging import CursorSpec, stage
 from lake.storage import LakeStore
 
 Report = Callable[[int, int], None]
@@ -22,6 +25,8 @@ BATCH_ROWS = 2_000_000
 
 @dataclass(frozen=True)
 class Reading:
+    """``config`` is the connector's own; ``read_id`` marks the session at the source."""
+
     order: ExtractInput
     config: Any
     read_id: str
@@ -36,9 +41,66 @@ class TableFacts:
     columns: list[dict[str, Any]]
 
 
+def extract(report: Report, store: LakeStore, reading: Reading) -> Extracted:
+    """Read one batch from the source and stage it."""
+    order = reading.order
+    run, base = order.run, Position.from_dict(order.plan.base)
+    with registry.connector(run.source_type).read(reading.config, _request(reading, base)) as read:
+        reach("reading")
+        staged = stage(
+            store,
+            run.table_path,
+            _run_ref(run, order.plan),
+            read.batches(),
+            read.schema,
+            batch=order.batch,
+            cursor=_cursor_spec(run, base),
+            primary_key=key_of(run),
+            warnings=lambda: [asdict(warning) for warning in read.report.warnings],
+            progress=report,
+        )
+        reach("staged")
+        return Extracted(
+            manifest=staged.manifest,
+            rows=staged.rows,
+            size_bytes=staged.size_bytes,
+            more=read.report.more,
+            row_estimate=read.row_estimate,
+            warnings=[asdict(warning) for warning in read.report.warnings],
+        )
+
+
+def publish(report: Report, store: LakeStore, order: PublishInput) -> tuple[Published, TableFacts]:
+    """Commit one staged batch."""
+    plan = _publish_plan(order.run, order.plan, order.batch, last=order.last)
+    published = publishing.publish(store, order.manifest, plan)
+    root = shadow_path(order.run.table_path, order.plan.generation) if order.plan.rebuild else order.run.table_path
+    return published, _facts(store, root)
+
+
+def swap_in(report: Report, store: LakeStore, order: SwapInput) -> tuple[Published, TableFacts]:
+    """Make a rebuilt generation the table."""
+    published = publishing.swap_in(store, _publish_plan(order.run, order.plan, order.batch, last=True))
+    return published, _facts(store, order.run.table_path)
+
+
+def inspect(
+    report: Report, store: LakeStore, table_path: str, cursor_field: str, primary_key: list[str]
+) -> tuple[str | None, str | None]:
+    """The table's greatest value of a column, as cursor text; and an example of a key that two rows share."""
+    greatest = query.max_value(store, table_path, cursor_field)
+    duplicate = query.duplicate_key(store, table_path, primary_key) if primary_key else None
+    return (None if greatest is None else cursor.encode(greatest)), duplicate
+
+
 def shadow_path(table_path: str, generation: int) -> str:
     """Root of the Delta table in which a rebuild grows."""
     return f"{table_path}/g{generation}"
+
+
+def key_of(run: Run) -> tuple[str, ...]:
+    """The key that the mode goes by; only an upsert has one."""
+    return tuple(run.primary_key) if run.mode == "incremental" else ()
 
 
 def selection(run: Run) -> str:
@@ -46,3 +108,61 @@ def selection(run: Run) -> str:
     if run.enabled_columns is None and not run.row_filter:
         return ""
     return json.dumps([run.enabled_columns, run.row_filter], sort_keys=True, separators=(",", ":"))
+
+
+def _request(reading: Reading, base: Position) -> ReadRequest:
+    run = reading.order.run
+    columns = None
+    if run.enabled_columns is not None:
+        kept = [*run.primary_key, *([run.cursor_field] if run.cursor_field else []), *run.enabled_columns]
+        columns = tuple(dict.fromkeys(kept))
+    return ReadRequest(
+        table=run.schema_name,
+        read_id=reading.read_id,
+        columns=columns,
+        cursor=_cursor_range(reading.order, base),
+        row_filters=tuple(RowFilter(**clause) for clause in run.row_filter),
+        narrow=reading.order.narrow,
+    )
+
+
+def _cursor_range(order: ExtractInput, base: Position) -> CursorRange | None:
+    run = order.run
+    if run.cursor_field is None or run.cursor_type is None:
+        return None
+    lower = base.cursor
+    looks_back = lower is not None and base.loaded and order.batch == 0 and run.lookback_seconds > 0
+    if lower is not None and looks_back and run.cursor_type in cursor.TIME_TYPES:
+        lower = cursor.minus_lookback(lower, run.cursor_type, run.lookback_seconds)
+    return CursorRange(
+        field=run.cursor_field, lower=lower, include_nulls=base.sequence == 0, max_rows=BATCH_ROWS
+    )
+
+
+def _cursor_spec(run: Run, base: Position) -> CursorSpec | None:
+    if run.cursor_field is None or run.cursor_type is None:
+        return None
+    edge = None if base.cursor is None else cursor.decode(base.cursor, run.cursor_type)
+    return CursorSpec(run.cursor_field, cursor.encode, edge)
+
+
+def _run_ref(run: Run, plan: Plan) -> RunRef:
+    return RunRef(run.job_id, run.fence, plan.generation)
+
+
+def _publish_plan(run: Run, plan: Plan, batch: int, *, last: bool) -> PublishPlan:
+    return PublishPlan(
+        table_path=run.table_path,
+        mode=run.mode,
+        base=Position.from_dict(plan.base),
+        run=_run_ref(run, plan),
+        batch=batch,
+        primary_key=key_of(run),
+        cursor_field=run.cursor_field,
+        last_batch=last,
+        rebuild=plan.rebuild,
+    )
+
+
+def _facts(store: LakeStore, root: str) -> TableFacts:
+    return TableFacts(query.row_count(store, root), query.size(store, root), query.columns(store, root))

@@ -69,12 +69,9 @@ class SyncActivities:
             return None
         if not intent.should_sync or intent.sync_type is None:
             return None
+        trigger = _trigger(order, self._inventory.schedule_intent(order.schema_id))
         begun = self._runs.begin(
-            order.project_id,
-            order.schema_id,
-            order.workflow_id,
-            order.workflow_run_id,
-            _trigger(order, intent),
+            order.project_id, order.schema_id, order.workflow_id, order.workflow_run_id, trigger
         )
         if begun is None:
             return None
@@ -168,7 +165,7 @@ class SyncActivities:
     def _take_over(self, run: Run, decision: Decision) -> Decision:
         """The cursor from the table's own rows; a rebuild where they cannot give one or do not fit the key."""
         cursor, duplicate = self._children.run(
-            jobs.inspect, self._store, run.table_path, run.cursor_field, run.cursor_type, run.primary_key
+            jobs.inspect, self._store, run.table_path, run.cursor_field, _intent(run).primary_key
         )
         if cursor is None or duplicate is not None:
             reason = "the table has no value in the new cursor" if cursor is None else "stored rows share a primary key"
@@ -249,7 +246,7 @@ def _intent(run: Run) -> Intent:
     return Intent(
         mode=run.mode,
         generation=run.generation,
-        primary_key=tuple(run.primary_key) if run.mode == "incremental" else (),
+        primary_key=jobs.key_of(run),
         cursor_field=run.cursor_field,
         selection=jobs.selection(run),
     )

@@ -8,7 +8,7 @@ from temporalio.common import RetryPolicy
 
 Result = TypeVar("Result")
 
-QUICK = timedelta(seconds=60)
+QUICK = timedelta(seconds=20)
 """A step that only touches the database or Temporal."""
 
 LONG = timedelta(days=7)

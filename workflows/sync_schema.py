@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Optional
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
@@ -149,7 +149,7 @@ class SyncSchema:
                 workflow_run_id=self._job_run_id,
                 scheduled_at=scheduled.isoformat() if scheduled else None,
             ),
-            Optional[Run],  # type: ignore[arg-type]
+            Run | None,  # type: ignore[arg-type]
         )
         return begun
 
