@@ -1,0 +1,89 @@
+"""A new source: everything is tried before anything is stored."""
+
+from collections.abc import Sequence
+
+from api.actions.schema_settings import with_settings
+from api.auth import Caller
+from api.backend import Backend
+from api.bodies.responses import SourceBody
+from api.bodies.source_requests import NamedSchema, SourceCreate
+from api.errors import InvalidError, invalid_source
+from api.inputs import declared_inputs, known_connector, table_facts, tested_config
+from api.presentation import source_bodies
+from api.schema_rules import Effects
+from api.temporal import left_to_reconciler
+from connectors.errors import SourceError
+from metadata.intents import ScheduleIntent, schedule_intent
+from metadata.models import Schema, Source
+from metadata.schemas import TableFacts, schema_from
+from metadata.sources import PrefixTakenError, create_source, prefix_taken
+
+
+def create(backend: Backend, caller: Caller, body: SourceCreate) -> SourceBody:
+    """Shape, login, discovery, settings; then all rows in one transaction; then schedules and first runs."""
+    connector = known_connector(body.source_type)
+    if body.access_method == "direct":
+        raise InvalidError("Direct sources cannot be made yet: use the access method warehouse.", attr="access_method")
+    prefix = body.prefix or ""
+    with backend.database.read() as session:
+        if prefix_taken(session, caller.project_id, body.source_type, prefix):
+            raise _prefix_taken(prefix)
+
+    inputs = declared_inputs(connector, body.payload.inputs())
+    config = tested_config(connector, inputs, attr="payload")
+    try:
+        tables = connector.discover(config)
+    except SourceError as error:
+        raise invalid_source(error, "payload") from error
+
+    source = Source(
+        project_id=caller.project_id,
+        source_type=body.source_type,
+        prefix=prefix,
+        description=body.description,
+        encrypted_inputs=backend.vault.encrypt(inputs),
+        created_by=caller.label,
+    )
+    schemas, effects = _set_up(source, [table_facts(table) for table in tables], body.payload.schemas or [])
+    try:
+        with backend.database.transaction() as session:
+            if prefix_taken(session, caller.project_id, body.source_type, prefix):
+                raise _prefix_taken(prefix)
+            create_source(session, source, schemas)
+            [answer] = source_bodies(backend, session, [source], caller)
+    except PrefixTakenError as error:
+        raise _prefix_taken(prefix) from error
+    _start(backend, source, schemas, effects)
+    return answer
+
+
+def _set_up(
+    source: Source, tables: Sequence[TableFacts], named: Sequence[NamedSchema]
+) -> tuple[list[Schema], dict[str, Effects]]:
+    """A schema for every table, with the settings of those that were named, and what these ask of Temporal."""
+    schemas = {table.name: schema_from(source, table) for table in tables}
+    effects: dict[str, Effects] = {}
+    for place, wanted in enumerate(named):
+        attr = f"payload.schemas.{place}"
+        if wanted.name not in schemas:
+            raise InvalidError(f"The source has no table {wanted.name}.", attr=f"{attr}.name")
+        if wanted.name in effects:
+            raise InvalidError(f"The table {wanted.name} is named twice.", attr=f"{attr}.name")
+        effects[wanted.name] = with_settings(schemas[wanted.name], wanted.settings(), holds_data=False, under=attr)
+    return list(schemas.values()), effects
+
+
+def _start(backend: Backend, source: Source, schemas: Sequence[Schema], effects: dict[str, Effects]) -> None:
+    enabled = [schema for schema in schemas if schema.should_sync]
+    started: list[ScheduleIntent] = []
+    quiet: list[ScheduleIntent] = []
+    for schema in enabled:
+        (started if effects[schema.name].start else quiet).append(schedule_intent(schema, source, None))
+    with left_to_reconciler("schedules and first runs of a new source"):
+        backend.temporal.ensure_schedules(started, trigger=True)
+        backend.temporal.ensure_schedules(quiet)
+
+
+def _prefix_taken(prefix: str) -> InvalidError:
+    named = f"the prefix {prefix}" if prefix else "no prefix"
+    return InvalidError(f"Another source of this type has {named} already.", attr="prefix", code="prefix_taken")

@@ -1,0 +1,50 @@
+"""The API process is put together here."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+import assembly
+from api import errors, openapi
+from api.backend import Backend
+from api.routes import health, schemas, sources
+from api.slashes import TrailingSlash
+from api.temporal import TemporalBridge
+from settings import Settings
+
+MOST_BODY_BYTES = 8 * 2**20
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """An app over a migrated database. It starts and answers without Temporal and without the lake."""
+    database, vault = assembly.database(settings), assembly.vault(settings)
+    lake, temporal = assembly.lake_store(settings), assembly.temporal_address(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        bridge = await TemporalBridge.to(temporal, settings.task_queue)
+        app.state.backend = Backend(database, vault, bridge, lake.uri, lake.ping)
+        yield
+        database.dispose()
+
+    app = FastAPI(
+        title="Syncline",
+        summary="Copies tables from databases and SaaS accounts into Delta Lake tables.",
+        version="0.1.0",
+        openapi_url="/api/schema/",
+        docs_url="/docs",
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        generate_unique_id_function=openapi.operation_id,
+        strict_content_type=False,
+        max_body_size=MOST_BODY_BYTES,
+        responses=openapi.ERRORS,
+    )
+    app.add_middleware(TrailingSlash)
+    errors.install(app)
+    for router in (sources.router, schemas.router, health.router):
+        app.include_router(router)
+    app.openapi = openapi.documenting(app)  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,29 @@
+"""What the routes work with, put together once by the app."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from api.temporal import TemporalBridge
+from metadata.database import Database
+from metadata.vault import Vault
+
+
+@dataclass(frozen=True)
+class Backend:
+    database: Database
+    vault: Vault
+    temporal: TemporalBridge
+    lake_uri: Callable[[str], str]
+    """From a path below the lake's root to the URI that Delta readers take."""
+    ping_lake: Callable[[], None]
+
+
+def _backend(request: Request) -> Backend:
+    backend: Backend = request.app.state.backend
+    return backend
+
+
+BackendDep = Annotated[Backend, Depends(_backend)]

@@ -1,0 +1,114 @@
+"""From the metadata's rows to the answers that clients get."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlmodel import Session
+
+from api.auth import Caller
+from api.backend import Backend
+from api.bodies.responses import (
+    AvailableColumn,
+    JobBody,
+    JobSchema,
+    RevenueAnalyticsConfig,
+    SchemaBody,
+    SourceBody,
+    TableBody,
+    TableColumn,
+)
+from api.inputs import public_inputs
+from metadata.models import Job, LakeTable, Schema, SchemaStatus, Source, SyncType
+from metadata.schemas import schemas_of, tables_of
+from metadata.sources import last_runs
+
+ORDER_OF_STATUSES = (SchemaStatus.FAILED, SchemaStatus.PAUSED, SchemaStatus.RUNNING, SchemaStatus.COMPLETED)
+MIB = 2**20
+
+
+def schema_bodies(backend: Backend, session: Session, schemas: Sequence[Schema]) -> list[SchemaBody]:
+    tables = tables_of(session, schemas)
+    return [_schema_body(backend, schema, tables.get(schema.id)) for schema in schemas]
+
+
+def source_bodies(backend: Backend, session: Session, sources: Sequence[Source], caller: Caller) -> list[SourceBody]:
+    """With all their schemas, in a fixed number of queries."""
+    ids = [source.id for source in sources]
+    by_source = schemas_of(session, ids)
+    ran = last_runs(session, ids)
+    bodies = schema_bodies(backend, session, [schema for schemas in by_source.values() for schema in schemas])
+    by_schema = {body.id: body for body in bodies}
+    return [
+        SourceBody(
+            **_own(source),
+            status=source_status(by_source[source.id]),
+            latest_error=_latest_error(by_source[source.id]),
+            engine="duckdb",
+            last_run_at=ran.get(source.id),
+            schemas=[by_schema[schema.id] for schema in by_source[source.id]],
+            job_inputs=public_inputs(source.source_type, backend.vault.decrypt(source.encrypted_inputs)),
+            revenue_analytics_config=RevenueAnalyticsConfig(enabled=source.source_type == "Stripe"),
+            user_access_level=caller.role,
+            supports_webhooks=False,  # what a source type can do beyond being copied has no seam yet
+        )
+        for source in sources
+    ]
+
+
+def job_body(job: Job, schema: Schema) -> JobBody:
+    return JobBody(
+        **{name: getattr(job, name) for name in JobBody.model_fields if name != "schema_"},
+        schema=JobSchema(**{name: getattr(schema, name) for name in JobSchema.model_fields}),
+    )
+
+
+def available_columns(discovered: Mapping[str, Any]) -> list[AvailableColumn]:
+    key = set(discovered.get("primary_key") or ())
+    return [
+        AvailableColumn(
+            name=column["name"],
+            type=column["type"],
+            nullable=column["nullable"],
+            primary_key=column["name"] in key,
+        )
+        for column in discovered.get("columns") or ()
+    ]
+
+
+def source_status(schemas: Iterable[Schema]) -> str:
+    """Of the enabled schemas the one that needs most attention; ``Running`` where the first run is due."""
+    enabled = [schema for schema in schemas if schema.should_sync]
+    if not enabled:
+        return SchemaStatus.PAUSED
+    present = {schema.status for schema in enabled}
+    return next((status for status in ORDER_OF_STATUSES if status in present), SchemaStatus.RUNNING)
+
+
+def _latest_error(schemas: Iterable[Schema]) -> str | None:
+    return next((s.latest_error for s in schemas if s.should_sync and s.latest_error), None)
+
+
+def _own(source: Source) -> dict[str, Any]:
+    names = ("id", "created_at", "created_by", "source_type", "prefix", "description", "access_method")
+    return {name: getattr(source, name) for name in names}
+
+
+def _schema_body(backend: Backend, schema: Schema, table: LakeTable | None) -> SchemaBody:
+    derived = {"table", "incremental", "available_columns"}
+    return SchemaBody(
+        **{name: getattr(schema, name) for name in SchemaBody.model_fields if name not in derived},
+        table=_table_body(backend, table) if table else None,
+        incremental=schema.sync_type == SyncType.INCREMENTAL,
+        available_columns=available_columns(schema.discovered),
+    )
+
+
+def _table_body(backend: Backend, table: LakeTable) -> TableBody:
+    return TableBody(
+        id=table.id,
+        name=table.name,
+        url_pattern=backend.lake_uri(table.path),
+        row_count=table.row_count,
+        size_in_s3_mib=round(table.size_bytes / MIB, 6),
+        columns=[TableColumn.model_validate({"key": column["name"], **column}) for column in table.columns],
+    )

@@ -1,0 +1,99 @@
+"""``/api/projects/:project_id/external_data_sources/``"""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response, status
+from pydantic import AfterValidator
+
+from api.actions import create_source, discover, edit_source, runs
+from api.auth import ObjectId, Reader, Writer
+from api.backend import BackendDep
+from api.bodies.reading import Text, documented, reader
+from api.bodies.responses import JobBody, RefreshBody, SourceBody
+from api.bodies.source_requests import SourceChanges, SourceCreate
+from api.errors import NotFoundError
+from api.pagination import Page, PageDep, Search
+from api.presentation import job_body, source_bodies
+from metadata.sources import JobFilter, find_source, list_jobs, list_sources
+
+router = APIRouter(prefix="/api/projects/{project_id}/external_data_sources", tags=["external_data_sources"])
+
+New = Annotated[SourceCreate, Depends(reader(SourceCreate))]
+Changes = Annotated[SourceChanges, Depends(reader(SourceChanges))]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """A time without a zone is meant in UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+
+
+def _job_filter(
+    after: Annotated[Moment | None, Query(description="exclusive")] = None,
+    before: Annotated[Moment | None, Query(description="exclusive")] = None,
+    schemas: Annotated[list[Text] | None, Query(description="names of schemas")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> JobFilter:
+    return JobFilter(after, before, tuple(schemas or ()), limit)
+
+
+@router.get("/", name="list")
+def index(backend: BackendDep, caller: Reader, page: PageDep, search: Search = None) -> Page[SourceBody]:
+    """All sources of the project with their schemas, newest first."""
+    with backend.database.read() as session:
+        count, sources = list_sources(session, caller.project_id, search, page.limit, page.offset)
+        return page.page(count, source_bodies(backend, session, sources, caller))
+
+
+@router.post("/", name="create", status_code=status.HTTP_201_CREATED, openapi_extra=documented(SourceCreate))
+def create(backend: BackendDep, caller: Writer, body: New) -> SourceBody:
+    """Try the connection, find its tables, set up those that are named, and start their first runs."""
+    return create_source.create(backend, caller, body)
+
+
+@router.get("/{id}/", name="retrieve")
+def retrieve(backend: BackendDep, caller: Reader, source_id: ObjectId) -> SourceBody:
+    with backend.database.read() as session:
+        source = find_source(session, caller.project_id, source_id)
+        if source is None:
+            raise NotFoundError
+        return source_bodies(backend, session, [source], caller)[0]
+
+
+@router.patch("/{id}/", name="partial_update", openapi_extra=documented(SourceChanges))
+def change(backend: BackendDep, caller: Writer, source_id: ObjectId, body: Changes) -> SourceBody:
+    """Change the description or the connection, which is tried before it is stored."""
+    return edit_source.edit(backend, caller, source_id, body)
+
+
+@router.delete("/{id}/", name="destroy", status_code=status.HTTP_204_NO_CONTENT)
+def destroy(backend: BackendDep, caller: Writer, source_id: ObjectId) -> None:
+    """Stop its runs, delete its schedules, its lake data and the source."""
+    runs.delete_source_with_data(backend, caller, source_id)
+
+
+@router.post("/{id}/reload/", name="reload", response_class=Response)
+def reload(backend: BackendDep, caller: Writer, source_id: ObjectId) -> Response:
+    """Run every enabled schema now."""
+    runs.reload_source(backend, caller, source_id)
+    return Response()
+
+
+@router.post("/{id}/refresh_schemas/", name="refresh_schemas")
+def refresh_schemas(backend: BackendDep, caller: Writer, source_id: ObjectId) -> RefreshBody:
+    """A live look at the source's tables: new ones are added, disabled; vanished ones go, or stay for their data."""
+    return discover.refresh_schemas(backend, caller, source_id)
+
+
+@router.get("/{id}/jobs/", name="jobs")
+def jobs(
+    backend: BackendDep, caller: Reader, source_id: ObjectId, wanted: Annotated[JobFilter, Depends(_job_filter)]
+) -> list[JobBody]:
+    """The newest runs of its schemas."""
+    with backend.database.read() as session:
+        if find_source(session, caller.project_id, source_id) is None:
+            raise NotFoundError
+        return [job_body(job, schema) for job, schema in list_jobs(session, source_id, wanted)]

@@ -1,0 +1,185 @@
+"""The rules of a schema's settings, without a server: what may be set together, and what a change sets off."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import time
+from typing import Any
+
+from metadata.models import CursorFieldType, SyncFrequency, SyncType
+
+CURSOR_MODES = frozenset({SyncType.INCREMENTAL, SyncType.APPEND})
+KEYED_MODES = frozenset({SyncType.INCREMENTAL, SyncType.CDC})
+TIMES = frozenset({CursorFieldType.DATETIME, CursorFieldType.TIMESTAMP, CursorFieldType.DATE})
+COMPATIBLE_CURSOR_TYPES = (
+    frozenset({CursorFieldType.INTEGER, CursorFieldType.NUMERIC}),
+    frozenset({CursorFieldType.DATETIME, CursorFieldType.TIMESTAMP}),
+)
+"""Names for one family of values: a client may call a discovered type by the other name."""
+
+
+class RuleError(ValueError):
+    """The settings cannot be as they were asked for. ``attr`` is the setting to look at."""
+
+    def __init__(self, attr: str, detail: str) -> None:
+        super().__init__(detail)
+        self.attr = attr
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class SchemaSettings:
+    """Everything about a schema that a user decides; named as in the metadata and in the API."""
+
+    should_sync: bool = False
+    sync_type: str | None = None
+    sync_frequency: str = SyncFrequency.SIX_HOURS
+    sync_time_of_day: time | None = None
+    incremental_field: str | None = None
+    incremental_field_type: str | None = None
+    incremental_lookback_seconds: int = 0
+    primary_key_columns: list[str] | None = None
+    cdc_table_mode: str = "consolidated"
+    enabled_columns: list[str] | None = None
+    row_filter: list[dict[str, Any]] | None = None
+
+    @classmethod
+    def of(cls, owner: Any) -> "SchemaSettings":
+        """Those of a row of the metadata."""
+        return cls(**{setting.name: getattr(owner, setting.name) for setting in fields(cls)})
+
+    def as_dict(self) -> dict[str, Any]:
+        return {setting.name: getattr(self, setting.name) for setting in fields(self)}
+
+    def with_changes(self, changes: Mapping[str, Any]) -> "SchemaSettings":
+        """Absent settings stay; ``None`` brings back the default."""
+        defaults = SchemaSettings().as_dict()
+        return replace(self, **{n: defaults[n] if value is None else value for n, value in changes.items()})
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """What is known of the table behind a schema."""
+
+    columns: frozenset[str]
+    primary_key: tuple[str, ...]
+    cursor_types: Mapping[str, str]
+    """The columns that may be a cursor, with the type that discovery gave each."""
+    vanished: bool = False
+    holds_data: bool = False
+
+    @classmethod
+    def from_discovered(
+        cls, discovered: Mapping[str, Any], *, vanished: bool = False, holds_data: bool = False
+    ) -> "TableFacts":
+        return cls(
+            columns=frozenset(column["name"] for column in discovered.get("columns", ())),
+            primary_key=tuple(discovered.get("primary_key", ())),
+            cursor_types={f["field"]: f["field_type"] for f in discovered.get("incremental_fields", ())},
+            vanished=vanished,
+            holds_data=holds_data,
+        )
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What a change asks of Temporal."""
+
+    schedule: bool = False
+    """Make the schedule as the settings are now."""
+    start: bool = False
+    stop: bool = False
+
+
+def check(before: SchemaSettings, after: SchemaSettings, table: TableFacts) -> None:
+    """Raise ``RuleError`` for the first rule that the change breaks.
+
+    What the change does not touch is not held against it: a schema can always be disabled.
+    """
+    enabled = after.should_sync and not before.should_sync
+    moded = enabled or after.sync_type != before.sync_type
+    _check_sync_type(after)
+    _check_enabling(after, table, enabled)
+    if moded or _cursor(before) != _cursor(after):
+        _check_cursor(after, table)
+    if moded or before.primary_key_columns != after.primary_key_columns:
+        _check_key(before, after, table)
+    _check_frequency(after)
+    if before.enabled_columns != after.enabled_columns:
+        _check_columns("enabled_columns", after.enabled_columns or (), table)
+    if before.row_filter != after.row_filter:
+        _check_columns("row_filter", [part["column"] for part in after.row_filter or ()], table)
+
+
+def effects(before: SchemaSettings, after: SchemaSettings) -> Effects:
+    """Enabling starts a run at once (``never`` leaves that to its user), disabling stops one, a new time neither."""
+    if after.should_sync and not before.should_sync:
+        return Effects(schedule=True, start=after.sync_frequency != SyncFrequency.NEVER)
+    if before.should_sync and not after.should_sync:
+        return Effects(schedule=True, stop=True)
+    timed = (before.sync_frequency, before.sync_time_of_day) != (after.sync_frequency, after.sync_time_of_day)
+    return Effects(schedule=after.should_sync and timed)
+
+
+def _check_sync_type(after: SchemaSettings) -> None:
+    if after.sync_type == SyncType.CDC:
+        raise RuleError("sync_type", "Change data capture is not enabled on this source.")
+    if after.sync_type == SyncType.WEBHOOK:
+        raise RuleError("sync_type", "This table does not support webhooks.")
+
+
+def _check_enabling(after: SchemaSettings, table: TableFacts, enabled: bool) -> None:
+    if after.should_sync and after.sync_type is None:
+        raise RuleError("sync_type", "Choose a sync type before you enable the schema.")
+    if enabled and table.vanished:
+        raise RuleError("should_sync", "The source no longer has this table, so it cannot be enabled.")
+
+
+def _cursor(settings: SchemaSettings) -> tuple[str | None, str | None, int]:
+    return settings.incremental_field, settings.incremental_field_type, settings.incremental_lookback_seconds
+
+
+def _check_cursor(after: SchemaSettings, table: TableFacts) -> None:
+    field, field_type, lookback_seconds = _cursor(after)
+    needed = after.sync_type in CURSOR_MODES
+    if needed and field is None:
+        raise RuleError("incremental_field", f"The sync type {after.sync_type} needs an incremental field.")
+    if needed and field_type is None:
+        raise RuleError("incremental_field_type", f"The sync type {after.sync_type} needs the field's type.")
+    if field is not None and field not in table.cursor_types:
+        raise RuleError("incremental_field", f"The column {field} is not among this table's incremental fields.")
+    if field is not None and field_type is not None:
+        _check_cursor_type(field, field_type, table.cursor_types[field])
+    if needed and lookback_seconds and field_type not in TIMES:
+        raise RuleError("incremental_lookback_seconds", f"A look-back needs a cursor that is a time, not {field_type}.")
+
+
+def _check_cursor_type(field: str, given: str, discovered: str) -> None:
+    if given != discovered and not any({given, discovered} <= family for family in COMPATIBLE_CURSOR_TYPES):
+        raise RuleError("incremental_field_type", f"The field {field} is of type {discovered}, not {given}.")
+
+
+def _check_key(before: SchemaSettings, after: SchemaSettings, table: TableFacts) -> None:
+    chosen = after.primary_key_columns
+    if chosen is not None:
+        if not chosen:
+            raise RuleError("primary_key_columns", "Name at least one column, or send null for the detected key.")
+        if len(set(chosen)) < len(chosen):
+            raise RuleError("primary_key_columns", "A column is named twice.")
+        _check_columns("primary_key_columns", chosen, table)
+    if after.sync_type in KEYED_MODES and not (chosen or table.primary_key):
+        raise RuleError("primary_key_columns", f"The sync type {after.sync_type} needs primary key columns.")
+    key_before = before.primary_key_columns or list(table.primary_key)
+    if table.holds_data and (chosen or list(table.primary_key)) != key_before:
+        raise RuleError(
+            "primary_key_columns", "The primary key cannot change while the table holds data: delete the data first."
+        )
+
+
+def _check_frequency(after: SchemaSettings) -> None:
+    if after.sync_frequency == SyncFrequency.ONE_MINUTE and after.sync_type != SyncType.CDC:
+        raise RuleError("sync_frequency", "A frequency of 1min needs the sync type cdc; 5min is the fastest other.")
+
+
+def _check_columns(attr: str, named: Collection[str], table: TableFacts) -> None:
+    if unknown := sorted(set(named) - table.columns):
+        raise RuleError(attr, f"The table has no such column: {', '.join(unknown)}.")

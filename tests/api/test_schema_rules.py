@@ -1,0 +1,168 @@
+"""The rules of PATCH, without a server."""
+
+from datetime import time
+from typing import Any
+
+import pytest
+
+from api.schema_rules import Effects, RuleError, SchemaSettings, TableFacts, check, effects
+
+ORDERS = TableFacts(
+    columns=frozenset({"id", "region", "total", "updated_at", "day"}),
+    primary_key=("id",),
+    cursor_types={"id": "integer", "total": "numeric", "updated_at": "timestamp", "day": "date"},
+)
+KEYLESS = TableFacts(columns=ORDERS.columns, primary_key=(), cursor_types=ORDERS.cursor_types)
+FRESH = SchemaSettings()
+INCREMENTAL = SchemaSettings(
+    should_sync=True, sync_type="incremental", incremental_field="updated_at", incremental_field_type="timestamp"
+)
+
+
+def change(before: SchemaSettings, table: TableFacts = ORDERS, **changes: Any) -> SchemaSettings:
+    after = before.with_changes(changes)
+    check(before, after, table)
+    return after
+
+
+def holding_data(table: TableFacts) -> TableFacts:
+    return TableFacts(table.columns, table.primary_key, table.cursor_types, holds_data=True)
+
+
+def test_absent_stays_and_null_brings_back_the_default() -> None:
+    before = SchemaSettings(sync_frequency="1hour", sync_time_of_day=time(3), cdc_table_mode="both")
+    after = before.with_changes({"sync_frequency": None, "sync_time_of_day": None})
+    assert after == SchemaSettings(sync_frequency="6hour", cdc_table_mode="both")
+
+
+@pytest.mark.parametrize(
+    ("before", "table", "changes", "attr"),
+    [
+        pytest.param(FRESH, ORDERS, {"sync_type": "cdc"}, "sync_type", id="cdc"),
+        pytest.param(FRESH, ORDERS, {"sync_type": "webhook"}, "sync_type", id="webhook"),
+        pytest.param(FRESH, ORDERS, {"should_sync": True}, "sync_type", id="enabled without a type"),
+        pytest.param(INCREMENTAL, ORDERS, {"sync_type": None}, "sync_type", id="type cleared while enabled"),
+        pytest.param(FRESH, ORDERS, {"sync_type": "incremental"}, "incremental_field", id="no cursor"),
+        pytest.param(FRESH, ORDERS, {"sync_type": "append"}, "incremental_field", id="no cursor for append"),
+        pytest.param(
+            FRESH,
+            ORDERS,
+            {"sync_type": "append", "incremental_field": "id"},
+            "incremental_field_type",
+            id="no cursor type",
+        ),
+        pytest.param(
+            FRESH,
+            ORDERS,
+            {"sync_type": "append", "incremental_field": "region", "incremental_field_type": "integer"},
+            "incremental_field",
+            id="not offered",
+        ),
+        pytest.param(
+            FRESH,
+            ORDERS,
+            {"sync_type": "append", "incremental_field": "total", "incremental_field_type": "date"},
+            "incremental_field_type",
+            id="another type",
+        ),
+        pytest.param(INCREMENTAL, ORDERS, {"incremental_field": None}, "incremental_field", id="cursor cleared"),
+        pytest.param(FRESH, ORDERS, {"incremental_field": "nope"}, "incremental_field", id="unknown cursor, no type"),
+        pytest.param(
+            FRESH,
+            KEYLESS,
+            {"sync_type": "incremental", "incremental_field": "id", "incremental_field_type": "integer"},
+            "primary_key_columns",
+            id="no key",
+        ),
+        pytest.param(INCREMENTAL, ORDERS, {"primary_key_columns": []}, "primary_key_columns", id="empty key"),
+        pytest.param(INCREMENTAL, ORDERS, {"primary_key_columns": ["no"]}, "primary_key_columns", id="unknown key"),
+        pytest.param(
+            INCREMENTAL, ORDERS, {"primary_key_columns": ["id", "id"]}, "primary_key_columns", id="key named twice"
+        ),
+        pytest.param(
+            INCREMENTAL,
+            holding_data(ORDERS),
+            {"primary_key_columns": ["id", "region"]},
+            "primary_key_columns",
+            id="key changed over data",
+        ),
+        pytest.param(FRESH, ORDERS, {"sync_frequency": "1min"}, "sync_frequency", id="1min"),
+        pytest.param(FRESH, ORDERS, {"enabled_columns": ["id", "x", "b"]}, "enabled_columns", id="unknown columns"),
+        pytest.param(
+            FRESH,
+            ORDERS,
+            {"row_filter": [{"column": "x", "op": "=", "value": 1}]},
+            "row_filter",
+            id="unknown filter column",
+        ),
+    ],
+)
+def test_a_broken_rule_names_its_setting(
+    before: SchemaSettings, table: TableFacts, changes: dict[str, Any], attr: str
+) -> None:
+    with pytest.raises(RuleError) as raised:
+        change(before, table, **changes)
+    assert raised.value.attr == attr
+
+
+def test_unknown_columns_are_named_in_order() -> None:
+    with pytest.raises(RuleError, match=r"no such column: b, x\."):
+        change(FRESH, enabled_columns=["x", "id", "b"])
+
+
+@pytest.mark.parametrize(
+    ("field", "field_type"),
+    [("id", "integer"), ("id", "numeric"), ("updated_at", "datetime"), ("updated_at", "timestamp"), ("day", "date")],
+)
+def test_a_cursor_that_discovery_offers(field: str, field_type: str) -> None:
+    wanted = {"sync_type": "incremental", "incremental_field": field, "incremental_field_type": field_type}
+    assert change(FRESH, **wanted).incremental_field == field
+
+
+def test_a_given_key_stands_in_for_a_missing_one() -> None:
+    wanted = {"sync_type": "incremental", "incremental_field": "id", "incremental_field_type": "integer"}
+    assert change(FRESH, KEYLESS, **wanted, primary_key_columns=["region", "id"]).primary_key_columns == [
+        "region",
+        "id",
+    ]
+
+
+def test_naming_the_detected_key_over_data_changes_nothing() -> None:
+    assert change(INCREMENTAL, holding_data(ORDERS), primary_key_columns=["id"]).primary_key_columns == ["id"]
+
+
+def test_switching_modes_over_data_is_the_workers_affair() -> None:
+    assert change(INCREMENTAL, holding_data(ORDERS), sync_type="full_refresh").sync_type == "full_refresh"
+
+
+def test_a_vanished_table_cannot_be_enabled_but_disabled() -> None:
+    gone = TableFacts(frozenset(), (), {}, vanished=True, holds_data=True)
+    assert not change(INCREMENTAL, gone, should_sync=False).should_sync
+    with pytest.raises(RuleError):
+        change(SchemaSettings(sync_type="full_refresh"), gone, should_sync=True)
+
+
+def test_what_is_not_touched_is_not_held_against_a_change() -> None:
+    before = SchemaSettings(sync_type="full_refresh", enabled_columns=["dropped_meanwhile"])
+    assert change(before, sync_frequency="1hour").enabled_columns == ["dropped_meanwhile"]
+
+
+PAUSED = INCREMENTAL.with_changes({"should_sync": False})
+MANUAL = PAUSED.with_changes({"sync_frequency": "never"})
+
+
+@pytest.mark.parametrize(
+    ("before", "changes", "expected"),
+    [
+        pytest.param(PAUSED, {"should_sync": True}, Effects(schedule=True, start=True), id="enabling"),
+        pytest.param(MANUAL, {"should_sync": True}, Effects(schedule=True), id="enabling what runs by hand only"),
+        pytest.param(INCREMENTAL, {"should_sync": False}, Effects(schedule=True, stop=True), id="disabling"),
+        pytest.param(INCREMENTAL, {"should_sync": True}, Effects(), id="enabled before"),
+        pytest.param(INCREMENTAL, {"sync_frequency": "1hour"}, Effects(schedule=True), id="frequency"),
+        pytest.param(INCREMENTAL, {"sync_time_of_day": time(3)}, Effects(schedule=True), id="time of day"),
+        pytest.param(PAUSED, {"sync_frequency": "1hour"}, Effects(), id="frequency while disabled"),
+        pytest.param(INCREMENTAL, {"sync_type": "append"}, Effects(), id="mode"),
+    ],
+)
+def test_what_a_change_sets_off(before: SchemaSettings, changes: dict[str, Any], expected: Effects) -> None:
+    assert effects(before, before.with_changes(changes)) == expected
