@@ -114,6 +114,8 @@ class ReadRequest:
     """What one record batch should hold at the most, in memory."""
     narrow: bool = False
     """Read in small steps whatever it costs in speed: set after a read ran out of memory."""
+    text_columns: tuple[str, ...] = ()
+    """Numeric columns without a declared precision that the lake already holds as text: they stay text."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ class ReadReport:
     """What a finished read has to say beside its rows."""
 
     warnings: list[ValueWarning] = field(default_factory=list)
+    more: bool = False
+    """``max_rows`` cut the read short: rows remain beyond the last cursor value."""
 
 
 class TableRead(Protocol):

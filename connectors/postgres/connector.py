@@ -1,0 +1,50 @@
+"""The PostgreSQL source type."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from connectors.base import DiscoveredTable, ReadRequest, SourceForm, TableRead
+from connectors.errors import ConfigurationError
+from connectors.postgres import discovery
+from connectors.postgres.config import FORM, PostgresConfig, parse_config
+from connectors.postgres.reader import open_read
+from connectors.postgres.session import MINIMUM_VERSION, application_name, cancel, connect
+
+_SESSION_NAME = "syncline"
+
+
+class PostgresConnector:
+    """``connectors.base.Connector`` for PostgreSQL."""
+
+    source_type: str = "Postgres"
+    form: SourceForm = FORM
+
+    def parse_config(self, inputs: Mapping[str, Any]) -> PostgresConfig:
+        return parse_config(inputs)
+
+    def validate(self, config: PostgresConfig) -> None:
+        with connect(config, _SESSION_NAME) as connection:
+            version = connection.info.server_version
+            if version < MINIMUM_VERSION:
+                raise ConfigurationError(
+                    f"Syncline reads PostgreSQL {MINIMUM_VERSION // 10000} or later; this server is version "
+                    f"{version // 10000}."
+                )
+            if config.schema is None:
+                return
+            known = connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [config.schema]).fetchone()
+            if known is None:
+                raise ConfigurationError(
+                    f"There is no schema {config.schema} in the database {config.database}.", attr="schema"
+                )
+
+    def discover(self, config: PostgresConfig, names: Sequence[str] | None = None) -> list[DiscoveredTable]:
+        with connect(config, _SESSION_NAME) as connection:
+            return discovery.discover(connection, config, names)
+
+    def read(self, config: PostgresConfig, request: ReadRequest) -> AbstractContextManager[TableRead]:
+        return open_read(config, request)
+
+    def cancel(self, config: PostgresConfig, read_id: str) -> None:
+        cancel(config, application_name(read_id))

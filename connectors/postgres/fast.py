@@ -1,0 +1,116 @@
+"""The fast driver: DuckDB reads binary ``COPY`` into Arrow, one connection, one transaction.
+
+A transaction whose connection has died aborts the whole process when it is collected, so it is always rolled back
+by hand. What DuckDB raises holds the connection string, and nothing but text: it leaves this module only as a cause, and never what it says of connecting. Why a
+read failed is found out over a connection of psycopg, which has codes for it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import duckdb_extension_postgres_scanner
+import psycopg
+import pyarrow as pa
+
+from connectors.errors import ReadCancelledError, SourceError, UnreachableError
+from connectors.postgres.columns import ColumnPlan
+from connectors.postgres.session import Reading, cancel, connect, conninfo, session_settings
+
+VECTOR_ROWS = 2048
+MAXIMUM_ROWS = 8 * VECTOR_ROWS
+
+_EXTENSION = next(
+    (Path(duckdb_extension_postgres_scanner.__path__[0]) / "extensions" / f"v{duckdb.__version__}").glob(
+        "postgres_scanner.duckdb_extension*"
+    )
+)
+
+
+class DriverError(Exception):
+    """DuckDB's own words on what went wrong, for the log. Never its words on connecting: they hold the password."""
+
+
+class FastSession:
+    """One reading transaction through DuckDB."""
+
+    def __init__(self, reading: Reading, rows: int) -> None:
+        self._reading = reading
+        self._chunk_rows = min(max(rows // VECTOR_ROWS, 1) * VECTOR_ROWS, MAXIMUM_ROWS)
+        self._duckdb = duckdb.connect(config={"threads": 1})
+        self._streaming = False
+
+    @classmethod
+    @contextmanager
+    def open(cls, reading: Reading, rows: int) -> Iterator["FastSession"]:
+        """``rows``: how many a chunk may hold; DuckDB takes no fewer than a vector of them."""
+        session = cls(reading, rows)
+        try:
+            with conninfo(reading.config, reading.name) as info:
+                session._attach(info)
+                yield session
+        finally:
+            session._close()
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """All rows of a small query."""
+        try:
+            return self._query(sql).fetchall()
+        except duckdb.Error as error:
+            raise self._translated(error, sql) from DriverError(str(error))
+
+    def chunks(self, sql: str, plans: Sequence[ColumnPlan]) -> Iterator[pa.RecordBatch]:
+        """Rows in the order of the query, in chunks of a fixed number of rows."""
+        expected = [plan.arrow for plan in plans]
+        try:
+            reader = self._query(sql).to_arrow_reader(self._chunk_rows)
+            if reader.schema.types != expected:
+                raise SourceError(f"A column of {self._reading.what} arrives in another type than planned.")
+            self._streaming = True
+            yield from reader
+            self._streaming = False
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            raise self._translated(error, sql) from DriverError(str(error))
+
+    def _attach(self, info: str) -> None:
+        quoted = info.replace("'", "''")
+        try:
+            self._duckdb.execute(f"LOAD '{_EXTENSION}'")
+            self._duckdb.execute("SET TimeZone = 'UTC'")
+            self._duckdb.execute(f"ATTACH '{quoted}' AS source (TYPE postgres, READ_ONLY)")
+            self._duckdb.execute("BEGIN")
+            self._query(session_settings()).fetchall()
+        except duckdb.Error:
+            raise self._verdict("SELECT") or UnreachableError("The connection to Postgres failed.") from None
+
+    def _query(self, sql: str) -> duckdb.DuckDBPyConnection:
+        return self._duckdb.execute("SELECT * FROM postgres_query('source', ?)", [sql])
+
+    def _translated(self, error: Exception, sql: str) -> SourceError:
+        """Ask the server what is wrong with the statement; if nothing is, the connection was what failed."""
+        if "canceling statement due to user request" in str(error):
+            return ReadCancelledError(f"The read of {self._reading.what} was cancelled.")
+        return self._verdict(sql) or UnreachableError(f"The read of {self._reading.what} broke off at the source.")
+
+    def _verdict(self, sql: str) -> SourceError | None:
+        try:
+            with connect(self._reading.config, self._reading.name) as connection:
+                try:
+                    connection.execute(f"EXPLAIN {sql}".encode())
+                except psycopg.Error as error:
+                    return self._reading.error(error)
+        except SourceError as error:
+            return error
+        return None
+
+    def _close(self) -> None:
+        if self._streaming:
+            # Without it the rollback would wait for the rest of the rows.
+            with suppress(SourceError):
+                cancel(self._reading.config, self._reading.name)
+        with suppress(duckdb.Error):
+            self._duckdb.execute("ROLLBACK")
+        with suppress(duckdb.Error):
+            self._duckdb.close()

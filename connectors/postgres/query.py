@@ -1,0 +1,185 @@
+"""The statements of a read: columns, filters, and where a cursor read begins and ends.
+
+A cursor read has two parts. First, where they are wanted, the rows without a usable cursor value (null, and what the
+lake's types cannot hold: NaN, infinite or out of range times). Then the rest in order of the cursor, which an index
+can give. ``max_rows`` counts the second part only, and the server itself lets ties through: ``WITH TIES``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from connectors.base import CursorRange, RowFilter
+from connectors.cursor import decode
+from connectors.errors import ConfigurationError, SchemaChangedError
+from connectors.postgres.catalogue import SourceColumn, SourceTable
+from connectors.postgres.columns import ColumnPlan, not_a_value, reference
+from connectors.postgres.discovery import CURSOR_TYPES
+from connectors.postgres.sql import literal, relation
+
+_COMPARISONS = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+
+FIRST_TIME = {"date": "0001-01-01", "timestamp": "0001-01-01 00:00:00", "timestamptz": "0001-01-01 00:00:00+00"}
+LAST_TIME = {
+    "date": "9999-12-31",
+    "timestamp": "9999-12-31 23:59:59.999999",
+    "timestamptz": "9999-12-31 23:59:59.999999+00",
+}
+PASSES_WITHOUT_INDEX = 8
+"""Into how many reads a table without an index on its cursor is cut at the most: each of them sorts all of it."""
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The cursor column of a read, with its conditions over the table's alias ``t``."""
+
+    column: SourceColumn
+    ordered: str
+    """True for rows that have a place in the order, at or after the lower bound."""
+    unordered: str
+    """True for rows without one."""
+    max_rows: int | None
+    include_nulls: bool
+    resumed: bool
+    """It begins at a lower bound."""
+
+    @property
+    def field_type(self) -> str:
+        return CURSOR_TYPES[self.column.base]
+
+    def at_most(self, edge: str) -> str:
+        return f"{reference(self.column.name)} <= {literal(edge, self.column.cast)}"
+
+    def beyond(self, edge: str) -> str:
+        return f"{reference(self.column.name)} > {literal(edge, self.column.cast)}"
+
+
+@dataclass(frozen=True)
+class ReadQuery:
+    """What one read asks of one table."""
+
+    table: SourceTable
+    filters: tuple[str, ...] = ()
+    cursor: Cursor | None = None
+    source: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", f"{relation(self.table.schema, self.table.name)} AS t")
+
+    def select(self, plans: Sequence[ColumnPlan], condition: str | None = None) -> str:
+        """Rows in no order. Output columns are named ``c0, c1, …``: the driver knows no two that differ by case."""
+        columns = ", ".join(f"{plan.expression} AS c{number}" for number, plan in enumerate(plans))
+        return f"SELECT {columns} FROM {self.source}{self.where(condition)}"
+
+    def select_ordered(self, plans: Sequence[ColumnPlan]) -> str:
+        """The part of a cursor read that is in order."""
+        assert self.cursor is not None
+        return self.select(plans, self.cursor.ordered) + self._order()
+
+    def where(self, condition: str | None = None) -> str:
+        conditions = [*self.filters, *([condition] if condition else [])]
+        return " WHERE " + " AND ".join(f"({each})" for each in conditions) if conditions else ""
+
+    def aggregate(self, expressions: Sequence[str], condition: str | None = None) -> str:
+        columns = ", ".join(f"{each} AS c{number}" for number, each in enumerate(expressions))
+        return f"SELECT {columns} FROM {self.source}{self.where(condition)}"
+
+    def aggregate_next(self, expressions: Sequence[str]) -> str:
+        """As ``aggregate``, over the rows that a resumed cursor read will give, and no others."""
+        assert self.cursor is not None
+        columns = ", ".join(f"{each} AS c{number}" for number, each in enumerate(expressions))
+        rows = f"SELECT t.* FROM {self.source}{self.where(self.cursor.ordered)}{self._order()}"
+        return f"SELECT {columns} FROM ({rows}) AS t"
+
+    def _order(self) -> str:
+        assert self.cursor is not None
+        limit = "" if self.cursor.max_rows is None else f" FETCH FIRST {self.cursor.max_rows} ROWS WITH TIES"
+        return f" ORDER BY {reference(self.cursor.column.name)}{limit}"
+
+
+def cursor_of(table: SourceTable, wanted: CursorRange, version: int) -> Cursor:
+    column = table.column(wanted.field)
+    if column is None:
+        raise SchemaChangedError(f"The incremental field {wanted.field} of {table.name} is gone.")
+    if column.base not in CURSOR_TYPES:
+        raise SchemaChangedError(
+            f"The incremental field {wanted.field} of {table.name} is of type {column.type}, "
+            "which has no order to follow: choose another field."
+        )
+    usable, unusable = _order_conditions(column, version)
+    ordered = usable
+    if wanted.lower is not None:
+        ordered = f"{usable} AND {reference(column.name)} >= {_bound(table, column, wanted.lower)}"
+    return Cursor(
+        column=column,
+        ordered=ordered,
+        unordered=unusable,
+        max_rows=_max_rows(table, wanted),
+        include_nulls=wanted.include_nulls,
+        resumed=wanted.lower is not None,
+    )
+
+
+def filter_condition(table: SourceTable, wanted: RowFilter) -> str:
+    """One row filter as a condition; its value is a constant cast to the column's type."""
+    column = table.column(wanted.column)
+    if column is None:
+        raise SchemaChangedError(f"The column {wanted.column} of a row filter is gone from {table.name}.")
+    here = reference(column.name)
+    if wanted.op == "is_null":
+        return f"{here} IS NULL"
+    if wanted.op == "is_not_null":
+        return f"{here} IS NOT NULL"
+    if wanted.op == "in":
+        if not isinstance(wanted.value, list | tuple):
+            raise ConfigurationError(f"The row filter on {wanted.column} needs a list of values.", attr="row_filter")
+        values = ", ".join(_constant(each, wanted, column.cast) for each in wanted.value)
+        return f"{here} IN ({values})" if values else "false"
+    if wanted.op == "like":
+        return f"CAST({here} AS text) LIKE {_constant(wanted.value, wanted, 'text')}"
+    if wanted.op not in _COMPARISONS:
+        raise ConfigurationError(f"There is no row filter {wanted.op!r}.", attr="row_filter")
+    return f"{here} {_COMPARISONS[wanted.op]} {_constant(wanted.value, wanted, column.cast)}"
+
+
+def _constant(value: Any, wanted: RowFilter, type_name: str) -> str:
+    if isinstance(value, bool):
+        return literal("true" if value else "false", type_name)
+    if isinstance(value, str | int | float | Decimal):
+        return literal(str(value), type_name)
+    raise ConfigurationError(
+        f"The row filter on {wanted.column} needs a text, a number or true or false as its value.", attr="row_filter"
+    )
+
+
+def _order_conditions(column: SourceColumn, version: int) -> tuple[str, str]:
+    here = reference(column.name)
+    if column.base in FIRST_TIME:
+        first = literal(FIRST_TIME[column.base], column.cast)
+        last = literal(LAST_TIME[column.base], column.cast)
+        return f"{here} BETWEEN {first} AND {last}", f"{here} IS NULL OR {here} NOT BETWEEN {first} AND {last}"
+    if column.base == "numeric":
+        wrong = list(not_a_value(column, version).values())
+        return (
+            f"{here} IS NOT NULL AND NOT ({' OR '.join(wrong)})",
+            " OR ".join([f"{here} IS NULL", *wrong]),
+        )
+    return f"{here} IS NOT NULL", f"{here} IS NULL"
+
+
+def _bound(table: SourceTable, column: SourceColumn, text: str) -> str:
+    try:
+        decode(text, CURSOR_TYPES[column.base])
+    except ValueError as error:
+        raise SchemaChangedError(
+            f"The incremental field {column.name} of {table.name} is now of type {column.type}, which does not "
+            "go on from where the copy stands: resync the table."
+        ) from error
+    return literal(text, column.cast)
+
+
+def _max_rows(table: SourceTable, wanted: CursorRange) -> int | None:
+    if wanted.max_rows is None or table.is_indexed(wanted.field) or table.row_estimate is None:
+        return wanted.max_rows
+    return max(wanted.max_rows, table.row_estimate // PASSES_WITHOUT_INDEX)

@@ -1,0 +1,241 @@
+"""One read of one table, from the catalogue to its last batch. The drivers below it are interchangeable.
+
+Everything happens in one transaction at the server (repeatable read), so all parts of a read see one state.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from connectors.base import ReadReport, ReadRequest, ValueWarning
+from connectors.cursor import encode
+from connectors.errors import ConfigurationError, SchemaChangedError
+from connectors.postgres.catalogue import SourceTable, row_width_bytes
+from connectors.postgres.columns import ColumnPlan, is_unbounded, misfits, not_a_value, planned
+from connectors.postgres.config import PostgresConfig
+from connectors.postgres.discovery import find
+from connectors.postgres.fast import VECTOR_ROWS, FastSession
+from connectors.postgres.narrow import NarrowSession
+from connectors.postgres.query import ReadQuery, cursor_of, filter_condition
+from connectors.postgres.session import Reading, application_name, connect
+from connectors.postgres.values import ValueCheck, arrow_schema
+
+MAXIMUM_BATCH_ROWS = 131_072
+UNKNOWN_WIDTH = 4096
+WITHOUT_CURSOR = "no cursor value: read by the first load only"
+
+
+class Session(Protocol):
+    """A reading transaction of either driver; both give the same rows. Raises ``SourceError`` only."""
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]: ...
+
+    def chunks(self, sql: str, plans: Sequence[ColumnPlan]) -> Iterator[pa.RecordBatch]: ...
+
+
+@dataclass(frozen=True)
+class _Outline:
+    """What the catalogue says of the table before the reading transaction begins."""
+
+    query: ReadQuery
+    names: tuple[str, ...]
+    version: int
+    width: float
+    """Bytes of a row, roughly."""
+
+
+@contextmanager
+def open_read(config: PostgresConfig, request: ReadRequest) -> Iterator["PostgresRead"]:
+    """Open a read over the driver that fits the width of the rows."""
+    name = application_name(request.read_id)
+    outline = _outline(config, request, name)
+    reading = Reading(config, name, request.table, filtered=bool(request.row_filters))
+    opened: AbstractContextManager[Session]
+    if request.narrow or outline.width * VECTOR_ROWS > request.batch_bytes:
+        opened = NarrowSession.open(reading, request.batch_bytes // 2)
+    else:
+        opened = FastSession.open(reading, int(request.batch_bytes / outline.width))
+    with opened as session:
+        yield PostgresRead(session, outline, request)
+
+
+class PostgresRead:
+    """An open read: ``connectors.base.TableRead``."""
+
+    def __init__(self, session: Session, outline: _Outline, request: ReadRequest) -> None:
+        self._session = session
+        self._query = outline.query
+        self._version = outline.version
+        self._batch_bytes = request.batch_bytes
+        text = set(request.text_columns) | self._misfitting(outline.names, request)
+        self._plans = planned(outline.query.table, outline.names, outline.version, frozenset(text))
+        self._check = ValueCheck(self._plans, arrow_schema(self._plans))
+        self._ordered_rows = 0
+        self._edge: str | None = None
+        self.report = ReadReport()
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._check.schema
+
+    @property
+    def row_estimate(self) -> int | None:
+        """Known for whole tables only."""
+        resumed = self._query.cursor is not None and self._query.cursor.resumed
+        return None if resumed or self._query.filters else self._query.table.row_estimate
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Batches of ``batch_bytes`` at the most, or of one row. The next is fetched while one is worked on."""
+        yield from _joined(_ahead(self._chunks()), self._batch_bytes)
+        self.report.warnings += [*self._check.warnings(), *self._numbers_taken_out(), *self._rows_left_out()]
+        self.report.more = self._is_more()
+
+    def _chunks(self) -> Iterator[pa.RecordBatch]:
+        query, cursor = self._query, self._query.cursor
+        if cursor is None:
+            yield from self._read(query.select(self._plans))
+            return
+        if cursor.include_nulls:
+            yield from self._read(query.select(self._plans, cursor.unordered))
+        place = self.schema.names.index(cursor.column.name)
+        for chunk in self._read(query.select_ordered(self._plans)):
+            self._ordered_rows += chunk.num_rows
+            self._edge = encode(chunk.column(place)[-1])
+            yield chunk
+
+    def _read(self, sql: str) -> Iterator[pa.RecordBatch]:
+        for chunk in self._session.chunks(sql, self._plans):
+            if chunk.num_rows:
+                yield self._check.clean(chunk)
+
+    def _misfitting(self, names: tuple[str, ...], request: ReadRequest) -> set[str]:
+        """Unbounded numerics with a value that ``decimal(38,18)`` cannot hold, among the rows of this read."""
+        table = self._query.table
+        open_columns = [
+            column
+            for column in table.columns
+            if column.name in names and is_unbounded(column) and column.name not in request.text_columns
+        ]
+        if not open_columns:
+            return set()
+        conditions = [f"bool_or({misfits(column, self._version)})" for column in open_columns]
+        cursor = self._query.cursor
+        if cursor is not None and cursor.resumed:
+            sql = self._query.aggregate_next(conditions)
+        else:
+            sql = self._query.aggregate(conditions)
+        (answer,) = self._session.rows(sql)
+        found = {column.name for column, misfit in zip(open_columns, answer, strict=True) if misfit}
+        if cursor is not None and cursor.column.name in found | set(request.text_columns):
+            raise SchemaChangedError(
+                f"The incremental field {cursor.column.name} of {table.name} holds numbers of more than 20 digits "
+                "before or 18 after the point: choose another field."
+            )
+        return found
+
+    def _numbers_taken_out(self) -> list[ValueWarning]:
+        """Counted at the source, and only where nulls arrived: NULLIF leaves no other trace of a NaN."""
+        table, cursor = self._query.table, self._query.cursor
+        reasons = [
+            (column.name, reason, condition)
+            for column in table.columns
+            if column.name in self._check.with_nulls
+            for reason, condition in not_a_value(column, self._version).items()
+        ]
+        if not reasons:
+            return []
+        extent = None
+        if cursor is not None:
+            parts = [cursor.unordered] if cursor.include_nulls else []
+            if self._edge is not None:
+                parts.append(f"{cursor.ordered} AND {cursor.at_most(self._edge)}")
+            extent = " OR ".join(f"({part})" for part in parts)
+        counts = [f"count(*) FILTER (WHERE {condition})" for _, _, condition in reasons]
+        (answer,) = self._session.rows(self._query.aggregate(counts, extent))
+        return [
+            ValueWarning(column, reason, count)
+            for (column, reason, _), count in zip(reasons, answer, strict=True)
+            if count
+        ]
+
+    def _rows_left_out(self) -> list[ValueWarning]:
+        """Rows without a cursor value that this read passes over. Counted where an index makes it cheap."""
+        cursor = self._query.cursor
+        if cursor is None or cursor.include_nulls or not self._query.table.is_indexed(cursor.column.name):
+            return []
+        ((count,),) = self._session.rows(self._query.aggregate(["count(*)"], cursor.unordered))
+        return [ValueWarning(cursor.column.name, WITHOUT_CURSOR, count)] if count else []
+
+    def _is_more(self) -> bool:
+        cursor = self._query.cursor
+        if cursor is None or cursor.max_rows is None or self._edge is None or self._ordered_rows < cursor.max_rows:
+            return False
+        rest = self._query.where(f"{cursor.ordered} AND {cursor.beyond(self._edge)}")
+        ((more,),) = self._session.rows(f"SELECT EXISTS (SELECT FROM {self._query.source}{rest}) AS c0")
+        return bool(more)
+
+
+def _outline(config: PostgresConfig, request: ReadRequest, name: str) -> _Outline:
+    with connect(config, name) as connection:
+        version = connection.info.server_version
+        found = find(connection, config, [request.table])
+        if not found:
+            raise SchemaChangedError(f"{request.table} is gone from the source, or the user may no longer read it.")
+        table = found[0]
+        names = _column_names(table, request)
+        width = row_width_bytes(connection, table, names)
+    cursor = cursor_of(table, request.cursor, version) if request.cursor else None
+    if cursor is not None and cursor.column.name not in names:
+        raise ConfigurationError(f"The incremental field {cursor.column.name} must be among the columns of the read.")
+    filters = tuple(filter_condition(table, each) for each in request.row_filters)
+    return _Outline(ReadQuery(table, filters, cursor), names, version, width or UNKNOWN_WIDTH)
+
+
+def _column_names(table: SourceTable, request: ReadRequest) -> tuple[str, ...]:
+    available = tuple(column.name for column in table.columns)
+    if request.columns is None:
+        return available
+    gone = [name for name in request.columns if name not in available]
+    if gone:
+        raise SchemaChangedError(f"{request.table} no longer has the columns {', '.join(gone)}.")
+    return request.columns
+
+
+def _ahead(items: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Fetch the next item on a thread of its own while the last one is worked on."""
+    with ThreadPoolExecutor(1, thread_name_prefix="syncline-read") as thread:
+        following = thread.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = thread.submit(next, items, None)
+            yield item
+
+
+def _joined(chunks: Iterator[pa.RecordBatch], size_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Chunks put together, or cut, to batches that hold no more than so much."""
+    gathered: list[pa.RecordBatch] = []
+    size = rows = 0
+    for chunk in chunks:
+        if gathered and (size + chunk.nbytes > size_bytes or rows + chunk.num_rows > MAXIMUM_BATCH_ROWS):
+            yield pa.concat_batches(gathered)
+            gathered, size, rows = [], 0, 0
+        if chunk.nbytes > size_bytes:
+            yield from _cut(chunk, size_bytes)
+            continue
+        gathered.append(chunk)
+        size += chunk.nbytes
+        rows += chunk.num_rows
+    if gathered:
+        yield pa.concat_batches(gathered)
+
+
+def _cut(chunk: pa.RecordBatch, size_bytes: int) -> Iterator[pa.RecordBatch]:
+    if chunk.nbytes <= size_bytes or chunk.num_rows == 1:
+        yield chunk
+        return
+    half = chunk.num_rows // 2
+    yield from _cut(chunk.slice(0, half), size_bytes)
+    yield from _cut(chunk.slice(half), size_bytes)

@@ -1,0 +1,151 @@
+"""Sessions at the source: how every connection is made, marked and set up."""
+
+import hashlib
+import os
+import ssl
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from connectors.errors import ConfigurationError, SourceError
+from connectors.postgres.config import PostgresConfig
+from connectors.postgres.errors import login_error, query_error
+from connectors.postgres.sql import literal
+
+CONNECT_TIMEOUT_SECONDS = 10
+LOCK_TIMEOUT_SECONDS = 30
+MINIMUM_VERSION = 130000
+CANCEL_PATIENCE_SECONDS = 0.5
+
+_SETTINGS = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "iso_8601",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "statement_timeout": "0",
+    "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
+    # The server waits for us while a batch is being written; that is no idleness.
+    "idle_in_transaction_session_timeout": "0",
+}
+_LATER_SETTINGS = {
+    # A server that sorts for minutes notices within seconds that a killed reader is gone.
+    "client_connection_check_interval": "10s",
+    "transaction_timeout": "0",
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The read that a session serves: where, under which mark, and how errors speak of it."""
+
+    config: PostgresConfig
+    name: str
+    what: str
+    filtered: bool = False
+
+    def error(self, error: psycopg.Error) -> SourceError:
+        return query_error(error, self.what, filtered=self.filtered)
+
+
+def application_name(read_id: str) -> str:
+    """The mark of a read's sessions, in the 63 bytes of ASCII that Postgres keeps of one."""
+    name = f"syncline-{read_id}"
+    if len(name) <= 63 and name.isascii() and name.isprintable():
+        return name
+    return f"syncline-{hashlib.sha256(read_id.encode()).hexdigest()[:48]}"
+
+
+def session_settings() -> str:
+    """A query that sets up a reading transaction, the same for every driver and through a pooler, too."""
+    columns = ", ".join(
+        f"set_config({literal(name)}, {literal(value)}, true) AS s{number}"
+        for number, (name, value) in enumerate(_SETTINGS.items())
+    )
+    later = " UNION ALL ".join(
+        f"SELECT {literal(name)} AS name, {literal(value)} AS value" for name, value in _LATER_SETTINGS.items()
+    )
+    # Servers on systems without POLLRDHUP refuse the interval, and older ones do not know these at all.
+    return (
+        f"SELECT {columns}, (SELECT count(set_config(later.name, later.value, true)) FROM ({later}) AS later "
+        "JOIN pg_settings USING (name) WHERE version() ~* 'linux') AS known"
+    )
+
+
+@contextmanager
+def conninfo(config: PostgresConfig, name: str) -> Iterator[str]:
+    """libpq's connection string; the certificate's file lasts as long as the context."""
+    with _authority(config) as ca_file:
+        yield make_conninfo(
+            host=config.host,
+            port=config.port,
+            dbname=config.database,
+            user=config.user,
+            password=config.password,
+            sslmode=config.sslmode,
+            sslrootcert=ca_file or "",
+            application_name=name,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=3,
+            gssencmode="disable",
+            # Nothing of the worker's own environment may be sent to a host that a user names.
+            passfile=os.devnull + "/none",
+            options="",
+        )
+
+
+@contextmanager
+def connect(config: PostgresConfig, name: str) -> Iterator[psycopg.Connection]:
+    """A session in autocommit; what fails at the login or in the block comes out as a ``SourceError``."""
+    with conninfo(config, name) as info:
+        try:
+            connection = psycopg.connect(info, autocommit=True, client_encoding="utf8")
+        except psycopg.Error as error:
+            raise login_error(error, config) from error
+    with connection:
+        try:
+            yield connection
+        except psycopg.Error as error:
+            raise query_error(error) from error
+
+
+@contextmanager
+def _authority(config: PostgresConfig) -> Iterator[str | None]:
+    """The file of the authorities to trust: the user's own, else the system's."""
+    if not config.sslmode.startswith("verify"):
+        yield None
+    elif config.ssl_ca is None:
+        bundle = ssl.get_default_verify_paths().cafile
+        if bundle is None:
+            raise ConfigurationError(
+                "This system has no list of trusted authorities: give the authority's certificate.", attr="ssl_ca"
+            )
+        yield bundle
+    else:
+        with tempfile.NamedTemporaryFile("w", prefix="syncline-ca-", suffix=".pem") as file:
+            file.write(config.ssl_ca)
+            file.flush()
+            yield file.name
+
+
+_SESSIONS = "FROM pg_stat_activity WHERE application_name = %s AND pid <> pg_backend_pid()"
+
+
+def cancel(config: PostgresConfig, name: str) -> None:
+    """Cancel what sessions of that name do; end those that are still at it half a second later."""
+    with connect(config, "syncline-cancel") as connection:
+        busy = f"SELECT pid {_SESSIONS} AND state <> 'idle'".encode()
+        connection.execute(f"SELECT pg_cancel_backend(pid) {_SESSIONS}".encode(), [name])
+        deadline = time.monotonic() + CANCEL_PATIENCE_SECONDS
+        while connection.execute(busy, [name]).fetchone():
+            if time.monotonic() > deadline:
+                connection.execute(f"SELECT pg_terminate_backend(pid) {_SESSIONS}".encode(), [name])
+                return
+            time.sleep(0.02)

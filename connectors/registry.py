@@ -1,0 +1,26 @@
+"""Every source type that Syncline can read. A new one is a line here."""
+
+from connectors.base import Connector
+from connectors.errors import ConfigurationError
+from connectors.postgres import PostgresConnector
+
+_CONNECTORS: dict[str, Connector] = {each.source_type: each for each in (PostgresConnector(),)}
+
+
+class UnknownSourceTypeError(ConfigurationError):
+    """There is no connector of that name."""
+
+
+def connector(source_type: str) -> Connector:
+    """The connector of a source type; ``UnknownSourceTypeError`` names those that there are."""
+    try:
+        return _CONNECTORS[source_type]
+    except KeyError:
+        known = ", ".join(sorted(_CONNECTORS))
+        raise UnknownSourceTypeError(
+            f"There is no source type {source_type!r}. Known source types: {known}.", attr="source_type"
+        ) from None
+
+
+def all_connectors() -> list[Connector]:
+    return list(_CONNECTORS.values())
