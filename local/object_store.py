@@ -13,7 +13,7 @@ from local.process import ChildProcess, Command
 from local.state import write_private
 
 PORT_NAMES = ("store_s3", "store_master", "store_volume", "store_filer", "store_admin")
-BUCKET = "lake"
+BUCKET = "syncline"
 
 
 @dataclass(frozen=True)
