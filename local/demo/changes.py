@@ -12,7 +12,7 @@ _STATEMENTS = {
                   o_totalprice, o_orderdate, o_orderpriority, o_clerk, o_shippriority, 'ordered again'
            FROM orders WHERE o_orderkey % 400 = 1""",
         """UPDATE orders SET o_orderstatus = 'F', o_totalprice = o_totalprice * 0.9, updated_at = clock_timestamp()
-           WHERE o_orderkey % 250 = 2""",
+           WHERE o_orderkey % 250 = 2 AND o_comment <> 'ordered again'""",
     ),
     "lineitem": (
         """INSERT INTO lineitem (l_orderkey, l_partkey, l_suppkey, l_linenumber, l_quantity, l_extendedprice,
