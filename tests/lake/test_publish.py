@@ -1,0 +1,232 @@
+"""Every mode publishes exactly once, whoever repeats, overtakes or is cut off."""
+
+import threading
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from lake.errors import DuplicateKeyError, FencedError, LakeError, StalePositionError
+from lake.position import EMPTY, Position
+from lake.publish import Published
+from lake.table import read_position
+from tests.lake.copier import TABLE, Copier, orders
+
+FIRST = [(1, "a", 10), (2, "b", 20), (3, "c", 30)]
+
+
+def test_a_full_refresh_replaces_the_table_in_one_commit(copier: Copier) -> None:
+    first = copier.copy("full_refresh", FIRST)
+    second = copier.copy("full_refresh", [(2, "B", 21), (9, None, None)])
+
+    assert copier.rows() == Counter([(2, "B", 21), (9, None, None)])
+    assert copier.rows(first.position.version) == Counter(FIRST)
+    assert (second.rows_added, second.position.sequence, second.position.loaded) == (2, 2, True)
+
+
+def test_an_empty_source_gives_an_empty_table(copier: Copier) -> None:
+    for mode in ("full_refresh", "incremental", "append"):
+        copier.table = f"1/{mode}"
+        assert copier.copy(mode, []).position.loaded
+        assert copier.read().schema.names() == ["id", "name", "at"]
+        assert copier.rows() == Counter()
+
+
+def test_incremental_upserts_by_key_and_moves_the_cursor(copier: Copier) -> None:
+    copier.copy("incremental", FIRST)
+    result = copier.copy("incremental", [(3, "c", 30), (2, "B", 31), (4, "d", 32)])
+
+    assert copier.rows() == Counter([(1, "a", 10), (3, "c", 30), (2, "B", 31), (4, "d", 32)])
+    assert (result.rows_added, result.rows_changed, result.position.cursor) == (1, 1, "32")
+
+
+def test_append_keeps_every_version_and_takes_ties_once(copier: Copier) -> None:
+    copier.copy("append", [(1, "a", 10), (2, "b", 20), (2, "b", 20)])
+    result = copier.copy("append", [(2, "b", 20), (2, "b", 20), (2, "b", 20), (7, "tie", 20), (1, "a", 21)])
+
+    assert copier.rows() == Counter(
+        [(1, "a", 10), (2, "b", 20), (2, "b", 20), (2, "b", 20), (7, "tie", 20), (1, "a", 21)]
+    )
+    assert (result.rows_added, result.position.cursor) == (3, "21")
+
+
+@pytest.mark.parametrize("mode", ["incremental", "append"])
+def test_a_run_without_news_commits_nothing(copier: Copier, mode: str) -> None:
+    first = copier.copy(mode, FIRST)
+    for rows in ([], [(3, "c", 30)]):
+        again = copier.copy(mode, rows)
+        assert again.nothing_new
+        assert again.position == first.position == copier.position()
+
+
+@pytest.mark.parametrize("mode", ["full_refresh", "incremental", "append"])
+def test_a_repeated_publish_finds_its_own_commit(copier: Copier, mode: str) -> None:
+    copier.copy(mode, FIRST)
+    planned = copier.plan(mode, orders([(3, "c", 30), (2, "B", 31), (4, "d", 32)]))
+    done = planned.publish()
+    rows = copier.rows()
+
+    again = planned.publish()
+    assert again == replace(done, already_done=True)
+    assert copier.rows() == rows
+    assert copier.position() == done.position
+
+
+@pytest.mark.parametrize("mode", ["full_refresh", "incremental", "append"])
+def test_a_batch_read_again_after_its_commit_is_not_written_again(copier: Copier, mode: str) -> None:
+    """The answer was lost and everything is repeated, the reading too."""
+    run, rows = copier.new_run(), orders(FIRST)
+    first = copier.plan(mode, rows, run).publish()
+    again = copier.plan(mode, rows, run, base=EMPTY).publish()
+    assert again.already_done
+    assert (again.position, copier.rows()) == (first.position, Counter(FIRST))
+
+
+@pytest.mark.parametrize("mode", ["full_refresh", "incremental", "append"])
+def test_a_writer_that_was_overtaken_is_fenced(copier: Copier, mode: str) -> None:
+    zombie = copier.plan(mode, orders([(8, "zombie", 80)]))
+    copier.copy(mode, FIRST)
+    with pytest.raises(FencedError):
+        zombie.publish()
+    assert copier.rows() == Counter(FIRST)
+
+
+@pytest.mark.parametrize("mode", ["full_refresh", "incremental", "append"])
+def test_a_batch_planned_on_an_older_table_must_be_planned_again(copier: Copier, mode: str) -> None:
+    copier.copy(mode, FIRST)
+    base = copier.position()
+    late = copier.plan(mode, orders([(8, "x", 80)]), copier.new_run("late"))
+    copier.fence -= 1
+    copier.copy(mode, [(9, "y", 90)], run=copier.new_run("other"))
+    assert copier.position().sequence == base.sequence + 1
+    with pytest.raises(StalePositionError):
+        late.publish()
+
+
+@pytest.mark.parametrize("mode", ["full_refresh", "incremental", "append"])
+@pytest.mark.parametrize("begun", [False, True])
+def test_of_many_publishers_at_once_one_commits(copier: Copier, mode: str, begun: bool) -> None:
+    if begun:
+        copier.copy(mode, FIRST)
+    base, fence = copier.position(), copier.fence + 1
+    rivals = []
+    for number in range(6):
+        copier.fence = fence - 1
+        rivals.append(
+            copier.plan(mode, orders([(100 + number, "x", 100)]), copier.new_run(f"rival{number}"), base=base)
+        )
+    results: list[Published | LakeError] = []
+    start = threading.Barrier(len(rivals))
+
+    def compete(number: int) -> None:
+        start.wait()
+        try:
+            results.append(rivals[number].publish())
+        except LakeError as error:
+            results.append(error)
+
+    threads = [threading.Thread(target=compete, args=(number,)) for number in range(len(rivals))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    won = [result for result in results if isinstance(result, Published)]
+    lost = [result for result in results if not isinstance(result, Published)]
+    assert (len(won), [type(error) for error in lost]) == (1, [StalePositionError] * 5)
+    winner = int((won[0].position.run_id or "").removeprefix("rival"))
+    kept = FIRST if begun and mode != "full_refresh" else []
+    assert copier.rows() == Counter([*kept, (100 + winner, "x", 100)])
+
+
+def test_a_batch_published_by_two_workers_at_once_takes_effect_once(copier: Copier) -> None:
+    copier.copy("append", FIRST)
+    planned = copier.plan("append", orders([(4, "d", 40)]))
+    start, results = threading.Barrier(4), []
+
+    def publish() -> None:
+        start.wait()
+        results.append(planned.publish())
+
+    threads = [threading.Thread(target=publish) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 4
+    assert len({result.position for result in results}) == 1
+    assert copier.rows() == Counter([*FIRST, (4, "d", 40)])
+
+
+def test_a_first_load_in_batches_says_when_it_is_over(copier: Copier) -> None:
+    run = copier.new_run()
+    first = copier.copy("append", [(1, "a", 10), (2, "b", 20)], run=run, batch=0, last=False)
+    assert not first.position.loaded
+    resumed = copier.new_run()
+    second = copier.copy("append", [(2, "b", 20), (5, "late tie", 20)], run=resumed, batch=0, last=True)
+
+    assert second.position.loaded
+    assert copier.rows() == Counter([(1, "a", 10), (2, "b", 20), (5, "late tie", 20)])
+
+
+def test_a_last_batch_without_rows_still_ends_the_first_load(copier: Copier) -> None:
+    copier.copy("incremental", FIRST, last=False)
+    ended = copier.copy("incremental", [(3, "c", 30)])
+    assert ended.position.loaded
+    assert not ended.nothing_new
+    assert copier.rows() == Counter(FIRST)
+
+
+def test_rows_without_a_cursor_are_kept_and_not_doubled_by_a_resumed_load(copier: Copier) -> None:
+    nulls = [(1, "a", None), (2, "b", None)]
+    result = copier.copy("append", nulls, last=False)
+    assert result.position.cursor is None
+    copier.copy("append", [*nulls, (3, "c", 30)])
+    assert copier.rows() == Counter([*nulls, (3, "c", 30)])
+
+
+def test_the_position_tells_what_was_committed(copier: Copier) -> None:
+    result = copier.copy("incremental", FIRST)
+    position = result.position
+    assert position == Position(
+        sequence=1,
+        fence=1,
+        generation=1,
+        run_id="run1",
+        batch=0,
+        mode="incremental",
+        primary_key=("id",),
+        cursor_field="at",
+        cursor="30",
+        loaded=True,
+        version=0,
+    )
+    assert copier.position() == position
+    assert read_position(copier.store, TABLE, cached=position) == position
+    stale = replace(position, sequence=0, cursor="wrong")
+    foreign = replace(position, generation=7, cursor="wrong")
+    assert read_position(copier.store, TABLE, cached=stale) == position
+    assert read_position(copier.store, TABLE, cached=foreign) == position
+    assert read_position(copier.store, "1/nowhere") == EMPTY
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([(4, "x", 40), (4, "y", 41)], "share the primary key id=4"),
+        ([(4, "x", 40), (None, "y", 41)], "no value in the key column 'id'"),
+    ],
+)
+def test_rows_without_a_key_of_their_own_fail_and_change_nothing(
+    copier: Copier, rows: list[tuple[int | None, str, int]], told: str
+) -> None:
+    copier.copy("incremental", FIRST)
+    with pytest.raises(DuplicateKeyError, match=told):
+        copier.copy("incremental", rows)
+    assert copier.rows() == Counter(FIRST)
+
+
+def test_a_manifest_that_is_gone_says_so(copier: Copier) -> None:
+    planned = copier.plan("append", orders(FIRST))
+    copier.store.delete([planned.staged.manifest])
+    with pytest.raises(LakeError, match="no longer in the lake"):
+        planned.publish()

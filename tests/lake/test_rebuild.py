@@ -1,0 +1,106 @@
+"""A rebuild grows beside the table and takes its place in one commit."""
+
+from collections import Counter
+
+import pytest
+from deltalake import DeltaTable
+
+from lake.errors import FencedError, LakeError
+from lake.manifest import RunRef
+from lake.position import EMPTY
+from lake.table import read_position
+from tests.lake.copier import TABLE, Copier, orders
+
+OLD = [(1, "old", 10), (2, "old", 20)]
+NEW = [(2, "new", 20), (3, "new", 30)]
+
+
+def rebuild(copier: Copier, run: RunRef) -> None:
+    copier.copy("incremental", NEW[:1], run=run, batch=0, last=False, rebuild=True)
+    copier.copy("incremental", NEW, run=run, batch=1, rebuild=True)
+
+
+def test_readers_keep_the_old_rows_until_the_swap(copier: Copier) -> None:
+    copier.copy("incremental", OLD)
+    copier.generation = 2
+    run = copier.new_run()
+    rebuild(copier, run)
+    assert copier.rows() == Counter(OLD)
+    options = copier.store.storage_options()
+    old_reader = DeltaTable(copier.store.uri(TABLE), storage_options=options).to_pyarrow_dataset()
+
+    swapped = copier.swap_in(run)
+
+    assert copier.rows() == Counter(NEW)
+    old_rows = old_reader.to_table(columns=["id", "name", "at"]).to_pylist()
+    assert Counter(tuple(row.values()) for row in old_rows) == Counter(OLD)
+    position = swapped.position
+    assert (position.sequence, position.generation, position.cursor, position.loaded) == (2, 2, "30", True)
+
+
+def test_a_swap_may_be_repeated_and_the_table_goes_on_from_it(copier: Copier) -> None:
+    copier.copy("incremental", OLD)
+    copier.generation = 2
+    run = copier.new_run()
+    rebuild(copier, run)
+    swapped = copier.swap_in(run)
+    again = copier.swap_in(run)
+    assert again.already_done
+    assert again.position == swapped.position
+
+    copier.copy("incremental", [(3, "newer", 31), (4, "next", 40)])
+    assert copier.rows() == Counter([(2, "new", 20), (3, "newer", 31), (4, "next", 40)])
+
+
+def test_a_rebuild_is_resumed_by_a_later_run(copier: Copier) -> None:
+    copier.copy("append", OLD)
+    copier.generation = 2
+    copier.copy("append", NEW[:1], last=False, rebuild=True)
+    later = copier.new_run()
+    copier.copy("append", NEW, run=later, rebuild=True)
+    copier.swap_in(later)
+    assert copier.rows() == Counter(NEW)
+
+
+def test_an_unfinished_rebuild_is_not_swapped_in(copier: Copier) -> None:
+    copier.copy("incremental", OLD)
+    copier.generation = 2
+    run = copier.new_run()
+    copier.copy("incremental", NEW, run=run, last=False, rebuild=True)
+    with pytest.raises(LakeError, match="not complete"):
+        copier.swap_in(run)
+    assert copier.rows() == Counter(OLD)
+
+
+def test_a_writer_of_the_old_generation_is_fenced_after_the_swap(copier: Copier) -> None:
+    copier.copy("incremental", OLD)
+    zombie = copier.plan("incremental", orders([(9, "zombie", 90)]))
+    copier.generation = 2
+    run = copier.new_run()
+    rebuild(copier, run)
+    overtaken = RunRef("overtaken", run.fence - 1, 2)
+    with pytest.raises(FencedError):
+        copier.swap_in(overtaken)
+    copier.swap_in(run)
+    with pytest.raises(FencedError):
+        zombie.publish()
+    assert copier.rows() == Counter(NEW)
+
+
+def test_a_rebuild_may_change_the_columns(copier: Copier) -> None:
+    copier.copy("incremental", OLD)
+    copier.generation = 2
+    run = copier.new_run()
+    other = orders(NEW).rename_columns(["id", "title", "at"])
+    copier.copy("incremental", other, run=run, rebuild=True)
+    copier.swap_in(run)
+    assert copier.read().columns == ["id", "title", "at"]
+    assert copier.rows() == Counter(NEW)
+
+
+def test_a_table_that_never_was_can_be_swapped_in(copier: Copier) -> None:
+    run = copier.new_run()
+    copier.copy("incremental", NEW, run=run, rebuild=True)
+    assert read_position(copier.store, TABLE) == EMPTY
+    copier.swap_in(run)
+    assert copier.rows() == Counter(NEW)
