@@ -1,8 +1,8 @@
 """The fast driver: DuckDB reads binary ``COPY`` into Arrow, one connection, one transaction.
 
 A transaction whose connection has died aborts the whole process when it is collected, so it is always rolled back
-by hand. What DuckDB raises holds the connection string, and nothing but text: it leaves this module only as a cause, and never what it says of connecting. Why a
-read failed is found out over a connection of psycopg, which has codes for it.
+by hand. What DuckDB raises is nothing but text, and where it speaks of connecting it holds the password: that never
+leaves this module. Why a read failed is found out over a connection of psycopg, which has codes for it.
 """
 
 from collections.abc import Iterator, Sequence
