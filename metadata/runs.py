@@ -6,8 +6,7 @@ Each call is one transaction and may be repeated. Ids are text; a malformed one 
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import delete, exists, update
-from sqlalchemy import select as core_select
+from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
 
 from metadata.database import Database, for_update
@@ -148,19 +147,18 @@ class Runs(Inventory):
             raise ValueError("a job does not finish by running")
         with self._database.transaction() as session:
             job, schema = locked_job(session, job_id)
-            newest = _is_newest(session, job)
             if job.status == JobStatus.RUNNING:
                 job.status, job.latest_error, job.finished_at = ended, error, utc_now()
                 job.warnings = warnings or []
                 job.rows_synced = job.rows_synced if rows_synced is None else rows_synced
                 job.bytes_written = job.bytes_written if bytes_written is None else bytes_written
                 session.add(job)
-                if newest:
-                    _mirror(schema, job, counts=not (retryable or own_error))
-                    session.add(schema)
+                # ``begin`` ends all older jobs, so one that runs is the schema's newest.
+                _mirror(schema, job, counts=not (retryable or own_error))
+                session.add(schema)
             spent = schema.failures_in_a_row >= FAILURES_THAT_DISABLE and not schema.should_sync
             return Finished(
-                disabled=newest and job.status == JobStatus.FAILED and spent,
+                disabled=spent and job.status == JobStatus.FAILED,
                 schema_gone=live_schema(session, job.project_id, str(job.schema_id)) is None,
             )
 
@@ -204,11 +202,6 @@ def _open_job(
     session.add_all([job, schema, state])
     session.flush()
     return job
-
-
-def _is_newest(session: Session, job: Job) -> bool:
-    newer = exists().where(col(Job.schema_id) == job.schema_id, col(Job.fence) > job.fence)
-    return not session.connection().execute(core_select(newer)).scalar_one()
 
 
 def _mirror(schema: Schema, job: Job, *, counts: bool) -> None:

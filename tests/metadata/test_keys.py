@@ -1,4 +1,6 @@
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -113,3 +115,18 @@ def test_a_revoked_bootstrap_key_stays_revoked(database: Database) -> None:
     with database.transaction() as session:
         assert ensure_bootstrap(session, "leaked") is None
         assert find_key(session, "leaked") is None
+
+
+def test_processes_that_start_together_make_one_first_key(database: Database) -> None:
+    together = threading.Barrier(4)
+
+    def start(_: int) -> str | None:
+        together.wait(30)
+        with database.transaction() as session:
+            return ensure_bootstrap(session, None)
+
+    with ThreadPoolExecutor(4) as pool:
+        made = [secret for secret in pool.map(start, range(4)) if secret]
+    assert len(made) == 1
+    with database.read() as session:
+        assert len(session.exec(select(ApiKey)).all()) == 1
