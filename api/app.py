@@ -13,8 +13,6 @@ from api.slashes import TrailingSlash
 from api.temporal import TemporalBridge
 from settings import Settings
 
-MOST_BODY_BYTES = 8 * 2**20
-
 
 def create_app(settings: Settings) -> FastAPI:
     """An app over a migrated database. It starts and answers without Temporal and without the lake."""
@@ -38,8 +36,6 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
         generate_unique_id_function=openapi.operation_id,
-        strict_content_type=False,
-        max_body_size=MOST_BODY_BYTES,
         responses=openapi.ERRORS,
     )
     app.add_middleware(TrailingSlash)

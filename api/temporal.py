@@ -38,6 +38,7 @@ class TemporalBridge:
     def __init__(self, gateway: SyncGateway) -> None:
         self._gateway = gateway
         self._loop = asyncio.get_running_loop()
+        self._attributes_known = False
 
     @classmethod
     async def to(cls, target: TemporalAddress, task_queue: str) -> "TemporalBridge":
@@ -47,7 +48,7 @@ class TemporalBridge:
         self._wait(self._gateway.ping(), PING_SECONDS)
 
     def ensure_schedules(self, intents: Collection[ScheduleIntent], *, trigger: bool = False) -> None:
-        self._wait(_all(lambda i: self._gateway.ensure_schedule(i, trigger=trigger), intents), _time_for(intents))
+        self._wait(_all(lambda i: self._ensure_schedule(i, trigger=trigger), intents), _time_for(intents))
 
     def delete_schedules(self, schema_ids: Collection[str]) -> None:
         self._wait(_all(self._gateway.delete_schedule, schema_ids), _time_for(schema_ids))
@@ -68,17 +69,24 @@ class TemporalBridge:
         erased = self._wait(_all(lambda i: self._gateway.erase(project_id, i), schema_ids), ERASE_SECONDS)
         return all(erased)
 
+    async def _ensure_schedule(self, intent: ScheduleIntent, *, trigger: bool) -> None:
+        """A schedule carries search attributes, which no worker may have registered yet."""
+        if not self._attributes_known:
+            await self._gateway.ensure_search_attributes()
+            self._attributes_known = True
+        await self._gateway.ensure_schedule(intent, trigger=trigger)
+
     async def _start_run(self, intent: ScheduleIntent) -> None:
         try:
             await self._gateway.trigger(intent.schema_id)
         except LookupError:
-            await self._gateway.ensure_schedule(intent, trigger=True)
+            await self._ensure_schedule(intent, trigger=True)
 
     async def _resync(self, intent: ScheduleIntent) -> None:
         try:
             await self._gateway.resync(intent.schema_id)
         except LookupError:
-            await self._gateway.ensure_schedule(intent, trigger=True)
+            await self._ensure_schedule(intent, trigger=True)
 
     def _wait(self, call: Coroutine[Any, Any, T], seconds: float) -> T:
         pending = asyncio.run_coroutine_threadsafe(call, self._loop)

@@ -5,15 +5,17 @@ import types
 from collections.abc import Callable
 from datetime import time
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from urllib.parse import parse_qs
 
 from fastapi import Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
-from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 
 from api.errors import invalid_body
 
-FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+FORM = "application/x-www-form-urlencoded"
+MOST_BYTES = 8 * 2**20
 
 
 def _storable(value: str) -> str:
@@ -42,10 +44,10 @@ def reader(model: type[Body]) -> Callable[..., Any]:
     """A dependency that reads the body as ``model``. An empty body is an empty object."""
 
     async def read(request: Request) -> Body:
-        content = await request.body()
-        form = request.headers.get("content-type", "").partition(";")[0].strip().lower() in FORMS
+        content = await _content(request)
+        form = request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
         if form and not content.lstrip().startswith(b"{"):
-            content = json.dumps(_from_form(model, await request.form())).encode()
+            content = json.dumps(_from_form(model, content)).encode()
         try:
             return model.model_validate_json(content or b"{}")
         except ValidationError as error:
@@ -54,24 +56,34 @@ def reader(model: type[Body]) -> Callable[..., Any]:
     return read
 
 
+async def _content(request: Request) -> bytes:
+    """The whole body, given up where it is too large."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MOST_BYTES:
+            raise HTTPException(413)
+        parts.append(part)
+    return b"".join(parts)
+
+
 def documented(model: type[RequestBody]) -> dict[str, Any]:
     """For ``openapi_extra`` of a route that reads ``model``."""
     schema = {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}
     required = any(field.is_required() for field in model.model_fields.values())
-    return {"requestBody": {"required": required, "content": {"application/json": schema, FORMS[0]: schema}}}
+    return {"requestBody": {"required": required, "content": {"application/json": schema, FORM: schema}}}
 
 
-def _from_form(model: type[RequestBody], form: FormData) -> dict[str, Any]:
+def _from_form(model: type[RequestBody], content: bytes) -> dict[str, Any]:
     """Texts stay texts where the field is one; else they are JSON. A field given several times is a list."""
     values: dict[str, Any] = {}
-    for name in form:
-        texts = [part for part in form.getlist(name) if isinstance(part, str)]
+    for name, texts in parse_qs(content.decode(errors="replace"), keep_blank_values=True).items():
         field = model.model_fields.get(name)
-        if field is None or not texts:
+        if field is None:
             continue
         kinds = _kinds(field.annotation)
-        if list in kinds and not texts[0].lstrip().startswith("["):
-            values[name] = [text for text in texts if text]
+        if list in kinds and not texts[0].lstrip().startswith("[") and texts != [""]:
+            values[name] = texts
         else:
             values[name] = _from_text(texts[-1], kinds)
     return values

@@ -1,0 +1,43 @@
+"""Liveness, readiness, and the document of the API."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.conftest import Api, make_api
+
+
+@pytest.fixture
+def alone(sqlite_metadata_url: str, task_queue: str, tmp_path: Path) -> Iterator[Api]:
+    """An API whose Temporal does not answer, and whose lake is not there."""
+    (tmp_path / "file").write_text("no folder can be in here")
+    yield from make_api(sqlite_metadata_url, "127.0.0.1:1", task_queue, tmp_path / "file" / "lake")
+
+
+def test_ready_says_what_works(api: Api) -> None:
+    assert api.client.get("/healthz").json() == {"status": "ok"}
+    response = api.client.get("/readyz")
+    assert response.json() == {"status": "ok", "checks": {"database": "ok", "temporal": "ok", "lake": "ok"}}
+
+
+def test_it_lives_and_names_what_is_away(alone: Api) -> None:
+    assert alone.client.get("/healthz").status_code == 200
+    response = alone.client.get("/readyz")
+    assert response.status_code == 503
+    body = response.json()
+    assert body["checks"] == {"database": "ok", "temporal": "unavailable", "lake": "unavailable"}
+    assert (body["type"], body["code"]) == ("upstream_error", "not_ready")
+    assert alone("GET", "external_data_sources/")["count"] == 0
+
+
+def test_the_document_is_whole(quick_api: Api) -> None:
+    document = quick_api.client.get("/api/schema/").json()
+    assert document["openapi"].startswith("3.1")
+    calls = [call for path in document["paths"].values() for call in path.values()]
+    ids = [call["operationId"] for call in calls]
+    assert len(set(ids)) == len(ids)
+    assert {"external_data_sources_create", "external_data_schemas_partial_update"} <= set(ids)
+    assert all("422" not in call["responses"] for call in calls)
+    assert document["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
+    assert quick_api.client.get("/docs").status_code == 200
