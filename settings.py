@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """An unset ``database_url``, ``temporal_address`` or ``lake_url`` means: ``syncline up`` embeds that part."""
 
-    model_config = SettingsConfigDict(env_prefix="SYNCLINE_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="SYNCLINE_", env_ignore_empty=True, extra="ignore")
 
     home: Path = Path(".syncline")
     """Folder of all local state: embedded servers, their logs, the generated encryption key."""

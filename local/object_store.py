@@ -60,6 +60,7 @@ class ObjectStore:
             ),
             log_path=log_path,
             is_ready=self._is_ready,
+            folder=data,
         )
 
     def _flags(self, data: Path) -> list[str]:
@@ -70,7 +71,8 @@ class ObjectStore:
         # The Iceberg and Lance catalogues, WebDAV, the admin UI and telemetry are not ours to offer.
         flags += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"]
         flags += ["-master.telemetry=false", "-volume.preStopSeconds=0"]
-        flags += [f"-filer.localSocket={data / 'filer.sock'}", f"-s3.localSocket={data / 's3.sock'}"]
+        # Relative to the folder it runs in: a socket's whole path may not be longer than about 100 characters.
+        flags += ["-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock"]
         return flags
 
     def remove_sockets(self) -> None:

@@ -21,6 +21,7 @@ from local.errors import StartError
 _PR_SET_PDEATHSIG = 1
 _PROBE_INTERVAL_SECONDS = 0.05
 _LOG_TAIL_LINES = 8
+_LONG_LOG_BYTES = 50 * 2**20
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
@@ -76,6 +77,7 @@ class ChildProcess:
         command = self.command
         command.log_path.parent.mkdir(parents=True, exist_ok=True)
         account = command.account
+        _keep_short(command.log_path)
         with command.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 command.argv,
@@ -159,6 +161,12 @@ def _die_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
             os._exit(1)
 
     return set_death_signal
+
+
+def _keep_short(log_path: Path) -> None:
+    """Put a long log aside, replacing the one that was put aside before."""
+    if log_path.exists() and log_path.stat().st_size > _LONG_LOG_BYTES:
+        log_path.replace(log_path.with_name(f"{log_path.name}.1"))
 
 
 def _tail(path: Path) -> str:

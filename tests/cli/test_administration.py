@@ -122,6 +122,11 @@ def test_an_unusable_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.stderr.startswith("The setting SYNCLINE_API_PORT is not usable: ")
 
 
+def test_an_empty_setting_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNCLINE_API_PORT", "")
+    assert run("api").stderr.startswith("SYNCLINE_ENCRYPTION_KEYS and SYNCLINE_DATABASE_URL and ")
+
+
 def test_administration_without_a_database_says_where_it_looked(tmp_path: Path) -> None:
     result = run("keys", "list")
     assert result.exit_code == 2

@@ -7,8 +7,10 @@ import botocore.exceptions
 import psycopg
 import pytest
 
+from local.object_store import PORT_NAMES, Credentials, ObjectStore
+from local.ports import choose_ports
 from local.postgres import PostgresServer
-from tests.kit.servers import RunningStore, run_object_store, run_postgres
+from tests.kit.servers import RunningStore, run_object_store, run_postgres, server_folder
 
 
 def s3_client(store: RunningStore, secret: str | None = None) -> Any:
@@ -71,3 +73,16 @@ def test_the_store_keeps_objects_over_a_kill() -> None:
         store.kill()
         store.restart()
         assert s3_client(store).get_object(Bucket=store.bucket, Key="kept")["Body"].read() == body
+
+
+def test_the_store_starts_in_a_folder_deeper_than_a_socket_path_may_be() -> None:
+    with server_folder() as folder:
+        deep = folder / ("deep " * 30)
+        store = ObjectStore(deep, choose_ports(PORT_NAMES), Credentials("KEY", "secret"))
+        process = store.process()
+        process.start()
+        try:
+            process.wait_ready()
+        finally:
+            process.kill()
+            store.remove_sockets()

@@ -144,12 +144,17 @@ def test_up_serves_mends_refuses_a_second_and_leaves_nothing(home: Path, start: 
     assert gone(family)
 
 
-def test_a_restart_finds_its_ports_and_its_state(home: Path, start: Callable[..., Up]) -> None:
+def test_a_killed_up_takes_its_children_along_and_the_next_finds_all_again(
+    home: Path, start: Callable[..., Up]
+) -> None:
     first = start()
     first.wait_ready()
     key = re.search(r"slk_\S+", "\n".join(first.said))
     assert key is not None
-    assert first.end(signal.SIGINT) == 0
+    family = first.family()
+    first.process.kill()
+    if sys.platform == "linux":  # elsewhere nothing ties a child's life to its parent's
+        assert gone(family)
     ports = json.loads((home / "state.json").read_text())
     second = start()
     second.wait_ready()
@@ -157,17 +162,7 @@ def test_a_restart_finds_its_ports_and_its_state(home: Path, start: Callable[...
     assert second.address("API") == first.address("API")
     assert "slk_" not in "\n".join(second.said)
     assert status(f"{second.address('API')}/api/projects/1/external_data_sources/", key.group()) == 200
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child's life to its parent's")
-def test_a_killed_up_takes_its_children_along(start: Callable[..., Up]) -> None:
-    up = start()
-    up.wait_ready()
-    family = up.family()
-    up.process.kill()
-    assert gone(family)
-    again = start()
-    again.wait_ready()
+    assert second.end(signal.SIGINT) == 0
 
 
 def test_given_parts_are_used_instead_of_embedded_ones(
