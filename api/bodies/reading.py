@@ -82,10 +82,8 @@ def _from_form(model: type[RequestBody], content: bytes) -> dict[str, Any]:
         if field is None:
             continue
         kinds = _kinds(field.annotation)
-        if list in kinds and not texts[0].lstrip().startswith("[") and texts != [""]:
-            values[name] = texts
-        else:
-            values[name] = _from_text(texts[-1], kinds)
+        parts = list in kinds and not (texts[-1] in ("", "null") or texts[-1].lstrip().startswith("["))
+        values[name] = texts if parts else _from_text(texts[-1], kinds)
     return values
 
 
