@@ -85,8 +85,8 @@ def swap_in(report: Report, store: LakeStore, order: SwapInput) -> tuple[Publish
 
 
 def inspect(
-    report: Report, store: LakeStore, table_path: str, cursor_field: str, primary_key: list[str]
-) -> tuple[str | None, str | None]:
+    report: Report, store: LakeStore, table_path: str, cursor_field: str, primary_key: tuple[str, ...]
+) -> tuple[str | None, dict[str, Any] | None]:
     """The table's greatest value of a column, as cursor text; and an example of a key that two rows share."""
     greatest = query.max_value(store, table_path, cursor_field)
     duplicate = query.duplicate_key(store, table_path, primary_key) if primary_key else None
@@ -134,9 +134,7 @@ def _cursor_range(order: ExtractInput, base: Position) -> CursorRange | None:
     looks_back = lower is not None and base.loaded and order.batch == 0 and run.lookback_seconds > 0
     if lower is not None and looks_back and run.cursor_type in cursor.TIME_TYPES:
         lower = cursor.minus_lookback(lower, run.cursor_type, run.lookback_seconds)
-    return CursorRange(
-        field=run.cursor_field, lower=lower, include_nulls=base.sequence == 0, max_rows=BATCH_ROWS
-    )
+    return CursorRange(field=run.cursor_field, lower=lower, include_nulls=base.sequence == 0, max_rows=BATCH_ROWS)
 
 
 def _cursor_spec(run: Run, base: Position) -> CursorSpec | None:

@@ -26,7 +26,7 @@ from activities.messages import (
 from activities.planning import Action, Decision, Intent, decide
 from connectors import registry
 from lake.failpoints import reach
-from lake.position import Position
+from lake.position import EMPTY, Position
 from lake.storage import LakeStore
 from lake.table import read_position
 from metadata.intents import RunIntent, ScheduleIntent
@@ -70,9 +70,7 @@ class SyncActivities:
         if not intent.should_sync or intent.sync_type is None:
             return None
         trigger = _trigger(order, self._inventory.schedule_intent(order.schema_id))
-        begun = self._runs.begin(
-            order.project_id, order.schema_id, order.workflow_id, order.workflow_run_id, trigger
-        )
+        begun = self._runs.begin(order.project_id, order.schema_id, order.workflow_id, order.workflow_run_id, trigger)
         if begun is None:
             return None
         reach("after-begin")
@@ -81,11 +79,15 @@ class SyncActivities:
     @activity.defn(name="plan", no_thread_cancel_exception=True)
     def plan(self, run: Run) -> Plan:
         """Compare the settings with what the table's log says, and decide what the run does."""
-        table, shadow = self._positions(run, run.generation)
-        decision = decide(_intent(run), table, shadow)
+        intent = self._runs.intent(run.project_id, run.schema_id)
+        # An earlier plan of this very run may have raised the generation: what holds now counts.
+        generation = intent.generation if intent else run.generation
+        cached = Position.from_dict(intent.position) if intent and intent.position else None
+        table = read_position(self._store, run.table_path, cached)
+        shadow = read_position(self._store, jobs.shadow_path(run.table_path, generation))
+        decision = decide(_intent(run, generation), table, shadow)
         if decision.action is Action.TAKE_OVER:
-            decision = self._take_over(run, decision)
-        generation = run.generation
+            decision = self._take_over(run, generation, decision)
         if decision.new_generation:
             generation = self._runs.raise_generation(run.job_id)
         log.info("planned", schema_id=run.schema_id, action=decision.action, reason=decision.reason)
@@ -155,21 +157,14 @@ class SyncActivities:
             if intent is not None:
                 self._await(self._gateway.ensure_schedule(intent))
 
-    def _positions(self, run: Run, generation: int) -> tuple[Position, Position]:
-        intent = self._runs.intent(run.project_id, run.schema_id)
-        cached = Position.from_dict(intent.position) if intent and intent.position else None
-        table = read_position(self._store, run.table_path, cached)
-        shadow = read_position(self._store, jobs.shadow_path(run.table_path, generation), None)
-        return table, shadow
-
-    def _take_over(self, run: Run, decision: Decision) -> Decision:
+    def _take_over(self, run: Run, generation: int, decision: Decision) -> Decision:
         """The cursor from the table's own rows; a rebuild where they cannot give one or do not fit the key."""
         cursor, duplicate = self._children.run(
-            jobs.inspect, self._store, run.table_path, run.cursor_field, _intent(run).primary_key
+            jobs.inspect, self._store, run.table_path, run.cursor_field, jobs.key_of(run)
         )
         if cursor is None or duplicate is not None:
             reason = "the table has no value in the new cursor" if cursor is None else "stored rows share a primary key"
-            base = decide(_intent(run), Position()).base
+            base = decide(_intent(run, generation), EMPTY).base
             return Decision(Action.REBUILD, base, new_generation=True, reason=reason)
         return replace(decision, base=replace(decision.base, cursor=cursor))
 
@@ -242,10 +237,10 @@ def _run(intent: RunIntent, job_id: str) -> Run:
     )
 
 
-def _intent(run: Run) -> Intent:
+def _intent(run: Run, generation: int) -> Intent:
     return Intent(
         mode=run.mode,
-        generation=run.generation,
+        generation=generation,
         primary_key=jobs.key_of(run),
         cursor_field=run.cursor_field,
         selection=jobs.selection(run),

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from lake.sweep import erase, sweep
 from temporalio import activity
 
 from activities.messages import ReconcileResult
 from lake.storage import LakeStore
+from lake.sweep import erase, sweep
 from metadata.intents import ScheduleIntent
 from metadata.inventory import Inventory
 from metadata.names import table_path
