@@ -38,13 +38,16 @@ class DemoClient:
         self._http.close()
 
     def create_source(self, prefix: str, connection: Json, schemas: list[Json]) -> Json:
-        """A Postgres source; its enabled schemas start to sync at once. Replaces one of an earlier demo."""
-        for old in self._call("GET", "/external_data_sources/", params={"search": prefix})["results"]:
-            if old["prefix"] == prefix:
-                self._call("DELETE", f"/external_data_sources/{old['id']}/")
+        """A Postgres source; its enabled schemas start to sync at once."""
         body = {"source_type": "Postgres", "prefix": prefix, "payload": {**connection, "schemas": schemas}}
         created: Json = self._call("POST", "/external_data_sources/", json=body)
         return created
+
+    def delete_sources(self, prefix: str) -> None:
+        """Those of an earlier time, with their tables."""
+        for source in self._call("GET", "/external_data_sources/", params={"search": prefix})["results"]:
+            if source["prefix"] == prefix:
+                self._call("DELETE", f"/external_data_sources/{source['id']}/")
 
     def jobs(self, source: Json) -> list[Json]:
         """Newest first."""

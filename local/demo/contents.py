@@ -6,13 +6,14 @@ itself; on the other side the Delta table is read by delta-rs and hashed here. T
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from psycopg import sql
 
@@ -43,12 +44,15 @@ def source_contents(connection: psycopg.Connection[Any], table: str) -> Contents
     return Contents(counted[0], _as_hex(int(counted[1])))
 
 
-def lake_contents(url: str, storage_options: Mapping[str, str], columns: Iterable[str]) -> Contents:
+def lake_contents(url: str, storage_options: Mapping[str, str], columns: Sequence[str]) -> Contents:
     """Of those columns of a Delta table, in the source's order."""
     table = DeltaTable(url, storage_options=dict(storage_options))
-    scanner = table.to_pyarrow_dataset().scanner(columns=list(columns), batch_size=_BATCH_ROWS)
+    return dataset_contents(table.to_pyarrow_dataset(), columns)
+
+
+def dataset_contents(dataset: ds.Dataset, columns: Sequence[str]) -> Contents:
     rows = total = 0
-    for batch in scanner.to_batches():
+    for batch in dataset.scanner(columns=list(columns), batch_size=_BATCH_ROWS).to_batches():
         if batch.num_rows:
             rows += batch.num_rows
             total += sum(map(_hash, _row_texts(batch)))

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from local.demo.client import DemoClient, DemoError, Json
 
-_POLL_SECONDS = 0.15
+_POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 90.0
 
 

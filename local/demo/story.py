@@ -95,14 +95,14 @@ class _Demo:
     def tell(self) -> None:
         started = time.monotonic()
         estimates = self._load()
-        with DemoClient(self.platform.api_url, _make_key(self.platform)) as client:
+        with DemoClient(self.platform.api_url, make_key(self.platform, "demo")) as client:
             source = self._first_sync(client, estimates)
             urls = lake_urls(client, source)
             self._compare(urls)
             self._follow_changes(client, source)
             self._compare(urls)
         _headline(self.console, "Revenue by nation, asked of the Delta tables")
-        self.console.print(revenue_by_nation(urls, _lake_options(self.platform)))
+        self.console.print(revenue_by_nation(urls, lake_options(self.platform)))
         self.console.print(f"\nBoth sides are equal. [bold green]Done[/] in {time.monotonic() - started:.1f} s.")
 
     def _load(self) -> dict[str, int]:
@@ -115,14 +115,8 @@ class _Demo:
 
     def _first_sync(self, client: DemoClient, expected: dict[str, int]) -> Json:
         _headline(self.console, "One call makes the source; its tables sync at once")
-        connection = {
-            "host": self.server.host,
-            "port": self.server.port,
-            "database": DATABASE,
-            "user": self.server.user,
-            "password": self.server.password,
-            "schema": "public",
-        }
+        client.delete_sources(PREFIX)
+        connection = connection_inputs(self.server, DATABASE)
         source = client.create_source(PREFIX, connection, [_wish(table.name, table.has_cursor) for table in TABLES])
         await_runs(client, source, expected, set(), self.console, self.stop)
         return source
@@ -142,7 +136,19 @@ class _Demo:
     def _compare(self, urls: dict[str, str]) -> None:
         _headline(self.console, "Source and lake, compared by checksum")
         with self.server.connect(DATABASE) as connection:
-            compare_sides(connection, urls, _lake_options(self.platform), self.console)
+            compare_sides(connection, urls, lake_options(self.platform), self.console)
+
+
+def connection_inputs(server: PostgresServer, database: str) -> Json:
+    """The connection's part of a source's payload."""
+    return {
+        "host": server.host,
+        "port": server.port,
+        "database": database,
+        "user": server.user,
+        "password": server.password,
+        "schema": "public",
+    }
 
 
 def _wish(table: str, has_cursor: bool) -> Json:
@@ -157,18 +163,18 @@ def _wish(table: str, has_cursor: bool) -> Json:
     }
 
 
-def _make_key(platform: RunningStack) -> str:
-    """A key of the demo's own: the first key of a home can be read only once."""
+def make_key(platform: RunningStack, label: str) -> str:
+    """A key of one's own: the first key of a home can be read only once."""
     database = Database(platform.layout.database_url(platform.settings))
     try:
         with database.transaction() as session:
-            _, secret = create_key(session, 1, "demo", [EVERY_SCOPE])
+            _, secret = create_key(session, 1, label, [EVERY_SCOPE])
     finally:
         database.dispose()
     return secret
 
 
-def _lake_options(platform: RunningStack) -> dict[str, str]:
+def lake_options(platform: RunningStack) -> dict[str, str]:
     """What any Delta reader needs to open the tables."""
     embedded = platform.layout.object_store
     if embedded is None:
