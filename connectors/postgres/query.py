@@ -68,34 +68,40 @@ class ReadQuery:
         object.__setattr__(self, "source", f"{relation(self.table.schema, self.table.name)} AS t")
 
     def select(self, plans: Sequence[ColumnPlan], condition: str | None = None) -> str:
-        """Rows in no order. Output columns are named ``c0, c1, …``: the driver knows no two that differ by case."""
-        columns = ", ".join(f"{plan.expression} AS c{number}" for number, plan in enumerate(plans))
-        return f"SELECT {columns} FROM {self.source}{self.where(condition)}"
+        """Rows in no order."""
+        return self.aggregate([plan.expression for plan in plans], condition)
 
     def select_ordered(self, plans: Sequence[ColumnPlan]) -> str:
         """The part of a cursor read that is in order."""
         assert self.cursor is not None
-        return self.select(plans, self.cursor.ordered) + self._order()
+        order = f" ORDER BY {reference(self.cursor.column.name)}"
+        if self.cursor.max_rows is None:
+            return self.select(plans, self.cursor.ordered) + order
+        # The inner query chooses the rows before anything is computed of them; its order is not sorted again.
+        return f"SELECT {_outputs([plan.expression for plan in plans])} FROM {self._next_rows()}{order}"
 
     def where(self, condition: str | None = None) -> str:
         conditions = [*self.filters, *([condition] if condition else [])]
         return " WHERE " + " AND ".join(f"({each})" for each in conditions) if conditions else ""
 
     def aggregate(self, expressions: Sequence[str], condition: str | None = None) -> str:
-        columns = ", ".join(f"{each} AS c{number}" for number, each in enumerate(expressions))
-        return f"SELECT {columns} FROM {self.source}{self.where(condition)}"
+        return f"SELECT {_outputs(expressions)} FROM {self.source}{self.where(condition)}"
 
     def aggregate_next(self, expressions: Sequence[str]) -> str:
-        """As ``aggregate``, over the rows that a resumed cursor read will give, and no others."""
-        assert self.cursor is not None
-        columns = ", ".join(f"{each} AS c{number}" for number, each in enumerate(expressions))
-        rows = f"SELECT t.* FROM {self.source}{self.where(self.cursor.ordered)}{self._order()}"
-        return f"SELECT {columns} FROM ({rows}) AS t"
+        """As ``aggregate``, over the rows that the ordered part of a cursor read will give, and no others."""
+        return f"SELECT {_outputs(expressions)} FROM {self._next_rows()}"
 
-    def _order(self) -> str:
+    def _next_rows(self) -> str:
         assert self.cursor is not None
+        columns = ", ".join(reference(column.name) for column in self.table.columns)
+        order = f" ORDER BY {reference(self.cursor.column.name)}"
         limit = "" if self.cursor.max_rows is None else f" FETCH FIRST {self.cursor.max_rows} ROWS WITH TIES"
-        return f" ORDER BY {reference(self.cursor.column.name)}{limit}"
+        return f"(SELECT {columns} FROM {self.source}{self.where(self.cursor.ordered)}{order}{limit}) AS t"
+
+
+def _outputs(expressions: Sequence[str]) -> str:
+    """Output columns are named ``c0, c1, …``: the driver knows no two names that differ by case only."""
+    return ", ".join(f"{expression} AS c{number}" for number, expression in enumerate(expressions))
 
 
 def cursor_of(table: SourceTable, wanted: CursorRange, version: int) -> Cursor:
@@ -146,7 +152,12 @@ def filter_condition(table: SourceTable, wanted: RowFilter) -> str:
 def _constant(value: Any, wanted: RowFilter, type_name: str) -> str:
     if isinstance(value, bool):
         return literal("true" if value else "false", type_name)
-    if isinstance(value, str | int | float | Decimal):
+    if isinstance(value, float) and not value.is_integer():
+        # As a fraction it stays, whatever the column's type: 2.5 is no integer, and yet some are less.
+        return literal(str(value), "numeric")
+    if isinstance(value, float):
+        value = int(value)
+    if isinstance(value, str | int | Decimal):
         return literal(str(value), type_name)
     raise ConfigurationError(
         f"The row filter on {wanted.column} needs a text, a number or true or false as its value.", attr="row_filter"
