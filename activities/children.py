@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -159,6 +160,8 @@ def _main(
     try:
         answer: _Done | _Failed = _Done(job(report, *arguments))
     except Exception as error:
+        # A traceback does not pickle; as a note it still reaches the parent's log.
+        error.add_note(traceback.format_exc())
         answer = _Failed(error)
     pipe.send(answer)
     pipe.close()

@@ -75,7 +75,9 @@ def _span(store: LakeStore, files: Sequence[WrittenFile], cursor: pa.Field) -> _
         values = batch.column(0)
         nulls = nulls or values.null_count > 0
         least, greatest = pc.min_max(values).values()
-        lower, upper = pc.min_element_wise(lower, least), pc.max_element_wise(upper, greatest)
+        # Arrow's element-wise kernels know no timestamps with a zone; those over an array do.
+        lower = pc.min(pa.array([lower, least], cursor.type))
+        upper = pc.max(pa.array([upper, greatest], cursor.type))
     return _Span(lower, upper, nulls)
 
 

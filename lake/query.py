@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from lake.columns import source_name
 from lake.duck import Budget, column_list, engine
 from lake.evolution import describe_type
-from lake.rows import DataFile, numbered_rows, row_groups
+from lake.rows import DataFile, numbered_rows, stored_batches
 from lake.staging import describe_key
 from lake.storage import LakeStore
 from lake.table import OpenTable, open_table
@@ -24,8 +24,8 @@ def max_value(store: LakeStore, path: str, column: str) -> pa.Scalar | None:
     schema = pa.schema(found)
     greatest = pa.scalar(None, schema.types[0])
     for file in _files(table).values():
-        for _, rows in row_groups(store, file.path, schema):
-            greatest = pc.max_element_wise(greatest, pc.min_max(rows.column(0))["max"])
+        for _, rows in stored_batches(store, file.path, schema):
+            greatest = pc.max(pa.array([greatest, pc.max(rows.column(0))], schema.types[0]))
     return greatest if greatest.is_valid else None
 
 

@@ -1,6 +1,7 @@
 """Source against lake, value by value, the lake read by an engine that did not write it."""
 
 import json
+import math
 from collections import Counter
 from decimal import Decimal
 from typing import Any
@@ -55,6 +56,8 @@ def assert_equal(dsn: str, table: str, url: str, store: RunningStore | None) -> 
 
 def _plain(value: Any) -> Any:
     """One form for what two drivers give in different ones."""
+    if isinstance(value, float) and math.isnan(value):
+        return "NaN"
     if isinstance(value, Decimal):
         return value.normalize() if value else Decimal(0)
     if isinstance(value, memoryview | bytearray):
