@@ -63,6 +63,7 @@ def workers(settings: Settings, client: Client, gateway: SyncGateway, store: Lak
     runs, inventory = Runs(metadata, vault(settings)), Inventory(metadata)
     slots = settings.worker_max_extractions
     children = Children((settings.worker_memory_mb - 128) * 2**20 // slots)
+    children.warm_up()
     loop = asyncio.get_running_loop()
     sync = SyncActivities(runs, inventory, store, children, gateway, loop)
     upkeep = UpkeepActivities(runs, inventory, store, gateway, loop)

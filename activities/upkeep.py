@@ -121,6 +121,8 @@ class UpkeepActivities:
             activity.heartbeat()
             live = self._inventory.live_schema_ids(page)
             for schema_id in set(page) - live:
+                if not self._await(self._gateway.is_ours(schema_id)):
+                    continue
                 self._await(self._gateway.delete_schedule(schema_id))
                 log.info("stray schedule removed", schema_id=schema_id)
                 removed += 1

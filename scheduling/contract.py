@@ -6,9 +6,7 @@ from typing import Any
 SYNC_SCHEMA = "SyncSchema"
 ERASE_TABLE = "EraseTable"
 RECONCILE = "Reconcile"
-RECONCILE_ID = "syncline-reconcile"
 SWEEP = "Sweep"
-SWEEP_ID = "syncline-sweep"
 
 CANCEL_SIGNAL = "cancel"
 RESYNC_SIGNAL = "resync"
@@ -54,3 +52,8 @@ def schedule_id(schema_id: str) -> str:
 
 def erase_workflow_id(schema_id: str) -> str:
     return f"erase-{schema_id}"
+
+
+def upkeep_id(workflow: str, task_queue: str) -> str:
+    """Id of an upkeep schedule. Installations that share a namespace are told apart by their task queues."""
+    return f"{task_queue}-{workflow.lower()}"

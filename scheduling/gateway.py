@@ -36,13 +36,11 @@ from scheduling.contract import (
     ERASE_TABLE,
     PROJECT_ATTRIBUTE,
     RECONCILE,
-    RECONCILE_ID,
     RESYNC_SIGNAL,
     SCHEMA_ATTRIBUTE,
     SOURCE_ATTRIBUTE,
     SOURCE_TYPE_ATTRIBUTE,
     SWEEP,
-    SWEEP_ID,
     SYNC_SCHEMA,
     EraseTableInput,
     SyncSchemaInput,
@@ -194,11 +192,21 @@ class SyncGateway:
         )
 
     async def scheduled_schemas(self) -> AsyncIterator[str]:
-        """Ids of the schemas that have a schedule, in no order."""
+        """Ids of the schemas that have a schedule in the namespace, of other installations too, in no order."""
         async for listed in await self._client.list_schedules():
             action = listed.schedule.action if listed.schedule else None
             if getattr(action, "workflow", None) == SYNC_SCHEMA:
                 yield listed.id
+
+    async def is_ours(self, schema_id: str) -> bool:
+        """Whether the schedule starts runs on our task queue, and so belongs to this installation."""
+        try:
+            described = await self._client.get_schedule_handle(schedule_id(schema_id)).describe()
+        except RPCError as error:
+            _unless_not_found(error)
+            return False
+        action = described.schedule.action
+        return isinstance(action, ScheduleActionStartWorkflow) and action.task_queue == self._task_queue
 
     async def _signal_runs(self, schema_id: str, signal: str) -> bool:
         signalled = False

@@ -195,7 +195,7 @@ def test_deleting_a_source_deletes_its_tables(platform: Platform, database: Sour
 
 
 def test_disabling_stops_the_run_and_enabling_starts_one(platform: Platform, database: SourceDatabase) -> None:
-    sources_of(database, 2_000_000)
+    sources_of(database, 6_000_000)
     source, schema = with_table(platform, database, **FULL)
     reading(platform, source, schema)
     platform.call("PATCH", path(schema), {"should_sync": False})
