@@ -7,7 +7,7 @@ from typing import Annotated, Generic, TypeVar
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, Field
 
-from api.bodies.reading import Text
+from api.bodies.reading import storable
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -16,7 +16,9 @@ MOST_LIMIT = 1000
 MOST_OFFSET = 2**31 - 1
 
 
-Search = Annotated[Text | None, Query(max_length=400, description="part of a name, whatever its case")]
+Search = Annotated[
+    Annotated[str, Field(max_length=400), storable] | None, Query(description="part of a name, whatever its case")
+]
 
 
 class Page(BaseModel, Generic[T]):

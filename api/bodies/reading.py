@@ -24,7 +24,10 @@ def _storable(value: str) -> str:
     return value
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+storable = AfterValidator(_storable)
+"""To stand behind a text's other constraints."""
+
+Text = Annotated[str, storable]
 
 
 class RequestBody(BaseModel):

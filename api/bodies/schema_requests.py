@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from api.bodies.reading import RequestBody, Text
+from api.bodies.reading import RequestBody, Text, storable
 from metadata.models import CursorFieldType, SyncFrequency, SyncType
 
 TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ?")
@@ -27,7 +27,7 @@ def _time_of_day(value: Any) -> Any:
 
 
 TimeOfDay = Annotated[time | None, BeforeValidator(_time_of_day, json_schema_input_type=str | None)]
-Columns = Annotated[list[Annotated[Text, Field(min_length=1)]], Field(max_length=MOST_COLUMNS)]
+Columns = Annotated[list[Annotated[str, Field(min_length=1), storable]], Field(max_length=MOST_COLUMNS)]
 
 
 def _filter_value(value: Any) -> Any:
@@ -44,7 +44,7 @@ def _filter_value(value: Any) -> Any:
 class RowFilterBody(RequestBody):
     """One condition on the rows that are read; all of them must hold."""
 
-    column: Annotated[Text, Field(min_length=1)]
+    column: Annotated[str, Field(min_length=1), storable]
     op: Literal["=", "!=", "<", "<=", ">", ">=", "in", "is_null", "is_not_null", "like"]
     value: Annotated[Any, AfterValidator(_filter_value)] = None
 

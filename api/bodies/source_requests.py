@@ -5,13 +5,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from api.bodies.reading import RequestBody, Text
+from api.bodies.reading import RequestBody, Text, storable
 from api.bodies.schema_requests import SchemaChanges
 
 MOST_SCHEMAS = 10_000
 PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-Description = Annotated[Text, Field(max_length=400)]
+Description = Annotated[str, Field(max_length=400), storable]
 
 
 def _usable_prefix(value: str) -> str:
@@ -26,7 +26,7 @@ Prefix = Annotated[str, Field(max_length=100), AfterValidator(_usable_prefix)]
 class NamedSchema(SchemaChanges):
     """One table of a new source, with its settings."""
 
-    name: Annotated[Text, Field(min_length=1, max_length=400)]
+    name: Annotated[str, Field(min_length=1, max_length=400), storable]
 
 
 class SourcePayload(RequestBody):
@@ -41,7 +41,7 @@ class SourcePayload(RequestBody):
 
 
 class SourceCreate(RequestBody):
-    source_type: Annotated[Text, Field(max_length=100)]
+    source_type: Annotated[str, Field(max_length=100), storable]
     payload: SourcePayload
     prefix: Prefix | None = None
     description: Description | None = None

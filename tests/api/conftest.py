@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,11 @@ from httpx import Response
 from api.app import create_app
 from local.postgres import PostgresServer
 from metadata.database import Database
-from metadata.keys import READ_SCOPE, WRITE_SCOPE, create_key
+from metadata.keys import FIRST_PROJECT_ID, READ_SCOPE, WRITE_SCOPE, create_key, ensure_bootstrap
 from metadata.projects import create_project
 from metadata.vault import generate_key
 from settings import Settings
-from tests.kit.servers import RunningTemporal
+from tests.kit.servers import MetadataTemplates, RunningTemporal
 
 SHOP = """
 CREATE TABLE customer (id int PRIMARY KEY, name text, updated_at timestamptz NOT NULL DEFAULT now());
@@ -67,45 +68,82 @@ class Api:
         """The same API with a new key."""
         project = project_id or self.project_id
         with self.database.transaction() as session:
-            _, secret = create_key(session, project, "another key", scopes)
+            _, secret = create_key(session, project, "a key", scopes)
         return Api(self.client, self.database, project, secret)
 
     def other_project(self) -> "Api":
+        """The same API with the key of a new, empty project."""
         with self.database.transaction() as session:
             project = create_project(session, "another")
         assert project.id is not None
         return self.with_key(READ_SCOPE, WRITE_SCOPE, project_id=project.id)
 
 
-def make_api(metadata_url: str, temporal_address: str, task_queue: str, lake: Path) -> Iterator[Api]:
+@contextmanager
+def running_api(metadata_url: str, temporal_address: str, lake: Path) -> Iterator[Api]:
+    """With the instance's own key. Nobody polls its task queue: runs start and stay where they are."""
     settings = Settings(
         database_url=metadata_url,
         encryption_keys=generate_key(),
         temporal_address=temporal_address,
-        task_queue=task_queue,
+        task_queue=f"test-{secrets.token_hex(6)}",
         lake_url=f"file://{lake}",
     )
     database = Database(metadata_url)
     with database.transaction() as session:
-        project = create_project(session, "shop")
-        assert project.id is not None
-        _, secret = create_key(session, project.id, "a key", [READ_SCOPE, WRITE_SCOPE])
+        secret = ensure_bootstrap(session, None)
+    assert secret is not None
     try:
         with TestClient(create_app(settings), raise_server_exceptions=False) as client:
-            yield Api(client, database, project.id, secret)
+            yield Api(client, database, FIRST_PROJECT_ID, secret)
     finally:
         database.dispose()
 
 
-@pytest.fixture
-def api(metadata_url: str, temporal: RunningTemporal, task_queue: str, tmp_path: Path) -> Iterator[Api]:
-    yield from make_api(metadata_url, temporal.address, task_queue, tmp_path / "lake")
+@pytest.fixture(scope="session")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lake")
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def instance(
+    request: pytest.FixtureRequest,
+    metadata_templates: MetadataTemplates,
+    temporal: RunningTemporal,
+    tmp_path_factory: pytest.TempPathFactory,
+    lake: Path,
+) -> Iterator[Api]:
+    """An installation on each kind of metadata database, which the tests share by a project each."""
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            url = metadata_templates.sqlite_copy(tmp_path_factory.mktemp("api") / "metadata.db")
+        else:
+            url = stack.enter_context(metadata_templates.postgres_copy(request.getfixturevalue("postgres18")))
+        yield stack.enter_context(running_api(url, temporal.address, lake))
 
 
 @pytest.fixture
-def quick_api(sqlite_metadata_url: str, temporal: RunningTemporal, task_queue: str, tmp_path: Path) -> Iterator[Api]:
-    """For what has nothing to do with the kind of metadata database."""
-    yield from make_api(sqlite_metadata_url, temporal.address, task_queue, tmp_path / "lake")
+def api(instance: Api) -> Api:
+    """A project of this test alone."""
+    return instance.other_project()
+
+
+@pytest.fixture(scope="session")
+def sqlite_instance(
+    metadata_templates: MetadataTemplates,
+    temporal: RunningTemporal,
+    tmp_path_factory: pytest.TempPathFactory,
+    lake: Path,
+) -> Iterator[Api]:
+    url = metadata_templates.sqlite_copy(tmp_path_factory.mktemp("api") / "metadata.db")
+    with running_api(url, temporal.address, lake) as instance:
+        yield instance
+
+
+@pytest.fixture
+def quick_api(sqlite_instance: Api) -> Api:
+    """As ``api``, for what has nothing to do with the kind of metadata database."""
+    return sqlite_instance.other_project()
 
 
 @dataclass(frozen=True)
@@ -125,18 +163,31 @@ class Shop:
         return {"source_type": "Postgres", "prefix": prefix, "payload": payload, **more}
 
 
-@pytest.fixture
-def shop(postgres18: PostgresServer) -> Iterator[Shop]:
-    name = f"shop_{secrets.token_hex(4)}"
-    postgres18.create_database(name)
-    postgres18.execute(SHOP, name)
+@contextmanager
+def running_shop(server: PostgresServer) -> Iterator[Shop]:
+    name = server.create_database()
+    server.execute(SHOP, name)
     inputs = {
         "host": "127.0.0.1",
-        "port": postgres18.port,
+        "port": server.port,
         "database": name,
         "user": "postgres",
-        "password": postgres18.password,
+        "password": server.password,
         "schema": "public",
     }
-    yield Shop(postgres18, name, inputs)
-    postgres18.drop_database(name)
+    yield Shop(server, name, inputs)
+    server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def shop(postgres18: PostgresServer) -> Iterator[Shop]:
+    """A source that all tests read and none changes."""
+    with running_shop(postgres18) as shop:
+        yield shop
+
+
+@pytest.fixture
+def own_shop(postgres18: PostgresServer) -> Iterator[Shop]:
+    """A source of this test alone."""
+    with running_shop(postgres18) as shop:
+        yield shop

@@ -37,9 +37,9 @@ def test_one_source_gets_the_prefix(api: Api, shop: Shop) -> None:
     assert api("GET", "external_data_schemas/")["count"] == 3
 
 
-def test_refreshing_at_once_adds_a_table_once(api: Api, shop: Shop) -> None:
-    source = create(api, shop)
-    shop.execute("CREATE TABLE fresh (id int PRIMARY KEY)")
+def test_refreshing_at_once_adds_a_table_once(api: Api, own_shop: Shop) -> None:
+    source = create(api, own_shop)
+    own_shop.execute("CREATE TABLE fresh (id int PRIMARY KEY)")
     path = f"external_data_sources/{source['id']}/"
     assert at_once(api, "POST", f"{path}refresh_schemas/", [{}] * 4) == [200] * 4
     names = [schema["name"] for schema in api("GET", path)["schemas"]]

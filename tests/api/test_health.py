@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.conftest import Api, make_api
+from tests.api.conftest import Api, running_api
 
 
 @pytest.fixture
-def alone(sqlite_metadata_url: str, task_queue: str, tmp_path: Path) -> Iterator[Api]:
-    """An API whose Temporal does not answer, and whose lake is not there."""
-    (tmp_path / "file").write_text("no folder can be in here")
-    yield from make_api(sqlite_metadata_url, "127.0.0.1:1", task_queue, tmp_path / "file" / "lake")
+def alone(sqlite_metadata_url: str, tmp_path: Path) -> Iterator[Api]:
+    """An API whose Temporal does not answer, and whose lake cannot be there."""
+    (tmp_path / "file").write_text("no folder")
+    with running_api(sqlite_metadata_url, "127.0.0.1:1", tmp_path / "file" / "lake") as api:
+        yield api
 
 
 def test_ready_says_what_works(api: Api) -> None:

@@ -2,10 +2,12 @@
 
 import json
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
 from temporalio.client import Client, ScheduleDescription
+from temporalio.service import RPCError, RPCStatusCode
 
 from metadata.models import Schema, SchemaState
 from scheduling.contract import SYNC_SCHEMA
@@ -26,10 +28,11 @@ class Schedules:
 
     def find(self, schema_id: str) -> ScheduleDescription | None:
         async def describe() -> ScheduleDescription | None:
-            listed = await self._client.list_schedules()
-            if schema_id not in [each.id async for each in listed]:
+            try:
+                return await self._client.get_schedule_handle(schema_id).describe()
+            except RPCError as error:
+                assert error.status == RPCStatusCode.NOT_FOUND
                 return None
-            return await self._client.get_schedule_handle(schema_id).describe()
 
         return self._portal.call(describe)
 
@@ -195,7 +198,7 @@ def test_the_key_cannot_change_while_the_table_holds_data(api: Api, shop: Shop) 
     assert api("PATCH", path, json={"primary_key_columns": ["id"], "sync_type": "append"})["sync_type"] == "append"
 
 
-def test_the_table_is_shown_once_it_is_there(api: Api, shop: Shop, tmp_path: Any) -> None:
+def test_the_table_is_shown_once_it_is_there(api: Api, shop: Shop, lake: Path) -> None:
     source = create(api, shop, CUSTOMER)
     hold_data(api, named(source, "customer")["id"])
     table = api("GET", path_of(source))["table"]
@@ -203,7 +206,7 @@ def test_the_table_is_shown_once_it_is_there(api: Api, shop: Shop, tmp_path: Any
     assert table == {
         "name": "postgres_customer",
         "format": "Delta",
-        "url_pattern": f"file://{tmp_path}/lake/project_1/postgres_customer",
+        "url_pattern": f"file://{lake}/project_1/postgres_customer",
         "row_count": 5,
         "size_in_s3_mib": 1.5,
         "columns": [{"key": "id", "name": "id", "type": "integer", "nullable": False}],
@@ -233,9 +236,9 @@ def test_a_list_is_filtered(api: Api, shop: Shop) -> None:
         api.refused("GET", f"external_data_schemas/?{query}", query.partition("=")[0])
 
 
-def test_incremental_fields_come_live_from_the_source(api: Api, shop: Shop) -> None:
-    path = path_of(create(api, shop))
-    shop.execute("ALTER TABLE customer ADD COLUMN seen_on date; CREATE INDEX ON customer (seen_on)")
+def test_incremental_fields_come_live_from_the_source(api: Api, own_shop: Shop) -> None:
+    path = path_of(create(api, own_shop))
+    own_shop.execute("ALTER TABLE customer ADD COLUMN seen_on date; CREATE INDEX ON customer (seen_on)")
     offered = api("POST", f"{path}incremental_fields/")
     fields = {field["field"]: field for field in offered["incremental_fields"]}
     assert fields.keys() == {"id", "updated_at", "seen_on"}
@@ -247,7 +250,7 @@ def test_incremental_fields_come_live_from_the_source(api: Api, shop: Shop) -> N
     assert (offered["cdc_available"], offered["supports_webhooks"]) == (False, False)
     settings = {"sync_type": "append", "incremental_field": "seen_on", "incremental_field_type": "date"}
     assert api("PATCH", path, json=settings)["incremental_field"] == "seen_on"
-    shop.execute("DROP TABLE customer")
+    own_shop.execute("DROP TABLE customer")
     assert api("POST", f"{path}incremental_fields/", 400)["code"] == "schema_changed"
 
 

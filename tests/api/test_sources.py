@@ -243,10 +243,10 @@ def test_a_deleted_source_is_gone_with_its_schemas(api: Api, shop: Shop) -> None
     assert api("GET", "external_data_schemas/")["count"] == 0
 
 
-def test_refreshing_finds_new_tables_and_drops_those_that_never_synced(api: Api, shop: Shop) -> None:
-    source = create(api, shop, CUSTOMER)
+def test_refreshing_finds_new_tables_and_drops_those_that_never_synced(api: Api, own_shop: Shop) -> None:
+    source = create(api, own_shop, CUSTOMER)
     hold_data(api, named(source, "customer")["id"])
-    shop.execute("CREATE TABLE fresh (id int PRIMARY KEY); DROP TABLE keyless; DROP TABLE customer")
+    own_shop.execute("CREATE TABLE fresh (id int PRIMARY KEY); DROP TABLE keyless; DROP TABLE customer")
     path = f"external_data_sources/{source['id']}/"
     assert api("POST", f"{path}refresh_schemas/") == {"added": 1, "deleted": 1, "total_tables_seen": 2}
 
@@ -257,14 +257,14 @@ def test_refreshing_finds_new_tables_and_drops_those_that_never_synced(api: Api,
     assert (kept["should_sync"], kept["table"]["row_count"]) == (False, 5)
     api.refused("PATCH", f"external_data_schemas/{kept['id']}/", "should_sync", json={"should_sync": True})
 
-    shop.execute("CREATE TABLE customer (id int PRIMARY KEY, updated_at timestamptz)")
+    own_shop.execute("CREATE TABLE customer (id int PRIMARY KEY, updated_at timestamptz)")
     assert api("POST", f"{path}refresh_schemas/") == {"added": 1 - 1, "deleted": 0, "total_tables_seen": 3}
     assert api("PATCH", f"external_data_schemas/{kept['id']}/", json={"should_sync": True})["should_sync"]
 
 
-def test_refreshing_an_unreachable_source_changes_nothing(quick_api: Api, shop: Shop) -> None:
-    path = f"external_data_sources/{create(quick_api, shop)['id']}/"
-    shop.server.drop_database(shop.database)
+def test_refreshing_an_unreachable_source_changes_nothing(quick_api: Api, own_shop: Shop) -> None:
+    path = f"external_data_sources/{create(quick_api, own_shop)['id']}/"
+    own_shop.server.drop_database(own_shop.database)
     error = quick_api("POST", f"{path}refresh_schemas/", 400)
     assert error["code"] == "invalid_credentials"
     assert len(quick_api("GET", path)["schemas"]) == 3

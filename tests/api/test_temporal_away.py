@@ -9,14 +9,15 @@ import pytest
 from metadata.models import SchemaState
 from metadata.runs import Runs
 from metadata.vault import Vault, generate_key
-from tests.api.conftest import CUSTOMER, Api, Shop, make_api
+from tests.api.conftest import CUSTOMER, Api, Shop, running_api
 from tests.api.test_schemas import path_of
 from tests.api.test_sources import create, hold_data, named
 
 
 @pytest.fixture
-def alone(metadata_url: str, task_queue: str, tmp_path: Path) -> Iterator[Api]:
-    yield from make_api(metadata_url, "127.0.0.1:1", task_queue, tmp_path / "lake")
+def alone(metadata_url: str, tmp_path: Path) -> Iterator[Api]:
+    with running_api(metadata_url, "127.0.0.1:1", tmp_path / "lake") as api:
+        yield api
 
 
 def test_settings_are_stored_and_wait_for_the_reconciler(alone: Api, shop: Shop) -> None:
