@@ -84,10 +84,8 @@ class SyncGateway:
 
     async def ensure_upkeep(self) -> None:
         """Make the schedules by which the installation looks after itself. An operator's change of them stays."""
-        for workflow, id, every in (
-            (RECONCILE, RECONCILE_ID, RECONCILE_EVERY),
-            (SWEEP, SWEEP_ID, SWEEP_EVERY),
-        ):
+        for workflow, every in ((RECONCILE, RECONCILE_EVERY), (SWEEP, SWEEP_EVERY)):
+            id = upkeep_id(workflow, self._task_queue)
             upkeep = Schedule(
                 action=ScheduleActionStartWorkflow(workflow, id=id, task_queue=self._task_queue),
                 spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),

@@ -20,7 +20,7 @@ from tests.kit.servers import (
 
 CURSOR = {"incremental_field": "updated_at", "incremental_field_type": "datetime"}
 MODES: dict[str, dict[str, Any]] = {
-    "full": {"sync_type": "full_refresh"},
+    "whole": {"sync_type": "full_refresh"},
     "keyed": {"sync_type": "incremental", **CURSOR},
     "appended": {"sync_type": "append", **CURSOR},
 }
@@ -45,7 +45,7 @@ def change(database: SourceDatabase) -> None:
             f"INSERT INTO {name} SELECT n, 'new', timestamptz '2026-03-01' + n / 5 * interval '1 minute' "
             "FROM generate_series(20001, 25000) n",
         )
-    for name in ("full", "keyed"):
+    for name in ("whole", "keyed"):
         database.execute(f"UPDATE {name} SET v = 'changed', updated_at = '2026-05-01' WHERE id % 97 = 0")
 
 
@@ -91,7 +91,7 @@ def test_a_worker_told_to_stop_hands_its_work_over(own_platform: Platform, datab
         "CREATE TABLE t (id bigint PRIMARY KEY, v text)",
         "INSERT INTO t SELECT n, repeat('x', 50) FROM generate_series(1, 2000000) n",
     )
-    source = platform.create_source(database.inputs, [{"name": "t", "should_sync": True, **MODES["full"]}])
+    source = platform.create_source(database.inputs, [{"name": "t", "should_sync": True, **MODES["whole"]}])
     schema = named(source, "t")
     eventually(lambda: platform.jobs(source, schema) and platform.jobs(source, schema)[0]["rows_synced"], "rows")
     assert platform.stop() == 0

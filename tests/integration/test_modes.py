@@ -173,7 +173,8 @@ def test_a_full_refresh_becomes_incremental_without_reading_it_all_again(
 ) -> None:
     database.execute(
         "CREATE TABLE t (id int PRIMARY KEY, v text, updated_at timestamptz)",
-        "INSERT INTO t SELECT n, 'v', timestamptz '2026-01-01' + n * interval '1 minute' FROM generate_series(1, 300) n",
+        "INSERT INTO t SELECT n, 'v', timestamptz '2026-01-01' + n * interval '1 minute' "
+        "FROM generate_series(1, 300) n",
     )
     source = platform.create_source(database.inputs, [{"name": "t", "should_sync": True, **FULL}])
     schema = named(source, "t")
