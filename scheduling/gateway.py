@@ -46,6 +46,7 @@ from scheduling.contract import (
     SyncSchemaInput,
     erase_workflow_id,
     schedule_id,
+    upkeep_id,
 )
 from scheduling.timing import timing
 
