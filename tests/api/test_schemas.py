@@ -31,7 +31,8 @@ class Schedules:
             try:
                 return await self._client.get_schedule_handle(schema_id).describe()
             except RPCError as error:
-                assert error.status == RPCStatusCode.NOT_FOUND
+                if error.status != RPCStatusCode.NOT_FOUND:
+                    raise
                 return None
 
         return self._portal.call(describe)
