@@ -26,7 +26,8 @@ def compare_sides(
     console: Console,
 ) -> None:
     """Print rows and checksum of both sides; ``DemoError`` names the tables that differ."""
-    shown = Table("table", "rows", "PostgreSQL", "Delta", "", box=None, pad_edge=False)
+    shown = Table("  table", "rows", "PostgreSQL", "Delta", "", box=None, pad_edge=False)
+    shown.columns[1].justify = "right"
     different = []
     for name, url in urls.items():
         here = source_contents(connection, name)

@@ -8,13 +8,12 @@ from rich.table import Table
 
 _TABLES = ("nation", "customer", "orders", "lineitem")
 _QUERY = """
-    SELECT n_name AS nation, count(DISTINCT o_orderkey) AS orders,
-           round(sum(l_extendedprice * (1 - l_discount)) / 1e6, 2) AS revenue_millions
+    SELECT n_name, count(DISTINCT o_orderkey), round(sum(l_extendedprice * (1 - l_discount)) / 1e6, 2) AS revenue
     FROM lineitem
     JOIN orders ON o_orderkey = l_orderkey
     JOIN customer ON c_custkey = o_custkey
     JOIN nation ON n_nationkey = c_nationkey
-    GROUP BY n_name ORDER BY revenue_millions DESC LIMIT 5
+    GROUP BY n_name ORDER BY revenue DESC LIMIT 5
 """
 
 
@@ -25,7 +24,7 @@ def revenue_by_nation(urls: Mapping[str, str], storage_options: Mapping[str, str
             table = DeltaTable(urls[name], storage_options=dict(storage_options))
             connection.register(name, table.to_pyarrow_dataset())
         answer = connection.execute(_QUERY)
-        shown = Table(*(f"  {column[0]}" for column in answer.description or []), box=None, pad_edge=False)
-        for row in answer.fetchall():
-            shown.add_row(*(f"  {value}" for value in row))
+        shown = Table("  nation", "orders", "revenue, millions", box=None, pad_edge=False)
+        for nation, orders, revenue in answer.fetchall():
+            shown.add_row(f"  {nation}", f"{orders:,}", f"{revenue:,}")
     return shown

@@ -47,12 +47,17 @@ def run_demo(settings: Settings, keep: bool) -> int:
             source = stack.enter_context(_source_server(placed.home))
             _headline(console, "Starting Temporal, the object store, the API and a worker")
             platform = stack.enter_context(start_stack(placed, console.print, stop, in_haste))
-            describe(platform, console.print)
-            _Demo(console, source, platform, stop).tell()
+            if not stop.is_set():
+                describe(platform, console.print)
+                _Demo(console, source, platform, stop).tell()
         except DemoError as error:
-            console.print(f"[bold red]The demo failed:[/] {error}")
+            if not stop.is_set():
+                console.print(f"[bold red]The demo failed:[/] {error}")
+                return 1
+        if stop.is_set():
+            console.print("stopped")
             return 1
-        if keep and not stop.is_set():
+        if keep:
             _headline(console, "Everything stays up until Ctrl-C")
             describe(platform, console.print)
             platform.supervisor.watch()
