@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 from fastapi import FastAPI
 
@@ -29,7 +30,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Syncline",
         summary="Copies tables from databases and SaaS accounts into Delta Lake tables.",
-        version="0.1.0",
+        version=version("syncline"),
         openapi_url="/api/schema/",
         docs_url="/docs",
         redoc_url=None,

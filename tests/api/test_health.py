@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from tests.api.conftest import Api, running_api
 
@@ -42,3 +43,15 @@ def test_the_document_is_whole(quick_api: Api) -> None:
     assert all("422" not in call["responses"] for call in calls)
     assert document["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
     assert quick_api.client.get("/docs").status_code == 200
+
+
+def test_a_bug_shows_nothing_of_itself(alone: Api) -> None:
+    with alone.database.transaction() as session:
+        session.connection().execute(text("ALTER TABLE source RENAME TO elsewhere"))
+    error = alone.refused("GET", "external_data_sources/", None, 500)
+    assert error == {
+        "type": "server_error",
+        "code": "error",
+        "detail": "Something went wrong on our side.",
+        "attr": None,
+    }
