@@ -6,17 +6,23 @@ from dataclasses import dataclass
 from typing import Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lake.statistics import columns_with_statistics, file_statistics
+from lake.statistics import file_statistics
 from lake.storage import LakeStore, storage_errors
 
-ROW_GROUP_BYTES = 32 * 1024 * 1024
+ROW_GROUP_BYTES = 16 * 1024 * 1024
 """Of Arrow memory: what a writer or a later reader must hold at once."""
 ROW_GROUP_ROWS = 1_000_000
 FILE_BYTES = 256 * 1024 * 1024
 """Compressed; a file is closed once it is as large."""
+KEYED_FILE_BYTES = 32 * 1024 * 1024
+"""Where rows are replaced by key: the smaller the files, the less is written anew around the rows that change."""
 BATCH_ROWS = 65_536
+SAMPLE_ROWS = 32_768
+DICTIONARY_SHARE = 0.2
+"""Share of distinct values above which a dictionary costs time and space instead of saving them."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,9 @@ class ParquetSeries:
         self._store = store
         self._stem = stem
         self._schema = schema
-        self._statistics_columns = columns_with_statistics(schema, statistics_also)
+        self._statistics_also = statistics_also
+        self._floats = [column.name for column in schema if pa.types.is_floating(column.type)]
+        self._with_nan: set[str] = set()
         self._file_bytes = file_bytes
         self._pending: list[pa.RecordBatch] = []
         self._pending_bytes = 0
@@ -94,8 +102,9 @@ class ParquetSeries:
             return
         table = pa.Table.from_batches(self._pending, self._schema)
         self._pending, self._pending_bytes, self._pending_rows = [], 0, 0
+        self._with_nan.update(name for name in self._floats if pc.any(pc.is_nan(table.column(name))).as_py())
         with storage_errors("write a data file"):
-            writer = self._writer or self._open_file()
+            writer = self._writer or self._open_file(table)
             writer.write_table(table, row_group_size=table.num_rows)
         self._open_bytes = self._sink.tell() if self._sink is not None else 0
         if self._open_bytes >= self._file_bytes:
@@ -104,12 +113,13 @@ class ParquetSeries:
     def _path(self) -> str:
         return f"{self._stem}-{len(self._files)}.parquet"
 
-    def _open_file(self) -> pq.ParquetWriter:
+    def _open_file(self, first_rows: pa.Table) -> pq.ParquetWriter:
         self._sink = open_output(self._store, self._path())
         self._writer = pq.ParquetWriter(
             self._sink,
             self._schema,
             compression="zstd",
+            use_dictionary=_columns_with_dictionary(first_rows.slice(0, SAMPLE_ROWS)),
             store_decimal_as_integer=True,
             metadata_collector=self._metadata,
         )
@@ -124,10 +134,11 @@ class ParquetSeries:
             size_bytes = self._sink.tell()
             self._sink.close()
         metadata = self._metadata.pop()
-        statistics = file_statistics(metadata, self._schema, self._statistics_columns)
+        statistics = file_statistics(metadata, self._schema, self._statistics_also, self._with_nan)
         self._files.append(WrittenFile(path, size_bytes, metadata.num_rows, statistics))
         self._finished_bytes += size_bytes
         self._writer, self._sink, self._open_bytes = None, None, 0
+        self._with_nan = set()
 
 
 def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -138,6 +149,11 @@ def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     rows = -(-batch.num_rows // parts)
     for start in range(0, batch.num_rows, rows):
         yield batch.slice(start, rows)
+
+
+def _columns_with_dictionary(sample: pa.Table) -> list[str]:
+    limit = max(DICTIONARY_SHARE * sample.num_rows, 1)
+    return [name for name in sample.column_names if pc.count_distinct(sample.column(name)).as_py() <= limit]
 
 
 def open_output(store: LakeStore, path: str) -> pa.NativeFile:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from lake.parquet import ParquetSeries, WrittenFile, open_file
+from lake.parquet import BATCH_ROWS, ParquetSeries, WrittenFile, open_file
 from lake.storage import LakeStore, storage_errors
 
 FILE_COLUMN = "__file"
@@ -38,7 +39,7 @@ def numbered_rows(store: LakeStore, files: Mapping[int, DataFile], schema: pa.Sc
 
     def batches() -> Iterator[pa.RecordBatch]:
         for number, file in files.items():
-            for first, rows in row_groups(store, file.path, schema):
+            for first, rows in stored_batches(store, file.path, schema):
                 ones = pa.repeat(pa.scalar(1, NUMBER), rows.num_rows)
                 columns = [*rows.columns, pa.repeat(pa.scalar(number, NUMBER), rows.num_rows)]
                 yield pa.RecordBatch.from_arrays([*columns, pc.cumulative_sum(ones, start=first - 1)], schema=numbered)
@@ -53,36 +54,48 @@ def chosen_rows(
 
     def batches() -> Iterator[pa.RecordBatch]:
         for number, wanted in chosen.items():
-            for first, rows in row_groups(store, files[number].path, schema, wanted):
+            for first, rows in stored_batches(store, files[number].path, schema, wanted):
                 here = _within(wanted, first, rows.num_rows)
                 yield rows.take(pc.subtract(here, first))
 
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def row_groups(
+def stored_batches(
     store: LakeStore, path: str, schema: pa.Schema, wanted: pa.Array | None = None
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """A file's row groups with the number of their first row; only those that hold a ``wanted`` row, if given."""
+    """A file's rows in small batches, in order, each with the number of its first row.
+
+    Where ``wanted`` row numbers are given, row groups without any are left out.
+    """
     first = 0
     with open_file(store, path) as file:
         present = [name for name in schema.names if name in file.schema_arrow.names]
         for group in range(file.num_row_groups):
             count = file.metadata.row_group(group).num_rows
             if wanted is None or len(_within(wanted, first, count)):
-                with storage_errors("read a data file"):
-                    table = file.read_row_group(group, columns=present)
-                yield first, _fit(table, count, schema)
+                at = first
+                for batch in _read_group(file, group, present, count):
+                    yield at, _fit(batch, schema)
+                    at += batch.num_rows
             first += count
 
 
-def _fit(table: pa.Table, count: int, schema: pa.Schema) -> pa.RecordBatch:
+def _read_group(file: pq.ParquetFile, group: int, columns: list[str], count: int) -> Iterator[pa.RecordBatch]:
+    if not columns:
+        yield pa.RecordBatch.from_arrays([pa.nulls(count)], names=[ROW_COLUMN])
+        return
+    with storage_errors("read a data file"):
+        yield from file.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns)
+
+
+def _fit(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     columns = []
     for column in schema:
-        if column.name not in table.column_names:
-            columns.append(pa.nulls(count, column.type))
+        if column.name not in batch.schema.names:
+            columns.append(pa.nulls(batch.num_rows, column.type))
             continue
-        values = table.column(column.name).combine_chunks()
+        values = batch.column(column.name)
         columns.append(values if values.type == column.type else values.cast(column.type))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
@@ -125,7 +138,7 @@ def _rewrite(
             schema = opened.schema_arrow.remove_metadata()
     also = tuple(name for name in statistics_also if name in schema.names)
     with ParquetSeries(store, stem, schema, also) as series:
-        for first, rows in row_groups(store, file.path, schema):
+        for first, rows in stored_batches(store, file.path, schema):
             series.write(_without(rows, first, dropped))
         return series.close()
 

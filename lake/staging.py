@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from lake.columns import SYNC_AT_FIELD, StoredColumns, conform, stored_columns
 from lake.errors import DuplicateKeyError
 from lake.manifest import Manifest, RunRef, manifest_path, save
-from lake.parquet import FILE_BYTES, ParquetSeries, WrittenFile, unique_stem
+from lake.parquet import FILE_BYTES, KEYED_FILE_BYTES, ParquetSeries, WrittenFile, unique_stem
 from lake.storage import LakeStore
 
 WAITING_BATCHES = 1
@@ -60,7 +60,7 @@ def stage(
     read_at: datetime | None = None,
     warnings: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
     progress: Progress = lambda rows, size_bytes: None,
-    file_bytes: int = FILE_BYTES,
+    file_bytes: int | None = None,
 ) -> StagedBatch:
     """Write one batch's rows to files that nothing refers to yet, whatever their number, in bounded memory.
 
@@ -74,7 +74,7 @@ def stage(
         columns=columns,
         cursor=cursor,
         primary_key=columns.stored(primary_key),
-        file_bytes=file_bytes,
+        file_bytes=file_bytes or (KEYED_FILE_BYTES if primary_key else FILE_BYTES),
     )
     sync_at = pa.scalar(read_at or datetime.now(UTC), SYNC_AT_FIELD.type)
     staging.write_all((conform(one, columns, sync_at) for one in batches), progress)

@@ -1,12 +1,14 @@
-"""Delta file statistics from Parquet's own: a bound is left out wherever it might mislead a reader.
+"""Delta file statistics from Parquet's own, such that no reader is misled.
 
-Left out are: floats (NaN has no place in an order), binary, text whose maximum is too long to give whole, decimals
-that a reader who parses JSON numbers as doubles would not see exactly, and all of a file's bounds for a column of
-which a row group has none.
+Bounds may be wider than the values, never narrower: long text is cut to a prefix, upwards for a maximum. NaN and the
+infinities have no JSON form, so a column with one has no bounds. And a file gives all of its bounds or none: pyarrow
+datasets made by ``deltalake`` take a missing one for null as soon as the file has others, and would hide its rows.
+What Syncline itself prunes by is then kept under a name that other readers do not look at.
 """
 
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,90 +19,107 @@ import pyarrow.parquet as pq
 FIRST_COLUMNS = 32
 """As many as Delta's readers expect by default; keys and cursors come on top, wherever they stand."""
 TEXT_LIMIT = 64
-EXACT_DIGITS = 15
-"""Decimal digits that a double holds exactly."""
+OWN_BOUNDS = "syncline"
+_LAST_CHARACTER = 0x10FFFF
+_SURROGATES = range(0xD800, 0xE000)
 
 
-def columns_with_statistics(schema: pa.Schema, also: Iterable[str]) -> frozenset[str]:
-    return frozenset(schema.names[:FIRST_COLUMNS]) | frozenset(also)
+def columns_with_statistics(schema: pa.Schema, also: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys([*schema.names[:FIRST_COLUMNS], *also]))
 
 
-def file_statistics(metadata: pq.FileMetaData, schema: pa.Schema, columns: frozenset[str]) -> str:
-    """The ``stats`` of a Delta add action, as JSON text."""
-    lower: dict[str, Any] = {}
-    upper: dict[str, Any] = {}
-    nulls: dict[str, int] = {}
-    for index, column in enumerate(schema):
-        if column.name not in columns:
+def file_statistics(metadata: pq.FileMetaData, schema: pa.Schema, also: Iterable[str], with_nan: Iterable[str]) -> str:
+    """The ``stats`` of a Delta add action, as JSON text. ``with_nan``: columns in which NaN occurs."""
+    lower: dict[str, str] = {}
+    upper: dict[str, str] = {}
+    nulls: dict[str, str] = {}
+    complete = True
+    for name in columns_with_statistics(schema, also):
+        kind, groups = schema.field(name).type, _group_statistics(metadata, schema.get_field_index(name))
+        nulls[name] = str(sum(group.null_count for group in groups))
+        valued = [group for group in groups if group.num_values]
+        if not valued or pa.types.is_binary(kind):
             continue
-        groups = [metadata.row_group(group).column(index) for group in range(metadata.num_row_groups)]
-        found = [group.statistics for group in groups]
-        if any(one is None or not one.has_null_count for one in found):
-            continue
-        nulls[column.name] = sum(one.null_count for one in found)
-        valued = [one for one, group in zip(found, groups, strict=True) if one.null_count < group.num_values]
-        if not valued or not all(one.has_min_max for one in valued):
-            continue
-        if (bound := encode_lower(min(one.min for one in valued), column.type)) is not None:
-            lower[column.name] = bound
-        if (bound := encode_upper(max(one.max for one in valued), column.type)) is not None:
-            upper[column.name] = bound
-    statistics = {
-        "numRecords": metadata.num_rows,
-        "minValues": lower,
-        "maxValues": upper,
-        "nullCount": nulls,
-    }
-    return json.dumps(statistics, separators=(",", ":"), ensure_ascii=False)
+        bounds = None if name in with_nan else _bounds(valued, kind)
+        if bounds is None:
+            complete = False
+        else:
+            lower[name], upper[name] = bounds
+    members = {"numRecords": str(metadata.num_rows), "nullCount": _json_object(nulls)}
+    if complete:
+        members |= {"minValues": _json_object(lower), "maxValues": _json_object(upper)}
+    else:
+        own = {name: f"[{lower[name]},{upper[name]}]" for name in also if name in lower}
+        members[OWN_BOUNDS] = _json_object(own)
+    return _json_object(members)
 
 
-def encode_lower(value: Any, kind: pa.DataType) -> Any:
-    """A JSON value at or below ``value``; None where there is none that every reader understands."""
-    if isinstance(value, str):
-        return value[:TEXT_LIMIT]
-    return _encode(value, kind)
+def _group_statistics(metadata: pq.FileMetaData, index: int) -> list[pq.Statistics]:
+    return [metadata.row_group(group).column(index).statistics for group in range(metadata.num_row_groups)]
 
 
-def encode_upper(value: Any, kind: pa.DataType) -> Any:
-    """A JSON value at or above ``value``; None where there is none that every reader understands."""
-    if isinstance(value, str):
-        return value if len(value) <= TEXT_LIMIT else None
-    return _encode(value, kind)
+def _bounds(groups: list[pq.Statistics], kind: pa.DataType) -> tuple[str, str] | None:
+    if not all(group.has_min_max for group in groups):
+        return None
+    lower = encode_lower(min(group.min for group in groups), kind)
+    upper = encode_upper(max(group.max for group in groups), kind)
+    return None if lower is None or upper is None else (lower, upper)
 
 
-def _encode(value: Any, kind: pa.DataType) -> Any:
+def _json_object(members: Mapping[str, str]) -> str:
+    return "{" + ",".join(f"{_text(name)}:{value}" for name, value in members.items()) + "}"
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def encode_lower(value: Any, kind: pa.DataType) -> str | None:
+    """JSON text of a value at or below ``value``; None where there is none."""
+    return _text(value[:TEXT_LIMIT]) if isinstance(value, str) else _encode(value)
+
+
+def encode_upper(value: Any, kind: pa.DataType) -> str | None:
+    """JSON text of a value at or above ``value``; None where there is none."""
+    if isinstance(value, str) and len(value) > TEXT_LIMIT:
+        successor = _successor(value[:TEXT_LIMIT])
+        return None if successor is None else _text(successor)
+    return _text(value) if isinstance(value, str) else _encode(value)
+
+
+def _successor(prefix: str) -> str | None:
+    """The least text above all that begin with the prefix."""
+    kept = prefix.rstrip(chr(_LAST_CHARACTER))
+    if not kept:
+        return None
+    following = ord(kept[-1]) + 1
+    return kept[:-1] + chr(_SURROGATES.stop if following in _SURROGATES else following)
+
+
+def _encode(value: Any) -> str | None:
     match value:
-        case bool() | float() | bytes():
-            return None
-        case int():
-            return value
+        case float():
+            return repr(value) if math.isfinite(value) else None
+        case bool() | int():
+            return json.dumps(value)
         case Decimal():
-            return _encode_decimal(value, kind)
+            return f"{value:f}"
         case datetime():
             plain = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
-            return plain.isoformat(timespec="microseconds") + ("Z" if value.tzinfo else "")
+            return f'"{plain.isoformat(timespec="microseconds")}{"Z" if value.tzinfo else ""}"'
         case date():
-            return value.isoformat()
+            return f'"{value.isoformat()}"'
         case _:
             return None
 
 
-def _encode_decimal(value: Decimal, kind: pa.DataType) -> int | float | None:
-    if len(value.as_tuple().digits) > EXACT_DIGITS:
-        return None
-    if kind.scale == 0:
-        return int(value)
-    number = float(value)
-    return None if "e" in repr(number) else number
-
-
 def read_bounds(statistics: str | None, column: str, kind: pa.DataType) -> tuple[pa.Scalar, pa.Scalar] | None:
-    """What ``file_statistics`` said of a column, typed; None where a bound is missing."""
-    if not statistics:
-        return None
-    parsed = json.loads(statistics, parse_float=Decimal)
-    lower = parsed.get("minValues", {}).get(column)
-    upper = parsed.get("maxValues", {}).get(column)
+    """What ``file_statistics`` said of a column, typed; None where it did not say."""
+    parsed = json.loads(statistics or "{}", parse_float=Decimal)
+    lower, upper = parsed.get(OWN_BOUNDS, {}).get(column) or (
+        parsed.get("minValues", {}).get(column),
+        parsed.get("maxValues", {}).get(column),
+    )
     if lower is None or upper is None:
         return None
     return _decode(lower, kind), _decode(upper, kind)
@@ -109,11 +128,11 @@ def read_bounds(statistics: str | None, column: str, kind: pa.DataType) -> tuple
 def _decode(value: Any, kind: pa.DataType) -> pa.Scalar:
     if pa.types.is_decimal(kind):
         return pa.scalar(Decimal(value), kind)
+    if pa.types.is_floating(kind):
+        return pa.scalar(float(value), kind)
     return pa.scalar(value).cast(kind)
 
 
 def null_count(statistics: str | None, column: str) -> int | None:
-    if not statistics:
-        return None
-    count = json.loads(statistics).get("nullCount", {}).get(column)
+    count = json.loads(statistics or "{}").get("nullCount", {}).get(column)
     return None if count is None else int(count)

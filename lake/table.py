@@ -166,7 +166,9 @@ def _write(table: OpenTable, change: Commit) -> None:
         if table.delta is None:
             _create(table, change, adds, properties)
             return
-        removes = [RemoveAction(file.path, True, now, file.size_bytes, {}) for file in change.removes]
+        # An overwrite removes every file of the version that it replaces, of its own accord.
+        removed = [] if change.overwrite else change.removes
+        removes = [RemoveAction(file.path, True, now, file.size_bytes, {}) for file in removed]
         table.delta.create_write_transaction(
             [*adds, *removes],
             mode="overwrite" if change.overwrite else "append",

@@ -1,0 +1,110 @@
+"""Staging: streamed, bounded, and apart until it is published."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from lake import manifest as manifests
+from lake.manifest import RunRef
+from lake.query import columns, duplicate_key, max_value, row_count, size
+from lake.staging import CursorSpec, stage
+from lake.storage import LakeStore
+from tests.lake.copier import SCHEMA, TABLE, Copier, orders
+
+RUN = RunRef("run", 1, 1)
+
+
+def cursor_at(edge: int | None) -> CursorSpec:
+    return CursorSpec("at", lambda value: f"<{value.as_py()}>", edge)
+
+
+def test_rows_at_or_below_the_edge_are_staged_apart(store: LakeStore) -> None:
+    rows = orders([(1, "below", 5), (2, "edge", 10), (3, "null", None), (4, "past", 11), (5, "past", 12)])
+    staged = stage(store, TABLE, RUN, rows.to_batches(max_chunksize=2), SCHEMA, cursor=cursor_at(10))
+    manifest = manifests.load(store, staged.manifest)
+
+    assert (staged.rows, staged.overlap_rows, staged.null_cursors, staged.cursor) == (5, 3, 1, "<12>")
+    assert [sum(file.rows for file in files) for files in (manifest.fresh, manifest.overlap)] == [2, 3]
+    assert (manifest.edge, manifest.cursor) == ("<10>", "<12>")
+    assert manifest.columns.schema.names == ["id", "name", "at", "_sync_at"]
+
+
+def test_files_and_row_groups_are_bounded(folder_store: LakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lake.parquet.ROW_GROUP_BYTES", 10_000)
+    wide = pa.table({"id": pa.array(range(300), pa.int64()), "text": [f"{n:05}" * 200 for n in range(300)]})
+    staged = stage(folder_store, TABLE, RUN, wide.to_batches(), wide.schema, file_bytes=20_000)
+    files = manifests.load(folder_store, staged.manifest).fresh
+    assert len(files) > 1
+    assert sum(file.rows for file in files) == 300
+    assert staged.size_bytes == sum(one.size_bytes for one in folder_store.list(f"{TABLE}/g1"))
+
+
+def test_a_row_wider_than_a_row_group_is_staged(copier: Copier) -> None:
+    wide = orders([(1, "x" * 20_000_000, 1), (2, "y" * 20_000_000, 2)])
+    copier.copy("full_refresh", wide)
+    assert copier.rows() == Counter([(1, "x" * 20_000_000, 1), (2, "y" * 20_000_000, 2)])
+
+
+def test_every_row_says_when_its_run_read_it(folder_copier: Copier) -> None:
+    at = datetime(2024, 2, 29, 12, 0, 0, 123456, tzinfo=UTC)
+    rows = orders([(1, "a", 1)])
+    staged = stage(folder_copier.store, TABLE, RUN, rows.to_batches(), SCHEMA, read_at=at)
+    (file,) = manifests.load(folder_copier.store, staged.manifest).fresh
+    with folder_copier.store.filesystem.open_input_file(file.path) as opened:
+        assert pa.parquet.read_table(opened)["_sync_at"].to_pylist() == [at]
+
+
+def test_a_reader_that_fails_leaves_no_manifest_and_its_error(store: LakeStore) -> None:
+    def failing() -> Iterator[pa.RecordBatch]:
+        yield from orders([(1, "a", 1)]).to_batches()
+        raise ConnectionError("the source went away")
+
+    with pytest.raises(ConnectionError, match="went away"):
+        stage(store, TABLE, RUN, failing(), SCHEMA)
+    assert not [one for one in store.list(TABLE) if one.path.endswith(".json")]
+
+
+def test_progress_and_warnings_are_told(folder_store: LakeStore) -> None:
+    told: list[int] = []
+    batches = orders([(n, "x", n) for n in range(10)]).to_batches(max_chunksize=4)
+    warning = {"column": "at", "reason": "infinite", "count": 2}
+    staged = stage(
+        folder_store,
+        TABLE,
+        RUN,
+        batches,
+        SCHEMA,
+        warnings=lambda: [warning],
+        progress=lambda rows, size_bytes: told.append(rows),
+    )
+    assert told == [4, 8, 10]
+    assert manifests.load(folder_store, staged.manifest).warnings == (warning,)
+
+
+def test_questions_about_a_table(copier: Copier) -> None:
+    store = copier.store
+    assert (row_count(store, TABLE), max_value(store, TABLE, "at"), duplicate_key(store, TABLE, ["id"])) == (
+        0,
+        None,
+        None,
+    )
+    assert (size(store, TABLE), columns(store, TABLE)) == (0, [])
+
+    schema = pa.schema([("id", pa.int64()), ("name", pa.string()), ("at", pa.int64()), ("a b", pa.decimal128(9, 2))])
+    copier.copy("append", orders([(1, "a", 10, None), (1, None, 20, None)], schema))
+    copier.copy("append", orders([(2, "a", None, None)], schema))
+
+    assert row_count(store, TABLE) == 3
+    assert size(store, TABLE) == sum(one.size_bytes for one in store.list(f"{TABLE}/g1"))
+    assert max_value(store, TABLE, "at") == pa.scalar(20, pa.int64())
+    assert max_value(store, TABLE, "a b") is None
+    assert duplicate_key(store, TABLE, ["id"]) == "id=1"
+    assert duplicate_key(store, TABLE, ["id", "at"]) == "id=2, at=null"
+    assert duplicate_key(store, TABLE, ["id", "gone"]) == "id, gone: not all stored"
+    assert columns(store, TABLE)[3:] == [
+        {"key": "a_b", "name": "a b", "type": "decimal(9,2)", "nullable": True},
+        {"key": "_sync_at", "name": "_sync_at", "type": "timestamp", "nullable": True},
+    ]
