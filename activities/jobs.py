@@ -86,7 +86,7 @@ def swap_in(report: Report, store: LakeStore, order: SwapInput) -> tuple[Publish
 
 def inspect(
     report: Report, store: LakeStore, table_path: str, cursor_field: str, primary_key: tuple[str, ...]
-) -> tuple[str | None, dict[str, Any] | None]:
+) -> tuple[str | None, str | None]:
     """The table's greatest value of a column, as cursor text; and an example of a key that two rows share."""
     greatest = query.max_value(store, table_path, cursor_field)
     duplicate = query.duplicate_key(store, table_path, primary_key) if primary_key else None
