@@ -61,8 +61,7 @@ def publish(store: LakeStore, manifest_path: str, plan: PublishPlan, budget: Bud
     if done := _own_commit(table, plan):
         return done
     _guard(table, plan)
-    if table.position.sequence != plan.base.sequence:
-        raise StalePositionError("The table moved on since this batch was planned.")
+    _check_base(table, plan)
     manifest = load(store, manifest_path)
     evolution = _evolution(table, manifest, plan)
     change = _change(store, table, manifest, evolution, plan, budget or Budget())
@@ -137,6 +136,13 @@ def _guard(table: OpenTable, plan: PublishPlan) -> None:
     position = table.position
     if position.fence > plan.run.fence or position.generation > plan.run.generation:
         raise FencedError("A newer run owns the table.")
+
+
+def _check_base(table: OpenTable, plan: PublishPlan) -> None:
+    position = table.position
+    other_rows = plan.mode != "full_refresh" and position.generation != plan.run.generation
+    if position.sequence != plan.base.sequence or (position.sequence and other_rows):
+        raise StalePositionError("The table moved on since this batch was planned.")
 
 
 def _evolution(table: OpenTable, manifest: Manifest, plan: PublishPlan) -> Evolution:

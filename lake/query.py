@@ -48,6 +48,11 @@ def duplicate_key(store: LakeStore, path: str, key: Sequence[str], budget: Budge
     return describe_key(found.to_pylist()[0]) if found.num_rows else None
 
 
+def text_columns(store: LakeStore, path: str) -> tuple[str, ...]:
+    """The columns that are stored as text, by their source names."""
+    return tuple(source_name(column) for column in open_table(store, path).schema or () if column.type == pa.string())
+
+
 def row_count(store: LakeStore, path: str) -> int:
     return sum(file.rows for file in open_table(store, path).snapshot().files.values())
 

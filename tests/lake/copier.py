@@ -1,6 +1,7 @@
 """What a run does with the lake, step by step, so that a test can stop, repeat or overtake it anywhere."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,6 +46,7 @@ class Copier:
     table: str = TABLE
     primary_key: tuple[str, ...] = ("id",)
     cursor_field: str = "at"
+    decode: Callable[[str], Any] = int
     fence: int = 0
     generation: int = 1
 
@@ -68,7 +70,7 @@ class Copier:
         keyed, has_cursor = mode == "incremental", mode != "full_refresh"
         root = f"{self.table}/g{run.generation}" if rebuild else self.table
         base = base or read_position(self.store, root)
-        edge = int(base.cursor) if has_cursor and base.cursor is not None else None
+        edge = self.decode(base.cursor) if has_cursor and base.cursor is not None else None
         cursor = CursorSpec(self.cursor_field, lambda value: str(value.as_py()), edge) if has_cursor else None
         primary_key = self.primary_key if keyed else ()
         staged = stage(

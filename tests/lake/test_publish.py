@@ -2,8 +2,13 @@
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from lake.errors import DuplicateKeyError, FencedError, LakeError, StalePositionError
@@ -230,3 +235,43 @@ def test_a_manifest_that_is_gone_says_so(copier: Copier) -> None:
     copier.store.delete([planned.staged.manifest])
     with pytest.raises(LakeError, match="no longer in the lake"):
         planned.publish()
+
+
+@pytest.mark.parametrize("mode", ["incremental", "append"])
+@pytest.mark.parametrize(
+    ("kind", "decode", "values"),
+    [
+        (
+            pa.timestamp("us", "UTC"),
+            datetime.fromisoformat,
+            [datetime(2024, 1, day, 1, 2, 3, 4, tzinfo=UTC) for day in (1, 2, 3)],
+        ),
+        (pa.timestamp("us"), datetime.fromisoformat, [datetime(1, 1, day) for day in (1, 2, 3)]),  # noqa: DTZ001
+        (pa.date32(), date.fromisoformat, [date(9999, 1, day) for day in (1, 2, 3)]),
+        (pa.decimal128(38, 9), Decimal, [Decimal(10) ** 28 + Decimal(digit).scaleb(-9) for digit in (1, 2, 3)]),
+        (pa.string(), str, ["0" * 70 + digit for digit in "123"]),
+    ],
+)
+def test_cursors_of_every_type(
+    folder_copier: Copier, mode: str, kind: pa.DataType, decode: Callable[[str], Any], values: list[Any]
+) -> None:
+    copier = folder_copier
+    copier.decode = decode
+    copier.primary_key = ("id", "at")
+    schema = pa.schema([("id", pa.int64()), ("name", pa.string()), ("at", kind)])
+    copier.copy(mode, orders([(1, "a", values[0]), (2, "b", values[1])], schema))
+    again = [(2, "b", values[1]), (3, "tie", values[1])]
+    copier.copy(mode, orders([*again, (4, "c", values[2])], schema))
+    assert copier.copy(mode, orders([(4, "c", values[2])], schema)).nothing_new
+    rows = Counter(orders([(1, "a", values[0]), *again, (4, "c", values[2])], schema).to_pydict()["at"])
+    assert Counter(row[0] for row in copier.rows()) == Counter([1, 2, 3, 4])
+    assert Counter(row[2] for row in copier.rows()) == rows
+
+
+def test_a_batch_of_another_generation_does_not_mix_with_the_table(folder_copier: Copier) -> None:
+    folder_copier.copy("incremental", FIRST)
+    folder_copier.generation = 2
+    with pytest.raises(StalePositionError):
+        folder_copier.copy("incremental", [(4, "d", 40)])
+    folder_copier.copy("full_refresh", [(4, "d", 40)])
+    assert folder_copier.rows() == Counter([(4, "d", 40)])
