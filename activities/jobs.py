@@ -32,20 +32,13 @@ class Reading:
     read_id: str
 
 
-@dataclass(frozen=True)
-class TableFacts:
-    """What the database shows of a table."""
-
-    row_count: int
-    size_bytes: int
-    columns: list[dict[str, Any]]
-
-
 def extract(report: Report, store: LakeStore, reading: Reading) -> Extracted:
     """Read one batch from the source and stage it."""
     order = reading.order
     run, base = order.run, Position.from_dict(order.plan.base)
-    with registry.connector(run.source_type).read(reading.config, _request(reading, base)) as read:
+    stored_as_text = query.text_columns(store, _root(run, order.plan)) if base.sequence else ()
+    request = _request(reading, base, stored_as_text)
+    with registry.connector(run.source_type).read(reading.config, request) as read:
         reach("reading")
         staged = stage(
             store,
@@ -70,18 +63,17 @@ def extract(report: Report, store: LakeStore, reading: Reading) -> Extracted:
         )
 
 
-def publish(report: Report, store: LakeStore, order: PublishInput) -> tuple[Published, TableFacts]:
+def publish(report: Report, store: LakeStore, order: PublishInput) -> tuple[Published, query.TableFacts]:
     """Commit one staged batch."""
     plan = _publish_plan(order.run, order.plan, order.batch, last=order.last)
     published = publishing.publish(store, order.manifest, plan)
-    root = shadow_path(order.run.table_path, order.plan.generation) if order.plan.rebuild else order.run.table_path
-    return published, _facts(store, root)
+    return published, query.facts(store, _root(order.run, order.plan))
 
 
-def swap_in(report: Report, store: LakeStore, order: SwapInput) -> tuple[Published, TableFacts]:
+def swap_in(report: Report, store: LakeStore, order: SwapInput) -> tuple[Published, query.TableFacts]:
     """Make a rebuilt generation the table."""
     published = publishing.swap_in(store, _publish_plan(order.run, order.plan, order.batch, last=True))
-    return published, _facts(store, order.run.table_path)
+    return published, query.facts(store, order.run.table_path)
 
 
 def inspect(
@@ -103,6 +95,11 @@ def key_of(run: Run) -> tuple[str, ...]:
     return tuple(run.primary_key) if run.mode == "incremental" else ()
 
 
+def _root(run: Run, plan: Plan) -> str:
+    """Of the Delta table that this plan's batches go to."""
+    return shadow_path(run.table_path, plan.generation) if plan.rebuild else run.table_path
+
+
 def selection(run: Run) -> str:
     """Canonical text of which columns and rows are read; empty where all are."""
     if run.enabled_columns is None and not run.row_filter:
@@ -110,7 +107,7 @@ def selection(run: Run) -> str:
     return json.dumps([run.enabled_columns, run.row_filter], sort_keys=True, separators=(",", ":"))
 
 
-def _request(reading: Reading, base: Position) -> ReadRequest:
+def _request(reading: Reading, base: Position, stored_as_text: tuple[str, ...]) -> ReadRequest:
     run = reading.order.run
     columns = None
     if run.enabled_columns is not None:
@@ -123,6 +120,7 @@ def _request(reading: Reading, base: Position) -> ReadRequest:
         cursor=_cursor_range(reading.order, base),
         row_filters=tuple(RowFilter(**clause) for clause in run.row_filter),
         narrow=reading.order.narrow,
+        text_columns=stored_as_text if run.cursor_field else (),
     )
 
 
@@ -160,7 +158,3 @@ def _publish_plan(run: Run, plan: Plan, batch: int, *, last: bool) -> PublishPla
         last_batch=last,
         rebuild=plan.rebuild,
     )
-
-
-def _facts(store: LakeStore, root: str) -> TableFacts:
-    return TableFacts(query.row_count(store, root), query.size(store, root), query.columns(store, root))

@@ -12,6 +12,7 @@ from temporalio import activity
 
 from activities import jobs
 from activities.children import Children
+from activities.heartbeat import beating
 from activities.messages import (
     BeginInput,
     Extracted,
@@ -27,6 +28,7 @@ from activities.planning import Action, Decision, Intent, decide
 from connectors import registry
 from lake.failpoints import reach
 from lake.position import EMPTY, Position
+from lake.query import TableFacts
 from lake.storage import LakeStore
 from lake.table import read_position
 from metadata.intents import RunIntent, ScheduleIntent
@@ -83,8 +85,9 @@ class SyncActivities:
         # An earlier plan of this very run may have raised the generation: what holds now counts.
         generation = intent.generation if intent else run.generation
         cached = Position.from_dict(intent.position) if intent and intent.position else None
-        table = read_position(self._store, run.table_path, cached)
-        shadow = read_position(self._store, jobs.shadow_path(run.table_path, generation))
+        with beating():
+            table = read_position(self._store, run.table_path, cached)
+            shadow = read_position(self._store, jobs.shadow_path(run.table_path, generation))
         decision = decide(_intent(run, generation), table, shadow)
         if decision.action is Action.TAKE_OVER:
             decision = self._take_over(run, generation, decision)
@@ -168,7 +171,7 @@ class SyncActivities:
             return Decision(Action.REBUILD, base, new_generation=True, reason=reason)
         return replace(decision, base=replace(decision.base, cursor=cursor))
 
-    def _record(self, run: Run, position: Position, facts: jobs.TableFacts) -> None:
+    def _record(self, run: Run, position: Position, facts: TableFacts) -> None:
         self._runs.committed(run.schema_id, position.as_dict())
         self._runs.table_saved(
             run.project_id,
@@ -197,12 +200,16 @@ class _Progress:
             return
         self._written = time.monotonic()
         order = self._order
-        self._runs.progress(
-            order.run.job_id,
-            rows_synced=order.rows_before + rows,
-            rows_to_sync=None,
-            bytes_written=order.bytes_before + size_bytes,
-        )
+        try:
+            self._runs.progress(
+                order.run.job_id,
+                rows_synced=order.rows_before + rows,
+                rows_to_sync=None,
+                bytes_written=order.bytes_before + size_bytes,
+            )
+        except Exception as error:
+            # Only figures to look at: no reason to throw away hours of reading.
+            log.warning("progress not recorded", job_id=order.run.job_id, error=type(error).__name__)
 
 
 def _trigger(order: BeginInput, intent: ScheduleIntent | None) -> str:

@@ -1,6 +1,7 @@
 """Small questions about a table: what the planner and the API ask. Columns go by their source names."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -53,22 +54,24 @@ def text_columns(store: LakeStore, path: str) -> tuple[str, ...]:
     return tuple(source_name(column) for column in open_table(store, path).schema or () if column.type == pa.string())
 
 
-def row_count(store: LakeStore, path: str) -> int:
-    return sum(file.rows for file in open_table(store, path).snapshot().files.values())
+@dataclass(frozen=True)
+class TableFacts:
+    """What the API shows of a table. ``size_bytes`` is of the files that make it up now."""
+
+    row_count: int
+    size_bytes: int
+    columns: list[dict[str, Any]]
 
 
-def size(store: LakeStore, path: str) -> int:
-    """Bytes of the files that make up the table now."""
-    return sum(file.size_bytes for file in open_table(store, path).snapshot().files.values())
-
-
-def columns(store: LakeStore, path: str) -> list[dict[str, Any]]:
-    """The table's columns as the API shows them."""
-    schema = open_table(store, path).schema
-    return [
+def facts(store: LakeStore, path: str) -> TableFacts:
+    """From the log alone; no data file is opened."""
+    table = open_table(store, path)
+    files = table.snapshot().files.values()
+    columns = [
         {"key": column.name, "name": source_name(column), "type": describe_type(column.type), "nullable": True}
-        for column in schema or ()
+        for column in table.schema or ()
     ]
+    return TableFacts(sum(file.rows for file in files), sum(file.size_bytes for file in files), columns)
 
 
 def _stored(table: OpenTable, names: Sequence[str]) -> list[pa.Field]:

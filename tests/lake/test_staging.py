@@ -9,7 +9,7 @@ import pytest
 
 from lake import manifest as manifests
 from lake.manifest import RunRef
-from lake.query import columns, duplicate_key, max_value, row_count, size
+from lake.query import duplicate_key, facts, max_value
 from lake.staging import CursorSpec, stage
 from lake.storage import LakeStore
 from tests.lake.copier import SCHEMA, TABLE, Copier, orders
@@ -86,25 +86,25 @@ def test_progress_and_warnings_are_told(folder_store: LakeStore) -> None:
 
 def test_questions_about_a_table(copier: Copier) -> None:
     store = copier.store
-    assert (row_count(store, TABLE), max_value(store, TABLE, "at"), duplicate_key(store, TABLE, ["id"])) == (
+    assert (facts(store, TABLE).row_count, max_value(store, TABLE, "at"), duplicate_key(store, TABLE, ["id"])) == (
         0,
         None,
         None,
     )
-    assert (size(store, TABLE), columns(store, TABLE)) == (0, [])
+    assert (facts(store, TABLE).size_bytes, facts(store, TABLE).columns) == (0, [])
 
     schema = pa.schema([("id", pa.int64()), ("name", pa.string()), ("at", pa.int64()), ("a b", pa.decimal128(9, 2))])
     copier.copy("append", orders([(1, "a", 10, None), (1, None, 20, None)], schema))
     copier.copy("append", orders([(2, "a", None, None)], schema))
 
-    assert row_count(store, TABLE) == 3
-    assert size(store, TABLE) == sum(one.size_bytes for one in store.list(f"{TABLE}/g1"))
+    assert facts(store, TABLE).row_count == 3
+    assert facts(store, TABLE).size_bytes == sum(one.size_bytes for one in store.list(f"{TABLE}/g1"))
     assert max_value(store, TABLE, "at") == pa.scalar(20, pa.int64())
     assert max_value(store, TABLE, "a b") is None
     assert duplicate_key(store, TABLE, ["id"]) == "id=1"
     assert duplicate_key(store, TABLE, ["id", "at"]) == "id=2, at=null"
     assert duplicate_key(store, TABLE, ["id", "gone"]) == "id, gone: not all stored"
-    assert columns(store, TABLE)[3:] == [
+    assert facts(store, TABLE).columns[3:] == [
         {"key": "a_b", "name": "a b", "type": "decimal(9,2)", "nullable": True},
         {"key": "_sync_at", "name": "_sync_at", "type": "timestamp", "nullable": True},
     ]
