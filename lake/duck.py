@@ -16,7 +16,7 @@ from lake.rows import FILE_COLUMN, ROW_COLUMN, RowSets
 class Budget:
     """What comparing rows may take, whatever the size of the table."""
 
-    memory_mb: int = 256
+    memory_mb: int = 160
     threads: int = 2
     scratch: str | None = None
     """Folder for what does not fit; the system's temporary folder where it is None."""
