@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import structlog
+from temporalio import workflow
 from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -30,7 +31,7 @@ from workflows.sync_schema import EXTRACTION_QUEUE_SUFFIX, SyncSchema
 WORKFLOWS = [SyncSchema, EraseTable, Reconcile, Sweep]
 LIGHT_THREADS = 16
 HEARTBEAT_THROTTLE = timedelta(seconds=2)
-"""A cancel travels on the answer to a heartbeat, so this bounds how long it takes."""
+"""A cancel travels on the answer to a heartbeat, so this bounds how long it takes; and it leaves room for a slow one."""
 
 log = structlog.get_logger()
 
@@ -75,9 +76,11 @@ def workers(settings: Settings, client: Client, gateway: SyncGateway, store: Lak
         activities=[sync.begin, sync.finish, upkeep.stop_runs, upkeep.erase, upkeep.reconcile, upkeep.sweep],
         activity_executor=ThreadPoolExecutor(LIGHT_THREADS),
         max_concurrent_activities=LIGHT_THREADS,
-        workflow_runner=SandboxedWorkflowRunner(SandboxRestrictions.default),
+        workflow_runner=workflow_runner(),
         interceptors=[TranslateErrors()],
         graceful_shutdown_timeout=grace,
+        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+        default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
     )
     extracting = Worker(
         client,
@@ -91,6 +94,16 @@ def workers(settings: Settings, client: Client, gateway: SyncGateway, store: Lak
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
     )
     return light, extracting
+
+
+def workflow_runner() -> SandboxedWorkflowRunner:
+    """The sandbox, in which a module that a workflow forgot to pass through is an error, not a second copy of it."""
+    policy = workflow.SandboxImportNotificationPolicy
+    return SandboxedWorkflowRunner(
+        SandboxRestrictions.default.with_import_notification_policy(
+            policy.WARN_ON_DYNAMIC_IMPORT | policy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH
+        )
+    )
 
 
 async def connect_patiently(target: TemporalAddress) -> Client:

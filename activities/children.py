@@ -12,24 +12,27 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any, TypeVar
 
 import psutil
+import structlog
 from temporalio import activity
 from temporalio.exceptions import CancelledError
 
 from activities.errors import ChildDiedError, OutOfMemoryError, WorkerShutdownError
+from activities.heartbeat import HEARTBEAT_SECONDS, stop_if_asked
 from lake.failpoints import arm, armed
 
 Result = TypeVar("Result")
 Report = Callable[[int, int], None]
 """A child calls it with the rows and bytes it has done so far."""
 
+log = structlog.get_logger()
+
 POLL_SECONDS = 0.1
-HEARTBEAT_SECONDS = 1.0
 PRELOADED = ["activities.jobs", "cli", "pyarrow", "pyarrow.parquet", "duckdb", "deltalake", "psycopg", "psutil"]
 """Loaded once in the fork server. ``cli`` is what the program's own start imports, and each child repeats that."""
 
@@ -100,15 +103,15 @@ class Children:
     ) -> Any:
         memory = _Memory(process.pid or 0, self._memory_limit_bytes)
         beaten = 0.0
+        done = _Progress(0, 0)
         while True:
-            if activity.is_cancelled():
-                on_stop()
-                raise CancelledError("cancelled")
-            if activity.is_worker_shutdown():
-                on_stop()
-                raise WorkerShutdownError
+            try:
+                stop_if_asked()
+            except (CancelledError, WorkerShutdownError):
+                _tell(on_stop)
+                raise
             if time.monotonic() - beaten > HEARTBEAT_SECONDS:
-                activity.heartbeat()
+                activity.heartbeat(asdict(done))
                 beaten = time.monotonic()
             memory.check()
             if not pipe.poll(POLL_SECONDS):
@@ -120,7 +123,8 @@ class Children:
                 raise ChildDiedError(_epitaph(process.exitcode)) from None
             match message:
                 case _Progress():
-                    on_progress(message.rows, message.size_bytes)
+                    done = message
+                    on_progress(done.rows, done.size_bytes)
                 case _Done():
                     return message.result
                 case _Failed():
@@ -131,19 +135,28 @@ class _Memory:
     """A child's memory of its own (not what it shares with the fork server), looked at now and then."""
 
     def __init__(self, pid: int, limit_bytes: int) -> None:
-        self._process = psutil.Process(pid)
+        self._pid = pid
         self._limit_bytes = limit_bytes
 
     def check(self) -> None:
         try:
-            used = self._process.memory_info()
+            used = psutil.Process(self._pid).memory_info()
         except psutil.NoSuchProcess:
+            # It has ended already; what it had to say is in the pipe.
             return
         if used.rss - used.shared > self._limit_bytes:
             raise OutOfMemoryError(
                 f"Reading this table took more than the {self._limit_bytes // 2**20} MB a reader may use; "
                 "raise SYNCLINE_WORKER_MEMORY_MB."
             )
+
+
+def _tell(on_stop: Callable[[], None]) -> None:
+    """A source that cannot be told, perhaps because it is away, is no reason to go on: the child dies anyway."""
+    try:
+        on_stop()
+    except Exception as error:
+        log.warning("the source could not be told to stop", error=str(error))
 
 
 def _epitaph(exit_code: int | None) -> str:

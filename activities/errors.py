@@ -22,13 +22,15 @@ from lake.errors import (
     StalePositionError,
     UnsafeStoreError,
 )
-from metadata.errors import EraseUnfinishedError
+from metadata.errors import EraseUnfinishedError, NotFoundError
 
 STALE_POSITION = "stale_position"
 FENCED = "fenced"
 OUT_OF_MEMORY = "out_of_memory"
 WORKER_SHUTDOWN = "worker_shutdown"
 ERASE_PENDING = "erase_pending"
+STILL_RUNNING = "still_running"
+GONE = "gone"
 
 log = structlog.get_logger()
 
@@ -43,6 +45,10 @@ class OutOfMemoryError(Exception):
 
 class WorkerShutdownError(Exception):
     """The worker is stopping; what it did is retried elsewhere."""
+
+
+class StillRunningError(Exception):
+    """A run has not stopped yet; the erasure waits for it."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,10 @@ def classify(error: BaseException) -> Failure:
             return Failure(WORKER_SHUTDOWN, "The worker was stopped; another one goes on.", True, True, 0.1)
         case EraseUnfinishedError():
             return Failure(ERASE_PENDING, "Waiting until the old data is deleted.", True, True, 1.0)
+        case StillRunningError():
+            return Failure(STILL_RUNNING, "Waiting until the run has stopped.", True, True, 1.0)
+        case NotFoundError():
+            return Failure(GONE, "The table or its source was deleted.", False, True)
         case ChildDiedError():
             return Failure("reader_died", str(error), True, True)
         case _:

@@ -1,6 +1,7 @@
 """Repairs: the reconciler and the erasure of deleted data."""
 
 import asyncio
+import time
 from collections.abc import Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,10 +9,12 @@ from typing import Any
 import structlog
 from temporalio import activity
 
+from activities.errors import StillRunningError
+from activities.heartbeat import beating, stop_if_asked
 from activities.messages import ReconcileResult
 from lake.storage import LakeStore
 from lake.sweep import erase, sweep
-from metadata.intents import ScheduleIntent
+from metadata.intents import RunningJob, ScheduleIntent
 from metadata.inventory import Inventory
 from metadata.names import table_path
 from metadata.runs import Runs
@@ -27,11 +30,10 @@ GRACE = timedelta(minutes=2)
 ORPHAN_AGE = timedelta(hours=24)
 """Staged files of ended runs are kept this long: a reader or a slow worker may still hold them."""
 
+STOP_PATIENCE_SECONDS = 5.0
+"""How long a thread is spent on waiting for a run to stop, before that waits for its next attempt."""
+
 LEFT_BEHIND = "The run ended without a word, perhaps terminated by hand; the next one goes on."
-
-
-class StillRunningError(Exception):
-    """A run has not stopped yet; the erasure waits for it."""
 
 
 class UpkeepActivities:
@@ -53,44 +55,58 @@ class UpkeepActivities:
 
     @activity.defn(name="stop_runs", no_thread_cancel_exception=True)
     def stop_runs(self, order: EraseTableInput) -> None:
-        """Return once no run of the schema is active."""
-        activity.heartbeat()
-        if not self._await(self._gateway.stop_run(order.schema_id, patience_seconds=10)):
-            raise StillRunningError
+        """Return once no run of the schema has begun and not ended.
+
+        A run that has not begun writes nothing, and cannot begin before the erasure is over: not waited for, or each
+        would wait for the other.
+        """
+        with beating():
+            for job in self._inventory.running_jobs_of(order.schema_id):
+                if not self._await(self._gateway.cancel_workflow(job.workflow_id)):
+                    self._close(job)
+            deadline = time.monotonic() + STOP_PATIENCE_SECONDS
+            while self._inventory.running_jobs_of(order.schema_id):
+                stop_if_asked()
+                if time.monotonic() > deadline:
+                    raise StillRunningError
+                time.sleep(0.1)
 
     @activity.defn(name="erase", no_thread_cancel_exception=True)
     def erase(self, order: EraseTableInput) -> None:
         """Delete everything of the schema in the lake, and say so in the database."""
         erasure = self._inventory.erasure(order.project_id, order.schema_id)
         if erasure is not None:
-            erase(self._store, erasure.table_path)
+            with beating():
+                erase(self._store, erasure.table_path)
             self._runs.erased(order.schema_id)
 
     @activity.defn(name="reconcile", no_thread_cancel_exception=True)
     def reconcile(self, _: None = None) -> ReconcileResult:
         """Go through all schemas and running jobs by pages; nothing is held that grows with the installation."""
-        return ReconcileResult(
-            schedules_repaired=self._repair_schedules(),
-            schedules_removed=self._remove_strays(),
-            jobs_closed=self._close_jobs(),
-            erasures_resumed=self._resume_erasures(),
-        )
+        with beating():
+            return ReconcileResult(
+                schedules_repaired=self._repair_schedules(),
+                schedules_removed=self._remove_strays(),
+                jobs_closed=self._close_jobs(),
+                erasures_resumed=self._resume_erasures(),
+            )
 
     @activity.defn(name="sweep", no_thread_cancel_exception=True)
     def sweep(self, _: None = None) -> int:
         """Delete staged files that no commit refers to and no run will; the number of files."""
         deleted = 0
-        for intent in self._schemas():
-            path = table_path(intent.project_id, intent.table_name, intent.schema_id)
-            live = self._inventory.live_job_ids(intent.schema_id)
-            deleted += sweep(self._store, path, live, datetime.now(UTC) - ORPHAN_AGE)
+        with beating():
+            for intent in self._schemas():
+                path = table_path(intent.project_id, intent.table_name, intent.schema_id)
+                live = self._inventory.live_job_ids(intent.schema_id)
+                deleted += sweep(self._store, path, live, datetime.now(UTC) - ORPHAN_AGE)
         return deleted
 
     def _schemas(self) -> Iterator[ScheduleIntent]:
         after: str | None = None
         while page := self._inventory.schedulable(after, PAGE):
             for intent in page:
-                activity.heartbeat()
+                stop_if_asked()
                 yield intent
             after = page[-1].schema_id
 
@@ -99,7 +115,7 @@ class UpkeepActivities:
         after: str | None = None
         while page := self._inventory.pending_erasures(after, PAGE):
             for erasure in page:
-                activity.heartbeat()
+                stop_if_asked()
                 self._await(self._gateway.erase(erasure.project_id, erasure.schema_id, patience_seconds=1))
                 resumed += 1
             after = page[-1].schema_id
@@ -108,8 +124,12 @@ class UpkeepActivities:
     def _repair_schedules(self) -> int:
         repaired = 0
         for intent in self._schemas():
-            if not self._await(self._gateway.schedule_matches(intent)):
-                self._await(self._gateway.ensure_schedule(intent))
+            if self._await(self._gateway.schedule_matches(intent)):
+                continue
+            # The page may be minutes old: what is repaired must be what the settings say now.
+            current = self._inventory.schedule_intent(intent.schema_id)
+            if current is not None:
+                self._await(self._gateway.ensure_schedule(current))
                 log.info("schedule repaired", schema_id=intent.schema_id)
                 repaired += 1
         return repaired
@@ -118,7 +138,7 @@ class UpkeepActivities:
         """Schedules whose schema is gone."""
         removed = 0
         for page in self._await(self._schedule_pages()):
-            activity.heartbeat()
+            stop_if_asked()
             live = self._inventory.live_schema_ids(page)
             for schema_id in set(page) - live:
                 if not self._await(self._gateway.is_ours(schema_id)):
@@ -138,13 +158,16 @@ class UpkeepActivities:
         after: str | None = None
         while page := self._inventory.running_jobs(datetime.now(UTC) - GRACE, PAGE, after):
             for job in page:
-                activity.heartbeat()
-                if not self._await(self._gateway.is_running(job.workflow_id, job.workflow_run_id)):
-                    self._runs.finish(job.job_id, "Failed", error=LEFT_BEHIND, retryable=True, own_error=True)
-                    log.info("job closed", job_id=job.job_id)
+                stop_if_asked()
+                if not self._await(self._gateway.is_running(job.workflow_id)):
+                    self._close(job)
                     closed += 1
             after = page[-1].job_id
         return closed
+
+    def _close(self, job: RunningJob) -> None:
+        self._runs.finish(job.job_id, "Failed", error=LEFT_BEHIND, retryable=True, own_error=True)
+        log.info("job closed", job_id=job.job_id)
 
     def _await(self, call: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result(timeout=60)

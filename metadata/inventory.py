@@ -30,16 +30,17 @@ class Inventory:
                 .order_by(col(Job.id))
                 .limit(limit)
             )
-            return [
-                RunningJob(str(job.id), job.project_id, str(job.schema_id), job.workflow_id, job.workflow_run_id)
-                for job in jobs
-            ]
+            return [_running(job) for job in jobs]
+
+    def running_jobs_of(self, schema_id: str) -> list[RunningJob]:
+        """The schema's jobs that have not ended; the schema may be deleted."""
+        of_schema = select(Job).where(Job.schema_id == parse_id(schema_id), Job.status == JobStatus.RUNNING)
+        with self._database.read() as session:
+            return [_running(job) for job in session.exec(of_schema)]
 
     def live_job_ids(self, schema_id: str) -> set[str]:
-        """The schema's jobs that have not ended: what they staged is theirs."""
-        of_schema = select(Job.id).where(Job.schema_id == parse_id(schema_id), Job.status == JobStatus.RUNNING)
-        with self._database.read() as session:
-            return {str(identity) for identity in session.exec(of_schema)}
+        """Their ids: what they staged is theirs."""
+        return {job.job_id for job in self.running_jobs_of(schema_id)}
 
     def schedulable(self, after_id: str | None, limit: int) -> list[ScheduleIntent]:
         """Live schemas that have a sync type, enabled or not, by schema id."""
@@ -96,6 +97,10 @@ def _erasures() -> Select[Schema, Source]:
         .join(SchemaState, col(SchemaState.schema_id) == Schema.id)
         .where(col(SchemaState.erase_pending))
     )
+
+
+def _running(job: Job) -> RunningJob:
+    return RunningJob(str(job.id), job.project_id, str(job.schema_id), job.workflow_id, job.workflow_run_id)
 
 
 def _erasure(schema: Schema, source: Source) -> Erasure:

@@ -56,8 +56,6 @@ CATCH_UP = timedelta(minutes=10)
 RECONCILE_EVERY = timedelta(minutes=5)
 SWEEP_EVERY = timedelta(hours=6)
 
-STOP_PATIENCE_SECONDS = 20.0
-
 
 class SyncGateway:
     """Speaks to one Temporal namespace. Every call may be repeated: doing it twice is the same as once."""
@@ -133,14 +131,9 @@ class SyncGateway:
         if not await self._signal_runs(schema_id, RESYNC_SIGNAL):
             await self.trigger(schema_id)
 
-    async def stop_run(self, schema_id: str, *, patience_seconds: float = STOP_PATIENCE_SECONDS) -> bool:
-        """Cancel what runs and wait until nothing does; False when something still ran at the end of the patience."""
-        deadline = asyncio.get_running_loop().time() + patience_seconds
-        while await self.cancel_run(schema_id):
-            if asyncio.get_running_loop().time() > deadline:
-                return False
-            await asyncio.sleep(0.2)
-        return True
+    async def cancel_workflow(self, workflow_id: str) -> bool:
+        """Ask this run to stop. False when it has ended already."""
+        return await self._signal(workflow_id, CANCEL_SIGNAL)
 
     async def erase(self, project_id: int, schema_id: str, *, patience_seconds: float = 15.0) -> bool:
         """Stop the run and delete the lake data, in a workflow; False when it is not done yet after the patience."""
@@ -164,17 +157,16 @@ class SyncGateway:
             return False
         return True
 
-    async def is_running(self, workflow_id: str, workflow_run_id: str) -> bool:
-        """Whether this execution, or one that it continued as, still runs."""
+    async def is_running(self, workflow_id: str) -> bool:
+        """Whether this run, or what it continued as, still goes on. Every start has a workflow id of its own; the run
+        id would not do, as the first part of a long run is forgotten before the run ends.
+        """
         try:
-            first = await self._client.get_workflow_handle(workflow_id, run_id=workflow_run_id).describe()
-            if first.status == WorkflowExecutionStatus.CONTINUED_AS_NEW:
-                newest = await self._client.get_workflow_handle(workflow_id).describe()
-                return newest.status == WorkflowExecutionStatus.RUNNING
+            newest = await self._client.get_workflow_handle(workflow_id).describe()
         except RPCError as error:
             _unless_not_found(error)
             return False
-        return first.status == WorkflowExecutionStatus.RUNNING
+        return newest.status == WorkflowExecutionStatus.RUNNING
 
     async def schedule_matches(self, intent: ScheduleIntent) -> bool:
         """Whether Temporal has this schema's schedule as the settings want it."""
@@ -208,14 +200,16 @@ class SyncGateway:
         return isinstance(action, ScheduleActionStartWorkflow) and action.task_queue == self._task_queue
 
     async def _signal_runs(self, schema_id: str, signal: str) -> bool:
-        signalled = False
-        for workflow_id in await self._active_workflows(schema_id):
-            try:
-                await self._client.get_workflow_handle(workflow_id).signal(signal)
-                signalled = True
-            except RPCError as error:
-                _unless_not_found(error)
-        return signalled
+        active = await self._active_workflows(schema_id)
+        return any([await self._signal(workflow_id, signal) for workflow_id in active])
+
+    async def _signal(self, workflow_id: str, signal: str) -> bool:
+        try:
+            await self._client.get_workflow_handle(workflow_id).signal(signal)
+        except RPCError as error:
+            _unless_not_found(error)
+            return False
+        return True
 
     async def _active_workflows(self, schema_id: str) -> list[str]:
         try:

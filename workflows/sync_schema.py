@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
@@ -29,6 +29,8 @@ with workflow.unsafe.imports_passed_through():
         SyncSchemaInput,
     )
     from workflows import policies
+
+Result = TypeVar("Result")
 
 EXTRACTION_QUEUE_SUFFIX = "-extract"
 MOST_REPLANS = 5
@@ -85,12 +87,17 @@ class SyncSchema:
 
     @workflow.run
     async def run(self, order: SyncSchemaInput) -> str:
-        while True:
-            outcome = await self._one_run(order)
-            if not self._resync_asked:
-                return outcome
+        one_run = asyncio.create_task(self._one_run(order))
+        try:
+            status = await asyncio.shield(one_run)
+        except asyncio.CancelledError:
+            # Cancelled in Temporal itself: the same as the signal, and the job is finished all the same.
+            self.cancel()
+            status = await one_run
+        if self._resync_asked:
             # The rebuild is a run of its own, with its own job, fence and workflow run id.
             workflow.continue_as_new(SyncSchemaInput(order.project_id, order.schema_id))
+        return status
 
     @workflow.signal(name=CANCEL_SIGNAL)
     def cancel(self) -> None:
@@ -124,7 +131,10 @@ class SyncSchema:
         return outcome.status
 
     async def _outcome(self) -> Outcome:
-        """How the copying ended. Never raises, but for a history that is to be continued as new."""
+        """How the copying ended. Never raises, but for a history that is to be continued as new.
+
+        What fails while it is being stopped is stopped: nobody waits for it any more, and it counts against nobody.
+        """
         assert self._copying is not None
         try:
             await self._copying
@@ -132,7 +142,7 @@ class SyncSchema:
         except workflow.ContinueAsNewError:
             raise
         except BaseException as error:
-            if is_cancelled_exception(error) or isinstance(error, asyncio.CancelledError):
+            if self._stop_asked or is_cancelled_exception(error):
                 return CANCELLED
             return _failed(error)
 
@@ -189,6 +199,7 @@ class SyncSchema:
             plan = replace(plan, base=published.position)
             more = extracted.more
             if more and workflow.info().is_continue_as_new_suggested():
+                self._go_on()
                 self._carry_on(run)
         if plan.rebuild:
             await self._swap_in(run, plan)
@@ -197,9 +208,20 @@ class SyncSchema:
         carried = asdict(self._tally)
         workflow.continue_as_new(SyncSchemaInput(run.project_id, run.schema_id, self._job_run_id, carried))
 
+    def _go_on(self) -> None:
+        """Stop here if that was asked. A step that was all but done when the cancel came has ended well, and a step
+        that does not look for cancels always does: without this, the next one would begin.
+        """
+        if self._stop_asked:
+            raise asyncio.CancelledError
+
+    async def _step(self, activity: str, order: Any, result: type[Result], **options: Any) -> Result:
+        self._go_on()
+        return await policies.long(activity, order, result, task_queue=_extraction_queue(), **options)
+
     async def _plan(self, run: Run) -> Plan:
         self._report("planning", run)
-        return await policies.long("plan", run, Plan, task_queue=_extraction_queue())
+        return await self._step("plan", run, Plan)
 
     async def _extract(self, run: Run, plan: Plan) -> Extracted:
         """Stage the next batch; once more in small steps where the rows were too wide for the memory."""
@@ -213,29 +235,25 @@ class SyncSchema:
     async def _extract_once(self, run: Run, plan: Plan, *, narrow: bool) -> Extracted:
         self._report("extracting", run)
         tally = self._tally
-        return await policies.long(
+        return await self._step(
             "extract",
             ExtractInput(run, plan, tally.batch, tally.rows, tally.size_bytes, narrow),
             Extracted,
-            task_queue=_extraction_queue(),
             summary=f"{run.schema_name}, batch {tally.batch + 1}",
         )
 
     async def _publish(self, run: Run, plan: Plan, extracted: Extracted) -> PublishResult:
         self._report("publishing", run, extracted.row_estimate)
-        return await policies.long(
+        return await self._step(
             "publish",
             PublishInput(run, plan, self._tally.batch, extracted.manifest, last=not extracted.more),
             PublishResult,
-            task_queue=_extraction_queue(),
             summary=f"{extracted.rows:,} rows read",
         )
 
     async def _swap_in(self, run: Run, plan: Plan) -> None:
         self._report("swapping the rebuilt table in", run)
-        await policies.long(
-            "swap_in", SwapInput(run, plan, self._tally.batch), type(None), task_queue=_extraction_queue()
-        )
+        await self._step("swap_in", SwapInput(run, plan, self._tally.batch), type(None))
 
     def _report(self, phase: str, run: Run | None = None, rows_to_sync: int | None = None) -> None:
         """Keep the ``progress`` query and what Temporal's own UI shows of the run up to date."""

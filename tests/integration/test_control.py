@@ -168,6 +168,20 @@ def test_delete_data_forgets_everything_and_the_next_run_is_a_first_load(
     database.assert_in_lake(platform, schema)
 
 
+def test_delete_data_does_not_wait_for_a_run_that_waits_for_it(platform: Platform, database: SourceDatabase) -> None:
+    sources_of(database, 2_000_000)
+    source, schema = with_table(platform, database, **KEYED)
+    reading(platform, source, schema)
+    # Starts as soon as the active run is stopped, and so before the data is deleted.
+    platform.reload(schema)
+    platform.call("DELETE", path(schema, "delete_data/"), status=204)
+    jobs = platform.wait_for_jobs(source, schema, 2)
+    assert [(job["status"], job["rows_synced"]) for job in jobs][:1] == [("Completed", 2_000_000)]
+    assert jobs[1]["status"] == "Cancelled"
+    frame = lake_frame(platform.schema(schema["id"])["table"]["url_pattern"], database.store)
+    assert (frame.height, frame["id"].n_unique()) == (2_000_000, 2_000_000)
+
+
 @pytest.mark.parametrize("while_running", [True, False], ids=["during a run", "at rest"])
 def test_deleting_a_schema_leaves_nothing_in_the_lake(
     platform: Platform, database: SourceDatabase, while_running: bool

@@ -1,0 +1,41 @@
+"""Heartbeats for a step that blocks in the activity's own thread, without a child process to attend."""
+
+import contextvars
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from temporalio import activity
+from temporalio.exceptions import CancelledError
+
+from activities.errors import WorkerShutdownError
+
+HEARTBEAT_SECONDS = 1.0
+
+
+@contextmanager
+def beating() -> Iterator[None]:
+    """Heartbeat until the block ends, however long one call in it takes: each has a timeout of its own."""
+    ended = threading.Event()
+    activity.heartbeat()
+
+    def beat() -> None:
+        while not ended.wait(HEARTBEAT_SECONDS):
+            activity.heartbeat()
+
+    # The activity that a thread belongs to is a context variable.
+    beater = threading.Thread(target=contextvars.copy_context().run, args=(beat,), name="heartbeat", daemon=True)
+    beater.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        beater.join()
+
+
+def stop_if_asked() -> None:
+    """Between two items of a long list: ``CancelledError`` or ``WorkerShutdownError`` where one is due."""
+    if activity.is_cancelled():
+        raise CancelledError("cancelled")
+    if activity.is_worker_shutdown():
+        raise WorkerShutdownError
