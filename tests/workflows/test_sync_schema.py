@@ -1,0 +1,155 @@
+"""Signals at awkward moments. Temporal is real; the steps are the test's own, so that it holds the moment."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from temporalio import activity
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
+
+from activities.messages import BeginInput, Extracted, ExtractInput, FinishInput, Plan, PublishInput, PublishResult, Run
+from scheduling.contract import CANCEL_SIGNAL, RESYNC_SIGNAL, SYNC_SCHEMA, SyncSchemaInput
+from tests.kit.servers import RunningTemporal
+from worker import WORKFLOWS, workflow_runner
+from workflows.sync_schema import EXTRACTION_QUEUE_SUFFIX
+
+Ask = Callable[[WorkflowHandle[Any, Any]], Awaitable[Any]]
+
+
+@dataclass
+class Steps:
+    """One batch. The step named ``held`` says when it has begun, and ends when it is let go, deaf to cancels."""
+
+    held: str
+    fails: bool = False
+    begun: threading.Event = field(default_factory=threading.Event)
+    let_go: threading.Event = field(default_factory=threading.Event)
+    seen: list[str] = field(default_factory=list)
+
+    def _reach(self, step: str) -> None:
+        self.seen.append(step)
+        if step == self.held and not self.let_go.is_set():
+            self.begun.set()
+            assert self.let_go.wait(30)
+            if self.fails:
+                raise ApplicationError("The session was ended.", {"own": False}, non_retryable=True)
+
+    @activity.defn(name="begin")
+    def begin(self, order: BeginInput) -> Run | None:
+        self._reach("begin")
+        return Run(1, "source", "schema", "Postgres", "t", "t", "path", "job", fence=1, generation=1, mode="append")
+
+    @activity.defn(name="plan")
+    def plan(self, run: Run) -> Plan:
+        self._reach("plan")
+        return Plan(generation=1, rebuild=False, base={})
+
+    @activity.defn(name="extract")
+    def extract(self, order: ExtractInput) -> Extracted:
+        self._reach("extract")
+        return Extracted("manifest", rows=1, size_bytes=1, more=False)
+
+    @activity.defn(name="publish")
+    def publish(self, order: PublishInput) -> PublishResult:
+        self._reach("publish")
+        return PublishResult({}, rows=1, bytes_written=1)
+
+    @activity.defn(name="finish")
+    def finish(self, order: FinishInput) -> None:
+        self.seen.append(order.status)
+
+
+def run_and_ask(temporal: RunningTemporal, task_queue: str, steps: Steps, ask: Ask) -> WorkflowExecutionStatus | None:
+    """Start a run, ask something of it while a step is held, let go; how the first part of the run ended."""
+
+    async def play() -> WorkflowExecutionStatus | None:
+        client = await Client.connect(temporal.address, namespace=temporal.namespace)
+        with ThreadPoolExecutor(4) as threads:
+            light = Worker(
+                client,
+                task_queue=task_queue,
+                workflows=WORKFLOWS,
+                activities=[steps.begin, steps.finish],
+                activity_executor=threads,
+                workflow_runner=workflow_runner(),
+            )
+            extracting = Worker(
+                client,
+                task_queue=task_queue + EXTRACTION_QUEUE_SUFFIX,
+                activities=[steps.plan, steps.extract, steps.publish],
+                activity_executor=threads,
+            )
+            async with light, extracting:
+                handle = await client.start_workflow(
+                    SYNC_SCHEMA, SyncSchemaInput(1, "schema"), id=task_queue, task_queue=task_queue
+                )
+                try:
+                    assert await asyncio.to_thread(steps.begun.wait, 30)
+                    await ask(handle)
+                finally:
+                    steps.let_go.set()
+                await handle.result()
+                first = client.get_workflow_handle(handle.id, run_id=handle.first_execution_run_id)
+                return (await first.describe()).status
+
+    return asyncio.run(play())
+
+
+async def cancel(handle: WorkflowHandle[Any, Any]) -> None:
+    await handle.signal(CANCEL_SIGNAL)
+
+
+async def resync(handle: WorkflowHandle[Any, Any]) -> None:
+    await handle.signal(RESYNC_SIGNAL)
+
+
+async def cancel_in_temporal(handle: WorkflowHandle[Any, Any]) -> None:
+    await handle.cancel()
+
+
+UNTIL = {
+    "begin": ["begin"],
+    "plan": ["begin", "plan"],
+    "extract": ["begin", "plan", "extract"],
+}
+
+
+@pytest.mark.parametrize("ask", [cancel, cancel_in_temporal])
+@pytest.mark.parametrize("step", UNTIL)
+def test_a_cancel_counts_though_the_step_ends_well(
+    temporal: RunningTemporal, task_queue: str, step: str, ask: Ask
+) -> None:
+    steps = Steps(step)
+    assert run_and_ask(temporal, task_queue, steps, ask) == WorkflowExecutionStatus.COMPLETED
+    assert steps.seen == [*UNTIL[step], "Cancelled"]
+
+
+def test_a_step_that_fails_while_it_is_stopped_counts_as_stopped(temporal: RunningTemporal, task_queue: str) -> None:
+    steps = Steps("extract", fails=True)
+    run_and_ask(temporal, task_queue, steps, cancel)
+    assert steps.seen == [*UNTIL["extract"], "Cancelled"]
+
+
+def test_a_run_that_nobody_stops_fails_as_it_does(temporal: RunningTemporal, task_queue: str) -> None:
+    steps = Steps("extract", fails=True)
+
+    async def ask_nothing(_: WorkflowHandle[Any, Any]) -> None:
+        return
+
+    run_and_ask(temporal, task_queue, steps, ask_nothing)
+    assert steps.seen == [*UNTIL["extract"], "Failed"]
+
+
+@pytest.mark.parametrize("step", UNTIL)
+def test_a_resync_stops_the_run_and_starts_one_that_goes_through(
+    temporal: RunningTemporal, task_queue: str, step: str
+) -> None:
+    steps = Steps(step)
+    assert run_and_ask(temporal, task_queue, steps, resync) == WorkflowExecutionStatus.CONTINUED_AS_NEW
+    assert steps.seen == [*UNTIL[step], "Cancelled", "begin", "plan", "extract", "publish", "Completed"]
