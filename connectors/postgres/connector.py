@@ -9,7 +9,7 @@ from connectors.errors import ConfigurationError
 from connectors.postgres import discovery
 from connectors.postgres.config import FORM, PostgresConfig, parse_config
 from connectors.postgres.reader import open_read
-from connectors.postgres.session import MINIMUM_VERSION, application_name, cancel, connect
+from connectors.postgres.session import MINIMUM_VERSION, application_name, cancel, connect, transaction
 
 _SESSION_NAME = "syncline"
 
@@ -40,7 +40,7 @@ class PostgresConnector:
                 )
 
     def discover(self, config: PostgresConfig, names: Sequence[str] | None = None) -> list[DiscoveredTable]:
-        with connect(config, _SESSION_NAME) as connection:
+        with transaction(config, _SESSION_NAME) as connection:
             return discovery.discover(connection, config, names)
 
     def read(self, config: PostgresConfig, request: ReadRequest) -> AbstractContextManager[TableRead]:

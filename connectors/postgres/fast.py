@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from connectors.errors import ReadCancelledError, SourceError, UnreachableError
 from connectors.postgres.columns import ColumnPlan
-from connectors.postgres.session import Reading, cancel, connect, conninfo, session_settings
+from connectors.postgres.session import Reading, cancel, conninfo, session_settings, transaction
 
 VECTOR_ROWS = 2048
 MAXIMUM_ROWS = 8 * VECTOR_ROWS
@@ -67,7 +67,7 @@ class FastSession:
         try:
             return self._query(sql).fetchall()
         except duckdb.Error as error:
-            raise self._translated(error, sql) from DriverError(str(error))
+            raise self._translated(error, sql) from _driver_error(error)
 
     def chunks(self, sql: str, plans: Sequence[ColumnPlan]) -> Iterator[pa.RecordBatch]:
         """Rows in the order of the query, in chunks of a fixed number of rows."""
@@ -80,7 +80,7 @@ class FastSession:
             yield from reader
             self._streaming = False
         except (duckdb.Error, pa.ArrowException, OSError) as error:
-            raise self._translated(error, sql) from DriverError(str(error))
+            raise self._translated(error, sql) from _driver_error(error)
 
     def _attach(self, info: str) -> None:
         quoted = info.replace("'", "''")
@@ -103,14 +103,13 @@ class FastSession:
         return self._verdict(sql) or UnreachableError(f"The read of {self._reading.what} broke off at the source.")
 
     def _verdict(self, sql: str) -> SourceError | None:
+        """What the server has against the statement, or against our login; None if nothing."""
         try:
-            with connect(self._reading.config, self._reading.name) as connection:
-                try:
-                    connection.execute(f"EXPLAIN {sql}".encode())
-                except psycopg.Error as error:
-                    return self._reading.error(error)
+            with transaction(self._reading.config, self._reading.name) as connection:
+                connection.execute(f"EXPLAIN {sql}".encode())
         except SourceError as error:
-            return error
+            cause = error.__cause__
+            return self._reading.error(cause) if isinstance(cause, psycopg.Error) and cause.sqlstate else error
         return None
 
     def _close(self) -> None:
@@ -122,3 +121,8 @@ class FastSession:
             self._duckdb.execute("ROLLBACK")
         with suppress(duckdb.Error):
             self._duckdb.close()
+
+
+def _driver_error(error: Exception) -> DriverError:
+    text = str(error)
+    return DriverError("DuckDB could not connect." if "password" in text else text)

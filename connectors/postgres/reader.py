@@ -21,7 +21,7 @@ from connectors.postgres.discovery import find
 from connectors.postgres.fast import VECTOR_ROWS, FastSession
 from connectors.postgres.narrow import NarrowSession
 from connectors.postgres.query import ReadQuery, cursor_of, filter_condition
-from connectors.postgres.session import Reading, application_name, connect
+from connectors.postgres.session import Reading, application_name, transaction
 from connectors.postgres.values import ValueCheck, arrow_schema
 
 MAXIMUM_BATCH_ROWS = 131_072
@@ -180,7 +180,7 @@ class PostgresRead:
 
 
 def _outline(config: PostgresConfig, request: ReadRequest, name: str) -> _Outline:
-    with connect(config, name) as connection:
+    with transaction(config, name) as connection:
         version = connection.info.server_version
         found = find(connection, config, [request.table])
         if not found:

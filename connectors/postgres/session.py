@@ -6,7 +6,7 @@ import ssl
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -109,11 +109,19 @@ def connect(config: PostgresConfig, name: str) -> Iterator[psycopg.Connection]:
             connection = psycopg.connect(info, autocommit=True, client_encoding="utf8")
         except psycopg.Error as error:
             raise login_error(error, config) from error
-    with connection:
+    with closing(connection):
         try:
             yield connection
         except psycopg.Error as error:
             raise query_error(error) from error
+
+
+@contextmanager
+def transaction(config: PostgresConfig, name: str) -> Iterator[psycopg.Connection]:
+    """As ``connect``, in a transaction with the settings of a read: no lock is waited for without an end."""
+    with connect(config, name) as connection, connection.transaction():
+        connection.execute(session_settings().encode())
+        yield connection
 
 
 @contextmanager

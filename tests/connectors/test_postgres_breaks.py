@@ -1,0 +1,159 @@
+"""Reads that are cancelled, given up, or lose their server: an error in good time, never the end of the process."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from connectors.base import CursorRange, ReadRequest
+from connectors.errors import ReadCancelledError, SourceError
+from connectors.postgres import session
+from tests.connectors.source import POSTGRES, Source
+
+ROOT = Path(__file__).parents[2]
+DRIVERS = pytest.mark.parametrize("narrow", [False, True], ids=["fast", "narrow"])
+
+LONG = "CREATE TABLE long AS SELECT n AS id, repeat(md5(n::text), 20) AS t FROM generate_series(1, 300000) AS n"
+SLEEPY = "CREATE VIEW sleepy AS SELECT n AS id, pg_sleep(120)::text AS t FROM generate_series(1, 2) AS n"
+
+
+def await_activity(source: Source, pattern: str) -> None:
+    """Until a session of a read runs a statement like that."""
+    deadline = time.monotonic() + 60
+    with source.server.connect(source.database) as connection:
+        while not connection.execute(
+            "SELECT pid FROM pg_stat_activity "
+            "WHERE application_name ~ '^syncline-' AND state = 'active' AND query ~ %s",
+            [pattern],
+        ).fetchone():
+            assert time.monotonic() < deadline
+            connection.execute("SELECT pg_sleep(0.02)")
+
+
+def sessions(source: Source) -> int:
+    ((count,),) = source.rows(
+        f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{source.database}' AND application_name ~ '^syncline'"
+    )
+    return int(count)
+
+
+@DRIVERS
+def test_cancel_in_the_middle_of_a_sleeping_query(source: Source, narrow: bool) -> None:
+    source.execute(SLEEPY)
+    config = source.config()
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(source.read, "sleepy", narrow=narrow)
+        await_activity(source, "^COPY")
+        begun = time.monotonic()
+        POSTGRES.cancel(config, "another-read")
+        assert not read.done()
+        POSTGRES.cancel(config, "test-read")
+        with pytest.raises(ReadCancelledError):
+            read.result(timeout=5)
+        assert time.monotonic() - begun < 5
+    assert sessions(source) == 0
+
+
+@DRIVERS
+def test_cancel_while_rows_stream(source18: Source, narrow: bool) -> None:
+    source18.execute(LONG)
+    config = source18.config()
+    with POSTGRES.read(config, ReadRequest("long", "r", narrow=narrow, batch_bytes=2**20)) as read:
+        batches = read.batches()
+        next(batches)
+        POSTGRES.cancel(config, "r")
+        begun = time.monotonic()
+        with pytest.raises(SourceError):
+            list(batches)
+        assert time.monotonic() - begun < 5
+    assert sessions(source18) == 0
+
+
+@DRIVERS
+def test_a_read_that_is_given_up_ends_at_the_server(source18: Source, narrow: bool) -> None:
+    source18.execute(LONG)
+    with POSTGRES.read(source18.config(), ReadRequest("long", "r", narrow=narrow, batch_bytes=2**20)) as read:
+        next(read.batches())
+    assert sessions(source18) == 0
+    assert source18.read("long", cursor=CursorRange("id", "300000")).column("id") == [300000]
+
+
+@pytest.fixture
+def reading(source18: Source, request: pytest.FixtureRequest) -> Iterator["subprocess.Popen[str]"]:
+    """A process that has read its first batch and waits."""
+    source18.execute(LONG)
+    command = [sys.executable, "-m", "tests.connectors.reading_process", "long", request.param]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdin
+        assert child.stdout
+        child.stdin.write(json.dumps(source18.inputs()) + "\n")
+        child.stdin.flush()
+        assert child.stdout.readline() == "reading\n"
+        yield child
+        child.kill()
+
+
+@pytest.mark.parametrize("reading", ["fast", "narrow"], indirect=True)
+def test_a_connection_killed_in_the_middle(source18: Source, reading: "subprocess.Popen[str]") -> None:
+    source18.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'syncline-r' "
+        f"AND datname = '{source18.database}'"
+    )
+    assert reading.communicate("go on\n", timeout=60) == ("UnreachableError True\n", None)
+    assert reading.returncode == 0, "the process must outlive its connection"
+
+
+@pytest.mark.parametrize("reading", ["fast", "narrow"], indirect=True)
+def test_a_server_killed_in_the_middle(source18: Source, reading: "subprocess.Popen[str]") -> None:
+    source18.server.kill()
+    try:
+        end, _ = reading.communicate("go on\n", timeout=60)
+    finally:
+        source18.server.restart()
+    assert end in ("UnreachableError True\n", "BusyError True\n")
+    assert reading.returncode == 0
+
+
+@DRIVERS
+def test_a_lock_that_does_not_become_free(source18: Source, narrow: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(session._SETTINGS, "lock_timeout", "1s")
+    source18.execute("CREATE TABLE held (id int)")
+    with source18.server.connect(source18.database) as connection, connection.transaction():
+        connection.execute("LOCK TABLE held IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(SourceError) as caught:
+            source18.read("held", narrow=narrow)
+    assert caught.value.retryable
+
+
+def test_a_cancel_without_a_read_is_no_error(source18: Source) -> None:
+    POSTGRES.cancel(source18.config(), "never-was")
+    POSTGRES.cancel(source18.config(), "ü" * 100)
+
+
+def test_what_does_not_heed_a_cancel_is_ended(source18: Source) -> None:
+    """A session that catches the cancellation and goes on is thrown out."""
+    dsn = source18.server.dsn(source18.database)
+    stubborn = (
+        "DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$"
+    )
+    ended = threading.Event()
+
+    def run() -> None:
+        with psycopg.connect(dsn, application_name="syncline-deaf", autocommit=True) as connection:
+            with pytest.raises(psycopg.OperationalError):
+                connection.execute(stubborn.encode())
+            ended.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    await_activity(source18, "^DO")
+    POSTGRES.cancel(source18.config(), "deaf")
+    assert ended.wait(5)
+    thread.join()
