@@ -3,10 +3,17 @@
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import ChildDiedError, Failure, OutOfMemoryError, WorkerShutdownError, classify
+from activities.errors import (
+    ChildDiedError,
+    Failure,
+    OutOfMemoryError,
+    StillRunningError,
+    WorkerShutdownError,
+    classify,
+)
 from connectors import errors as source
 from lake import errors as lake
-from metadata.errors import EraseUnfinishedError
+from metadata.errors import EraseUnfinishedError, NotFoundError
 
 SECRET = "host=db.internal password=hunter2"
 
@@ -31,6 +38,8 @@ SECRET = "host=db.internal password=hunter2"
         (ChildDiedError("m"), "reader_died", True, True),
         (WorkerShutdownError(), "worker_shutdown", True, True),
         (EraseUnfinishedError("m"), "erase_pending", True, True),
+        (StillRunningError(), "still_running", True, True),
+        (NotFoundError("m"), "gone", False, True),
         (RuntimeError("m"), "internal", True, True),
     ],
 )
