@@ -3,9 +3,9 @@
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from local import object_store, temporal
@@ -99,10 +99,12 @@ class RunningTemporal:
 
 
 @contextmanager
-def run_temporal(*, in_memory: bool = True) -> Iterator[RunningTemporal]:
+def run_temporal(*, in_memory: bool = True, options: Sequence[str] = ()) -> Iterator[RunningTemporal]:
+    """``options`` of ``temporal server start-dev`` besides ours."""
     with server_folder() as folder:
         server = TemporalServer(folder, choose_ports(temporal.PORT_NAMES), in_memory=in_memory)
-        with _running(server.process()) as process:
+        command = server.command(folder / "temporal.log")
+        with _running(ChildProcess(replace(command, argv=(*command.argv, *options)))) as process:
             yield RunningTemporal(server.address, server.namespace, process)
 
 
