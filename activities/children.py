@@ -27,7 +27,7 @@ from activities.heartbeat import HEARTBEAT_SECONDS, stop_if_asked
 from lake.failpoints import arm, armed
 
 Result = TypeVar("Result")
-Report = Callable[[int, int], None]
+Report = Callable[[int, int, int | None], None]
 """A child calls it with the rows and bytes it has done so far."""
 
 log = structlog.get_logger()
@@ -40,9 +40,12 @@ _PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
-class _Progress:
-    rows: int
-    size_bytes: int
+class Progress:
+    """``expected_rows`` is an estimate, None where nobody has one."""
+
+    rows: int = 0
+    size_bytes: int = 0
+    expected_rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Children:
         self,
         job: Callable[..., Result],
         *arguments: Any,
-        on_progress: Report = lambda rows, size_bytes: None,
+        on_progress: Callable[[Progress], None] = lambda done: None,
         on_stop: Callable[[], None] = lambda: None,
     ) -> Result:
         """Run ``job(report, *arguments)`` in a child, within an activity; give back its result or raise its error.
@@ -99,11 +102,15 @@ class Children:
             ours.close()
 
     def _attend(
-        self, process: ForkServerProcess, pipe: Connection, on_progress: Report, on_stop: Callable[[], None]
+        self,
+        process: ForkServerProcess,
+        pipe: Connection,
+        on_progress: Callable[[Progress], None],
+        on_stop: Callable[[], None],
     ) -> Any:
         memory = _Memory(process.pid or 0, self._memory_limit_bytes)
         beaten = 0.0
-        done = _Progress(0, 0)
+        done = Progress()
         while True:
             try:
                 stop_if_asked()
@@ -122,9 +129,9 @@ class Children:
                 process.join(5)
                 raise ChildDiedError(_epitaph(process.exitcode)) from None
             match message:
-                case _Progress():
+                case Progress():
                     done = message
-                    on_progress(done.rows, done.size_bytes)
+                    on_progress(done)
                 case _Done():
                     return message.result
                 case _Failed():
@@ -172,10 +179,10 @@ def _main(
     arm(failpoint[0], first=failpoint[1])
     reported = 0.0
 
-    def report(rows: int, size_bytes: int) -> None:
+    def report(rows: int, size_bytes: int, expected_rows: int | None = None) -> None:
         nonlocal reported
         if time.monotonic() - reported >= POLL_SECONDS:
-            pipe.send(_Progress(rows, size_bytes))
+            pipe.send(Progress(rows, size_bytes, expected_rows))
             reported = time.monotonic()
 
     try:

@@ -17,7 +17,8 @@ from lake.publish import Published, PublishPlan
 from lake.staging import CursorSpec, stage
 from lake.storage import LakeStore
 
-Report = Callable[[int, int], None]
+Report = Callable[[int, int, int | None], None]
+"""Rows and bytes so far, and about how many rows there will be."""
 
 BATCH_ROWS = 2_000_000
 """A cursor read is cut after so many rows, at the next change of the cursor's value: what a crash may cost."""
@@ -50,7 +51,7 @@ def extract(report: Report, store: LakeStore, reading: Reading) -> Extracted:
             cursor=_cursor_spec(run, base),
             primary_key=key_of(run),
             warnings=lambda: [asdict(warning) for warning in read.report.warnings],
-            progress=report,
+            progress=lambda rows, size_bytes: report(rows, size_bytes, read.row_estimate),
         )
         reach("staged")
         return Extracted(

@@ -11,7 +11,7 @@ import structlog
 from temporalio import activity
 
 from activities import jobs
-from activities.children import Children
+from activities.children import Children, Progress
 from activities.heartbeat import beating
 from activities.messages import (
     BeginInput,
@@ -109,7 +109,7 @@ class SyncActivities:
         config = connector.parse_config(self._runs.inputs(run.project_id, run.schema_id))
         read_id = f"{run.job_id[:8]}-{order.batch}-{activity.info().attempt}"
         reading = jobs.Reading(order, config, read_id)
-        progress = _Progress(self._runs, order)
+        progress = _LiveFigures(self._runs, order)
         return self._children.run(
             jobs.extract,
             self._store,
@@ -187,7 +187,7 @@ class SyncActivities:
         asyncio.run_coroutine_threadsafe(call, self._loop).result(timeout=30)
 
 
-class _Progress:
+class _LiveFigures:
     """Copies a reader's figures into the job, now and then."""
 
     def __init__(self, runs: Runs, order: ExtractInput) -> None:
@@ -195,7 +195,7 @@ class _Progress:
         self._order = order
         self._written = time.monotonic()
 
-    def __call__(self, rows: int, size_bytes: int) -> None:
+    def __call__(self, done: Progress) -> None:
         if time.monotonic() - self._written < PROGRESS_SECONDS:
             return
         self._written = time.monotonic()
@@ -203,9 +203,9 @@ class _Progress:
         try:
             self._runs.progress(
                 order.run.job_id,
-                rows_synced=order.rows_before + rows,
-                rows_to_sync=None,
-                bytes_written=order.bytes_before + size_bytes,
+                rows_synced=order.rows_before + done.rows,
+                rows_to_sync=done.expected_rows,
+                bytes_written=order.bytes_before + done.size_bytes,
             )
         except Exception as error:
             # Only figures to look at: no reason to throw away hours of reading.

@@ -11,7 +11,7 @@ from temporalio import activity
 from temporalio.exceptions import CancelledError
 from temporalio.testing import ActivityEnvironment
 
-from activities.children import Children
+from activities.children import Children, Progress
 from activities.errors import ChildDiedError, OutOfMemoryError, WorkerShutdownError
 from connectors.errors import BusyError
 from tests.activities import child_jobs as jobs
@@ -88,10 +88,12 @@ def test_progress_arrives_and_travels_on_heartbeats(children: Children, environm
     seen: list[tuple[int, int]] = []
     beats: list[Any] = []
     environment.on_heartbeat = beats.append
-    counted = environment.run(attend, children, jobs.count, 10, on_progress=lambda *done: seen.append(done))
+    counted = environment.run(
+        attend, children, jobs.count, 10, on_progress=lambda done: seen.append((done.rows, done.size_bytes))
+    )
     assert counted == "counted"
     assert seen == [(number, number * 10) for number in range(1, 11)]
-    assert beats[0] == {"rows": 0, "size_bytes": 0}
+    assert beats[0] == {"rows": 0, "size_bytes": 0, "expected_rows": None}
     assert beats[-1]["rows"] > 0
 
 
@@ -109,8 +111,8 @@ def test_a_child_that_is_stopped_is_gone(
     told: list[str] = []
     pids: list[int] = []
 
-    def started(pid: int, _: int) -> None:
-        pids.append(pid)
+    def started(done: Progress) -> None:
+        pids.append(done.rows)
         stop(environment)
 
     with pytest.raises(error):
@@ -126,8 +128,8 @@ def test_a_source_that_cannot_be_told_does_not_keep_the_child(
 ) -> None:
     pids: list[int] = []
 
-    def started(pid: int, _: int) -> None:
-        pids.append(pid)
+    def started(done: Progress) -> None:
+        pids.append(done.rows)
         environment.cancel()
 
     def unreachable() -> None:

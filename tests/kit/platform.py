@@ -31,7 +31,7 @@ def eventually(look: Callable[[], T], what: str, patience_seconds: float = PATIE
         if seen := look():
             return seen
         assert time.monotonic() < deadline, f"waited {patience_seconds:.0f} s for {what}"
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 @dataclass
