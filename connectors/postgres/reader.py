@@ -14,7 +14,7 @@ import pyarrow as pa
 from connectors.base import ReadReport, ReadRequest, ValueWarning
 from connectors.cursor import encode
 from connectors.errors import ConfigurationError, SchemaChangedError
-from connectors.postgres.catalogue import SourceTable, row_width_bytes
+from connectors.postgres.catalogue import SourceColumn, SourceTable, row_width_bytes
 from connectors.postgres.columns import ColumnPlan, is_unbounded, misfits, not_a_value, planned
 from connectors.postgres.config import PostgresConfig
 from connectors.postgres.discovery import find
@@ -71,7 +71,7 @@ class PostgresRead:
         self._query = outline.query
         self._version = outline.version
         self._batch_bytes = request.batch_bytes
-        text = set(request.text_columns) | self._misfitting(outline.names, request)
+        text = self._text_columns(outline.names, set(request.text_columns))
         self._plans = planned(outline.query.table, outline.names, outline.version, frozenset(text))
         self._check = ValueCheck(self._plans, arrow_schema(self._plans))
         self._ordered_rows = 0
@@ -112,30 +112,31 @@ class PostgresRead:
             if chunk.num_rows:
                 yield self._check.clean(chunk)
 
-    def _misfitting(self, names: tuple[str, ...], request: ReadRequest) -> set[str]:
-        """Unbounded numerics with a value that ``decimal(38,18)`` cannot hold, among the rows of this read."""
-        table = self._query.table
-        open_columns = [
-            column
-            for column in table.columns
-            if column.name in names and is_unbounded(column) and column.name not in request.text_columns
-        ]
-        if not open_columns:
+    def _text_columns(self, names: tuple[str, ...], stored_as_text: set[str]) -> set[str]:
+        """Numerics that travel as text: those the lake holds so, and those whose values fit no decimal."""
+        numerics = [each for each in self._query.table.columns if each.name in names and each.base == "numeric"]
+        known = {each.name for each in numerics} & stored_as_text
+        found = known | self._misfitting([each for each in numerics if is_unbounded(each) and each.name not in known])
+        cursor = self._query.cursor
+        if cursor is not None and cursor.column.name in found:
+            raise SchemaChangedError(
+                f"The incremental field {cursor.column.name} of {self._query.table.name} holds numbers of more than "
+                "20 digits before or 18 after the point: choose another field."
+            )
+        return found
+
+    def _misfitting(self, columns: list[SourceColumn]) -> set[str]:
+        """Those with a value that ``decimal(38,18)`` cannot hold, among the rows of this read."""
+        if not columns:
             return set()
-        conditions = [f"bool_or({misfits(column, self._version)})" for column in open_columns]
+        conditions = [f"bool_or({misfits(column, self._version)})" for column in columns]
         cursor = self._query.cursor
         if cursor is not None and cursor.resumed:
             sql = self._query.aggregate_next(conditions)
         else:
             sql = self._query.aggregate(conditions)
         (answer,) = self._session.rows(sql)
-        found = {column.name for column, misfit in zip(open_columns, answer, strict=True) if misfit}
-        if cursor is not None and cursor.column.name in found | set(request.text_columns):
-            raise SchemaChangedError(
-                f"The incremental field {cursor.column.name} of {table.name} holds numbers of more than 20 digits "
-                "before or 18 after the point: choose another field."
-            )
-        return found
+        return {column.name for column, misfit in zip(columns, answer, strict=True) if misfit}
 
     def _numbers_taken_out(self) -> list[ValueWarning]:
         """Counted at the source, and only where nulls arrived: NULLIF leaves no other trace of a NaN."""
