@@ -31,7 +31,7 @@ from workflows.sync_schema import EXTRACTION_QUEUE_SUFFIX, SyncSchema
 WORKFLOWS = [SyncSchema, EraseTable, Reconcile, Sweep]
 LIGHT_THREADS = 16
 HEARTBEAT_THROTTLE = timedelta(seconds=2)
-"""A cancel travels on the answer to a heartbeat, so this bounds how long it takes; and it leaves room for a slow one."""
+"""A cancel travels on the answer to a heartbeat, so this bounds how long it takes, with room for a slow one."""
 
 log = structlog.get_logger()
 
