@@ -24,7 +24,7 @@ demo: setup  ## sync a real Postgres into Delta on S3 and compare both sides
 	$(BIN)/syncline demo
 
 test: setup  ## the whole suite, on real servers
-	$(BIN)/pytest --numprocesses 4 --dist worksteal
+	$(BIN)/pytest --numprocesses 3 --dist worksteal
 
 check: setup  ## format, lint, types and import directions
 	$(BIN)/ruff format --check .

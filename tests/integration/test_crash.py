@@ -132,6 +132,31 @@ def assert_large_equal(platform: Platform, database: SourceDatabase, schema: dic
     assert found == expected
 
 
+def test_a_first_load_goes_on_where_it_stopped(own_platform: Platform, database: SourceDatabase) -> None:
+    """Killed after its first batch: what was committed stays, and a later run reads only the rest."""
+    platform = own_platform
+    database.execute(
+        "CREATE TABLE large (id bigint PRIMARY KEY, v text)",
+        "INSERT INTO large SELECT n, 'v' || n FROM generate_series(1, 4500000) n",
+    )
+    by_id = {"sync_type": "append", "incremental_field": "id", "incremental_field_type": "integer"}
+    source = platform.create_source(database.inputs, [{"name": "large", "should_sync": True, **by_id}])
+    schema = named(source, "large")
+    eventually(lambda: platform.schema(schema["id"])["table"], "the first batch")
+    first = platform.schema(schema["id"])["table"]["row_count"]
+    assert 0 < first < 4_500_000
+    platform.call("POST", f"/external_data_schemas/{schema['id']}/cancel/")
+    assert platform.wait_for_jobs(source, schema)[0]["status"] == "Cancelled"
+    committed = platform.schema(schema["id"])["table"]["row_count"]
+    platform.reload(schema)
+    eventually(lambda: platform.jobs(source, schema)[0]["rows_synced"], "the second run to read")
+    platform.kill()
+    platform.start_worker()
+    job = platform.wait_for_jobs(source, schema, 2, patience_seconds=120)[0]
+    assert (job["status"], job["rows_synced"]) == ("Completed", 4_500_000 - committed)
+    assert_large_equal(platform, database, schema)
+
+
 def test_postgres_restarted_while_it_is_read(
     temporal: RunningTemporal,
     object_store: RunningStore,

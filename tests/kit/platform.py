@@ -20,7 +20,7 @@ from tests.kit.servers import RunningStore, RunningTemporal
 
 SYNCLINE = str(Path(sys.executable).with_name("syncline"))
 API_KEY = "slk_test-key-of-project-one-0123456789abcdef"
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 T = TypeVar("T")
 
 
