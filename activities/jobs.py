@@ -16,6 +16,7 @@ from lake.position import Position
 from lake.publish import Published, PublishPlan
 from lake.staging import CursorSpec, stage
 from lake.storage import LakeStore
+from lake.table import generation_root
 
 Report = Callable[[int, int, int | None], None]
 """Rows and bytes so far, and about how many rows there will be."""
@@ -86,11 +87,6 @@ def inspect(
     return (None if greatest is None else cursor.encode(greatest)), duplicate
 
 
-def shadow_path(table_path: str, generation: int) -> str:
-    """Root of the Delta table in which a rebuild grows."""
-    return f"{table_path}/g{generation}"
-
-
 def key_of(run: Run) -> tuple[str, ...]:
     """The key that the mode goes by; only an upsert has one."""
     return tuple(run.primary_key) if run.mode == "incremental" else ()
@@ -98,7 +94,7 @@ def key_of(run: Run) -> tuple[str, ...]:
 
 def _root(run: Run, plan: Plan) -> str:
     """Of the Delta table that this plan's batches go to."""
-    return shadow_path(run.table_path, plan.generation) if plan.rebuild else run.table_path
+    return generation_root(run.table_path, plan.generation) if plan.rebuild else run.table_path
 
 
 def selection(run: Run) -> str:

@@ -30,7 +30,7 @@ from lake.failpoints import reach
 from lake.position import EMPTY, Position
 from lake.query import TableFacts
 from lake.storage import LakeStore
-from lake.table import read_position
+from lake.table import generation_root, read_position
 from metadata.intents import RunIntent, ScheduleIntent
 from metadata.inventory import Inventory
 from metadata.runs import Runs
@@ -87,7 +87,7 @@ class SyncActivities:
         cached = Position.from_dict(intent.position) if intent and intent.position else None
         with beating():
             table = read_position(self._store, run.table_path, cached)
-            shadow = read_position(self._store, jobs.shadow_path(run.table_path, generation))
+            shadow = read_position(self._store, generation_root(run.table_path, generation))
         decision = decide(_intent(run, generation), table, shadow)
         if decision.action is Action.TAKE_OVER:
             decision = self._take_over(run, generation, decision)
