@@ -1,0 +1,203 @@
+"""The reconciler and the sweep: what they repair, and what is not theirs."""
+
+import asyncio
+import sqlite3
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import time, timedelta
+from typing import Any, TypeVar
+
+import pytest
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError
+
+from activities.messages import ReconcileResult
+from metadata.intents import ScheduleIntent
+from scheduling.contract import RECONCILE, SWEEP, upkeep_id
+from scheduling.gateway import SyncGateway
+from tests.integration.conftest import SourceDatabase
+from tests.kit.platform import Platform, eventually, named
+from tests.kit.servers import RunningTemporal
+
+FULL = {"sync_type": "full_refresh", "sync_frequency": "24hour"}
+T = TypeVar("T")
+
+
+@dataclass
+class Operator:
+    """Somebody with Temporal's own tools, at the same namespace as the installation."""
+
+    temporal: RunningTemporal
+    task_queue: str
+
+    def do(self, act: Callable[[Client], Awaitable[T]]) -> T:
+        async def connected() -> T:
+            return await act(await Client.connect(self.temporal.address, namespace=self.temporal.namespace))
+
+        return asyncio.run(connected())
+
+    def upkeep(self, workflow: str, result: type[T]) -> T:
+        """Run one round of upkeep and wait for it."""
+
+        async def one_round(client: Client) -> T:
+            handle = await client.start_workflow(
+                workflow, id=f"round-{uuid.uuid4()}", task_queue=self.task_queue, result_type=result
+            )
+            return await handle.result()  # type: ignore[no-any-return]
+
+        return self.do(one_round)
+
+    def add_schedule(self, task_queue: str) -> str:
+        """A schema's schedule that no row of this installation speaks of; the schema's id."""
+        intent = ScheduleIntent(
+            project_id=1,
+            source_id=str(uuid.uuid4()),
+            source_type="Postgres",
+            schema_id=str(uuid.uuid4()),
+            schema_name="t",
+            table_name="postgres_t",
+            should_sync=True,
+            sync_frequency="24hour",
+            sync_time_of_day=time(3),
+            enabled_at=None,
+            erase_pending=False,
+        )
+
+        async def add(client: Client) -> None:
+            await SyncGateway(client, task_queue).ensure_schedule(intent)
+
+        self.do(add)
+        return intent.schema_id
+
+    def delete_schedule(self, schema_id: str) -> None:
+        async def delete(client: Client) -> None:
+            await client.get_schedule_handle(schema_id).delete()
+
+        self.do(delete)
+
+    def schedule(self, schema_id: str) -> tuple[bool, list[timedelta]] | None:
+        """Whether it is paused, and its intervals; None without one."""
+
+        async def look(client: Client) -> tuple[bool, list[timedelta]] | None:
+            try:
+                found = (await client.get_schedule_handle(schema_id).describe()).schedule
+            except RPCError:
+                return None
+            return found.state.paused, [interval.every for interval in found.spec.intervals]
+
+        return self.do(look)
+
+
+@pytest.fixture
+def operator(own_platform: Platform, temporal: RunningTemporal) -> Operator:
+    return Operator(temporal, own_platform.environment["SYNCLINE_TASK_QUEUE"])
+
+
+def table(platform: Platform, database: SourceDatabase, **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    database.execute("CREATE TABLE t (id bigint PRIMARY KEY, v text)", "INSERT INTO t VALUES (1, 'a')")
+    source = platform.create_source(database.inputs, [{"name": "t", "should_sync": True, **FULL, **settings}])
+    schema = named(source, "t")
+    platform.wait_for_jobs(source, schema)
+    return source, schema
+
+
+def test_a_schedule_without_a_schema_goes_and_one_of_another_installation_stays(operator: Operator) -> None:
+    stray, foreign = operator.add_schedule(operator.task_queue), operator.add_schedule("another-installation")
+    try:
+        eventually(lambda: operator.upkeep(RECONCILE, ReconcileResult).schedules_removed == 1, "the stray to go")
+        assert operator.schedule(stray) is None
+        assert operator.schedule(foreign) == (False, [timedelta(days=1)])
+    finally:
+        operator.delete_schedule(foreign)
+
+
+def test_a_schedule_that_was_deleted_or_changed_by_hand_comes_back(
+    own_platform: Platform, operator: Operator, database: SourceDatabase
+) -> None:
+    _, schema = table(own_platform, database, sync_frequency="1hour")
+    operator.delete_schedule(schema["id"])
+    assert operator.upkeep(RECONCILE, ReconcileResult).schedules_repaired == 1
+    assert operator.schedule(schema["id"]) == (False, [timedelta(hours=1)])
+
+    async def pause(client: Client) -> None:
+        await client.get_schedule_handle(schema["id"]).pause()
+
+    operator.do(pause)
+    assert operator.upkeep(RECONCILE, ReconcileResult).schedules_repaired == 1
+    assert operator.schedule(schema["id"]) == (False, [timedelta(hours=1)])
+    assert operator.upkeep(RECONCILE, ReconcileResult) == ReconcileResult(0, 0, 0, 0)
+
+
+def test_the_job_of_a_run_that_was_terminated_is_closed_and_the_next_run_is_right(
+    own_platform: Platform, operator: Operator, database: SourceDatabase
+) -> None:
+    source, schema = table(own_platform, database)
+    database.execute(
+        "INSERT INTO t SELECT n, 'v' FROM generate_series(2, 100) n",
+        "ALTER TABLE t RENAME TO rows",
+        "CREATE VIEW t AS SELECT rows.* FROM rows, pg_sleep(600)",
+    )
+    own_platform.reload(schema)
+    (running,) = eventually(
+        lambda: [job for job in own_platform.jobs(source, schema) if job["status"] == "Running"], "the run"
+    )
+
+    async def terminate(client: Client) -> None:
+        await client.get_workflow_handle(running["workflow_id"]).terminate("by hand")
+
+    operator.do(terminate)
+    assert operator.upkeep(RECONCILE, ReconcileResult).jobs_closed == 0, "a run this young may not be known yet"
+    made_older(own_platform, running["id"])
+    assert operator.upkeep(RECONCILE, ReconcileResult).jobs_closed == 1
+    (closed,) = [job for job in own_platform.jobs(source, schema) if job["id"] == running["id"]]
+    assert closed["status"] == "Failed"
+    assert "terminated" in closed["latest_error"]
+
+    database.execute("DROP VIEW t", "ALTER TABLE rows RENAME TO t")
+    own_platform.sync(source, schema)
+    statuses = [job["status"] for job in own_platform.jobs(source, schema)]
+    assert statuses == ["Completed", "Completed", "Failed"]
+    database.assert_in_lake(own_platform, schema)
+
+
+def test_a_sweep_while_tables_are_in_use_takes_nothing_of_them(
+    own_platform: Platform, operator: Operator, database: SourceDatabase
+) -> None:
+    _, schema = table(own_platform, database)
+    assert operator.upkeep(SWEEP, int) == 0
+    database.assert_in_lake(own_platform, schema)
+
+
+def test_an_installation_looks_after_itself_on_a_schedule(operator: Operator) -> None:
+    for workflow in (RECONCILE, SWEEP):
+        schedule = upkeep_id(workflow, operator.task_queue)
+
+        def made(schedule: str = schedule) -> bool:
+            return operator.schedule(schedule) is not None
+
+        eventually(made, schedule)
+
+    async def trigger(client: Client) -> WorkflowExecutionStatus | None:
+        handle = client.get_schedule_handle(upkeep_id(RECONCILE, operator.task_queue))
+        await handle.trigger()
+        while not (recent := (await handle.describe()).info.recent_actions):
+            await asyncio.sleep(0.1)
+        run: Any = recent[-1].action
+        ended = client.get_workflow_handle(run.workflow_id)
+        await ended.result()
+        return (await ended.describe()).status
+
+    assert operator.do(trigger) == WorkflowExecutionStatus.COMPLETED
+
+
+def made_older(platform: Platform, job_id: str) -> None:
+    """Give a job the age at which Temporal must know of its run."""
+    path = platform.environment["SYNCLINE_DATABASE_URL"].removeprefix("sqlite:///")
+    with sqlite3.connect(path, timeout=30) as connection:
+        changed = connection.execute(
+            "UPDATE job SET created_at = datetime(created_at, '-1 hour') WHERE id IN (?, ?)",
+            (job_id, uuid.UUID(job_id).hex),
+        )
+        assert changed.rowcount == 1
+    connection.close()
