@@ -9,7 +9,18 @@ from datetime import UTC, datetime, time
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Index, Text, TypeDecorator, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 
@@ -73,6 +84,24 @@ class SyncFrequency(StrEnum):
     THIRTY_DAYS = "30day"
 
 
+class WishKind(StrEnum):
+    """What a stored change still wants of Temporal."""
+
+    SCHEDULE = "schedule"
+    START = "start"
+    CANCEL = "cancel"
+    RESYNC = "resync"
+    UNSCHEDULE = "unschedule"
+    ERASE = "erase"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 class CursorFieldType(StrEnum):
     INTEGER = "integer"
     NUMERIC = "numeric"
@@ -106,6 +135,7 @@ class ApiKey(SQLModel, table=True):
     scopes: list[str] = Field(default_factory=list, sa_type=JSON)
     role: str = Field(default="manager", max_length=20, description="viewer, editor or manager")
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    created_by: str | None = Field(default=None, max_length=200)
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
@@ -134,6 +164,8 @@ class Source(SQLModel, table=True):
     description: str | None = Field(default=None, max_length=400)
     access_method: str = Field(default="warehouse", max_length=20)
     encrypted_inputs: str = Field(sa_type=Text, description="the connection's fields, Fernet over JSON")
+    revenue_analytics_enabled: bool | None = Field(default=None, description="None: as the source type has it")
+    include_invoiceless_charges: bool = True
     created_by: str | None = Field(default=None, max_length=200)
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
@@ -257,3 +289,44 @@ class LakeTable(SQLModel, table=True):
     columns: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+
+
+class Wish(SQLModel, table=True):
+    """The outbox: what a committed change wants of Temporal. Written with the change, deleted once it is done."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("ix_outbox_due", "due_at"), Index("ix_outbox_schema", "schema_id", "created_at"))
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    schema_id: uuid.UUID = Field(foreign_key="schema.id")
+    kind: WishKind = Field(sa_type=Text)
+    attempts: int = 0
+    latest_error: str | None = Field(default=None, sa_type=Text)
+    created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    due_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    claimed_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class JobLog(SQLModel, table=True):
+    """A line that a run wrote for the people who own its table."""
+
+    __tablename__ = "job_log"
+    __table_args__ = (
+        Index("ix_job_log_schema", "schema_id", "id"),
+        Index("ix_job_log_job", "job_id", "id"),
+        Index("ix_job_log_time", "at"),
+    )
+
+    id: int | None = Field(
+        default=None,
+        primary_key=True,
+        sa_type=BigInteger().with_variant(Integer(), "sqlite"),
+    )
+    project_id: int = Field(foreign_key="project.id")
+    schema_id: uuid.UUID = Field(foreign_key="schema.id")
+    job_id: uuid.UUID = Field(foreign_key="job.id")
+    at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    level: LogLevel = Field(default=LogLevel.INFO, sa_type=Text)
+    message: str = Field(sa_type=Text)
+    fields: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)

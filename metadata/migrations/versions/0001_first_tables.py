@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("scopes", sa.JSON(), nullable=False),
         sa.Column("role", sa.String(length=20), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=True),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["project_id"], ["project.id"]),
@@ -45,6 +46,8 @@ def upgrade() -> None:
         sa.Column("description", sa.String(length=400), nullable=True),
         sa.Column("access_method", sa.String(length=20), nullable=False),
         sa.Column("encrypted_inputs", sa.Text(), nullable=False),
+        sa.Column("revenue_analytics_enabled", sa.Boolean(), nullable=True),
+        sa.Column("include_invoiceless_charges", sa.Boolean(), nullable=False),
         sa.Column("created_by", sa.String(length=200), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
@@ -167,8 +170,47 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("schema_id"),
     )
 
+    op.create_table(
+        "outbox",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("project_id", sa.Integer(), nullable=False),
+        sa.Column("schema_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("latest_error", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["project_id"], ["project.id"]),
+        sa.ForeignKeyConstraint(["schema_id"], ["schema.id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_outbox_due", "outbox", ["due_at"], unique=False)
+    op.create_index("ix_outbox_schema", "outbox", ["schema_id", "created_at"], unique=False)
+
+    op.create_table(
+        "job_log",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("project_id", sa.Integer(), nullable=False),
+        sa.Column("schema_id", sa.Uuid(), nullable=False),
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("level", sa.Text(), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("fields", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["project.id"]),
+        sa.ForeignKeyConstraint(["schema_id"], ["schema.id"]),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_job_log_schema", "job_log", ["schema_id", "id"], unique=False)
+    op.create_index("ix_job_log_job", "job_log", ["job_id", "id"], unique=False)
+    op.create_index("ix_job_log_time", "job_log", ["at"], unique=False)
+
 
 def downgrade() -> None:
+    op.drop_table("job_log")
+    op.drop_table("outbox")
     op.drop_table("schema_state")
     op.drop_table("lake_table")
     op.drop_table("job")
