@@ -116,7 +116,7 @@ class UpkeepActivities:
         while page := self._inventory.pending_erasures(after, PAGE):
             for erasure in page:
                 stop_if_asked()
-                self._await(self._gateway.erase(erasure.project_id, erasure.schema_id, patience_seconds=1))
+                self._await(self._gateway.start_erasure(erasure.project_id, erasure.schema_id))
                 resumed += 1
             after = page[-1].schema_id
         return resumed

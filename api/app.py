@@ -1,5 +1,6 @@
 """The API process is put together here."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -9,22 +10,29 @@ from fastapi import FastAPI
 import assembly
 from api import errors, openapi
 from api.backend import Backend
+from api.relay import OutboxRelay
 from api.routes import health, schemas, sources
 from api.slashes import TrailingSlash
 from api.temporal import TemporalBridge
+from lake.failpoints import arm
+from metadata.outbox import Outbox
 from settings import Settings
 
 
 def create_app(settings: Settings) -> FastAPI:
     """An app over a migrated database. It starts and answers without Temporal and without the lake."""
+    arm(settings.failpoint)
     database, vault = assembly.database(settings), assembly.vault(settings)
     lake, temporal = assembly.lake_store(settings), assembly.temporal_address(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         bridge = await TemporalBridge.to(temporal, settings.task_queue)
-        app.state.backend = Backend(database, vault, bridge, lake.uri, lake.ping)
+        relay = OutboxRelay(Outbox(database), bridge)
+        app.state.backend = Backend(database, vault, bridge, relay, lake.uri, lake.ping)
+        relay.start()
         yield
+        await asyncio.to_thread(relay.stop)
         database.dispose()
 
     app = FastAPI(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.relay import OutboxRelay
 from api.temporal import TemporalBridge
 from metadata.database import Database
 from metadata.vault import Vault
@@ -16,6 +17,7 @@ class Backend:
     database: Database
     vault: Vault
     temporal: TemporalBridge
+    relay: OutboxRelay
     lake_uri: Callable[[str], str]
     """From a path below the lake's root to the URI that Delta readers take."""
     ping_lake: Callable[[], None]

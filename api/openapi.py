@@ -7,12 +7,12 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
-from api.bodies.schema_requests import SchemaChanges
+from api.bodies.schema_requests import BulkChanges, SchemaChanges
 from api.bodies.source_requests import SourceChanges, SourceCreate
 from api.errors import ErrorBody
 
 REFERENCES = "#/components/schemas/{model}"
-REQUESTS = (SchemaChanges, SourceCreate, SourceChanges)
+REQUESTS = (BulkChanges, SchemaChanges, SourceCreate, SourceChanges)
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorBody, "description": "The request is wrong; attr names the field."},

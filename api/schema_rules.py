@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import time
 from typing import Any
 
-from metadata.models import CursorFieldType, SyncFrequency, SyncType
+from metadata.models import CursorFieldType, SyncFrequency, SyncType, WishKind
 
 CURSOR_MODES = frozenset({SyncType.INCREMENTAL, SyncType.APPEND})
 KEYED_MODES = frozenset({SyncType.INCREMENTAL, SyncType.CDC})
@@ -88,6 +88,11 @@ class Effects:
     """Make the schedule as the settings are now."""
     start: bool = False
     stop: bool = False
+
+    def wishes(self) -> list[WishKind]:
+        """The same for the outbox, in the order in which Temporal is to hear of it."""
+        asked = {WishKind.SCHEDULE: self.schedule, WishKind.START: self.start, WishKind.CANCEL: self.stop}
+        return [kind for kind, wanted in asked.items() if wanted]
 
 
 def check(before: SchemaSettings, after: SchemaSettings, table: TableFacts) -> None:

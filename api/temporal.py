@@ -2,25 +2,22 @@
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable, Collection, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, TypeVar
 
-import structlog
 from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError
 
-from metadata.intents import ScheduleIntent
+from metadata.outbox import Errand
 from scheduling.connection import TemporalAddress, connect
 from scheduling.gateway import SyncGateway
+from scheduling.outbox import Fulfilled, fulfil
 
 T = TypeVar("T")
-log = structlog.get_logger(__name__)
 
 CALL_SECONDS = 10.0
 PING_SECONDS = 3.0
 SECONDS_PER_CALL = 0.1
-ERASE_SECONDS = 20.0
 CALLS_AT_ONCE = 20
 
 
@@ -38,7 +35,6 @@ class TemporalBridge:
     def __init__(self, gateway: SyncGateway) -> None:
         self._gateway = gateway
         self._loop = asyncio.get_running_loop()
-        self._attributes_known = False
 
     @classmethod
     async def to(cls, target: TemporalAddress, task_queue: str) -> "TemporalBridge":
@@ -47,46 +43,17 @@ class TemporalBridge:
     def ping(self) -> None:
         self._wait(self._gateway.ping(), PING_SECONDS)
 
-    def ensure_schedules(self, intents: Collection[ScheduleIntent], *, trigger: bool = False) -> None:
-        self._wait(_all(lambda i: self._ensure_schedule(i, trigger=trigger), intents), _time_for(intents))
-
-    def delete_schedules(self, schema_ids: Collection[str]) -> None:
-        self._wait(_all(self._gateway.delete_schedule, schema_ids), _time_for(schema_ids))
-
-    def start_runs(self, intents: Collection[ScheduleIntent]) -> None:
-        """Trigger each schema's schedule; one that is missing is made."""
-        self._wait(_all(self._start_run, intents), _time_for(intents))
-
-    def resync(self, intent: ScheduleIntent) -> None:
-        self._wait(self._resync(intent), CALL_SECONDS)
+    def fulfil(self, errands: Collection[Errand]) -> list[Fulfilled]:
+        """Each as far as it comes; ``TemporalUnavailableError`` where nothing is known of how far that is."""
+        return self._wait(_all(lambda errand: fulfil(self._gateway, errand), errands), _time_for(errands))
 
     def cancel_run(self, schema_id: str) -> bool:
         """False when nothing runs."""
         return self._wait(self._gateway.cancel_run(schema_id), CALL_SECONDS)
 
-    def erase(self, project_id: int, schema_ids: Collection[str]) -> bool:
-        """Stop the runs and delete the lake data; False where that goes on in the background."""
-        erased = self._wait(_all(lambda i: self._gateway.erase(project_id, i), schema_ids), ERASE_SECONDS)
-        return all(erased)
-
-    async def _ensure_schedule(self, intent: ScheduleIntent, *, trigger: bool) -> None:
-        """A schedule carries search attributes, which no worker may have registered yet."""
-        if not self._attributes_known:
-            await self._gateway.ensure_search_attributes()
-            self._attributes_known = True
-        await self._gateway.ensure_schedule(intent, trigger=trigger)
-
-    async def _start_run(self, intent: ScheduleIntent) -> None:
-        try:
-            await self._gateway.trigger(intent.schema_id)
-        except LookupError:
-            await self._ensure_schedule(intent, trigger=True)
-
-    async def _resync(self, intent: ScheduleIntent) -> None:
-        try:
-            await self._gateway.resync(intent.schema_id)
-        except LookupError:
-            await self._ensure_schedule(intent, trigger=True)
+    def wait_erased(self, schema_ids: Collection[str], seconds: float) -> None:
+        """Until the lake data of these schemas is gone; ``TemporalUnavailableError`` where that takes longer."""
+        self._wait(_all(self._gateway.erased, schema_ids), seconds)
 
     def _wait(self, call: Coroutine[Any, Any, T], seconds: float) -> T:
         pending = asyncio.run_coroutine_threadsafe(call, self._loop)
@@ -117,12 +84,3 @@ async def _all(call: Callable[[Any], Coroutine[Any, Any, T]], arguments: Collect
         if isinstance(result, BaseException):
             raise result
     return [result for result in results if not isinstance(result, BaseException)]
-
-
-@contextmanager
-def left_to_reconciler(wish: str) -> Iterator[None]:
-    """For calls whose intent is stored already: when Temporal is away the reconciler makes up for them later."""
-    try:
-        yield
-    except TemporalUnavailableError as error:
-        log.warning("left to the reconciler", wish=wish, reason=repr(error.__cause__))

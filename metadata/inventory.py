@@ -45,13 +45,13 @@ class Inventory:
     def schedulable(self, after_id: str | None, limit: int) -> list[ScheduleIntent]:
         """Live schemas that have a sync type, enabled or not, by schema id."""
         with self._database.read() as session:
-            page = _schedules().where(*after(Schema.id, after_id)).order_by(col(Schema.id)).limit(limit)
+            page = schedulable_schemas().where(*after(Schema.id, after_id)).order_by(col(Schema.id)).limit(limit)
             return [schedule_intent(schema, source, state) for schema, source, state in session.exec(page)]
 
     def schedule_intent(self, schema_id: str) -> ScheduleIntent | None:
         """The same for one schema; None where it is gone or has no sync type."""
         with self._database.read() as session:
-            found = session.exec(_schedules().where(Schema.id == parse_id(schema_id))).first()
+            found = session.exec(schedulable_schemas().where(Schema.id == parse_id(schema_id))).first()
         return None if found is None else schedule_intent(*found)
 
     def live_schema_ids(self, ids: Iterable[str]) -> set[str]:
@@ -80,7 +80,7 @@ class Inventory:
             return [_erasure(schema, source) for schema, source in session.exec(statement)]
 
 
-def _schedules() -> Select[Schema, Source, SchemaState]:
+def schedulable_schemas() -> Select[Schema, Source, SchemaState]:
     return (
         select(Schema, Source, SchemaState)
         .join(Source, col(Source.id) == Schema.source_id)

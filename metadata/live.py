@@ -1,9 +1,10 @@
 """Finding and locking the rows of schemas, and of what hangs on them.
 
-There is one lock order: the schema, then its state, then its job.
+There is one lock order: the source, its schemas by id, then a schema's state, then its job.
 """
 
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import ColumnElement
@@ -41,6 +42,16 @@ def live_schema(
         .where(Schema.id == identity, Schema.project_id == project_id, *nothing_deleted())
     ).first()
     return None if found is None else (found[0], found[1])
+
+
+def locked_schemas(
+    session: Session, source_id: uuid.UUID, schema_ids: Collection[uuid.UUID]
+) -> dict[uuid.UUID, Schema]:
+    """The live ones among these that are of this source, by id, locked in the one order that everybody uses."""
+    wanted = select(Schema).where(
+        Schema.source_id == source_id, col(Schema.id).in_(schema_ids), col(Schema.deleted_at).is_(None)
+    )
+    return {schema.id: schema for schema in session.exec(for_update(wanted.order_by(col(Schema.id))))}
 
 
 def locked_state(session: Session, schema_id: uuid.UUID) -> SchemaState:

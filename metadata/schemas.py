@@ -10,7 +10,8 @@ from sqlmodel import Session, col, or_, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from metadata.database import for_update
-from metadata.models import LakeTable, Schema, SchemaState, Source, utc_now
+from metadata.models import LakeTable, Schema, SchemaState, Source, WishKind, utc_now
+from metadata.outbox import wish
 
 
 @dataclass(frozen=True)
@@ -35,16 +36,6 @@ class TableFacts:
 
 
 @dataclass(frozen=True)
-class Deleted:
-    """What deleted schemas leave to do outside of the metadata."""
-
-    scheduled: list[str]
-    """Ids of those that may have a schedule."""
-    written: list[str]
-    """Ids of those that may have data in the lake."""
-
-
-@dataclass(frozen=True)
 class Reconciled:
     """What a look at the source changed among its schemas."""
 
@@ -52,7 +43,6 @@ class Reconciled:
     removed: list[Schema]
     vanished: list[Schema]
     """Kept for their data, disabled and marked."""
-    deleted: Deleted
 
 
 def list_schemas(
@@ -116,25 +106,30 @@ def raise_generation(session: Session, schema_ids: Collection[uuid.UUID], *, era
     )
 
 
-def delete_schemas(session: Session, schemas: Collection[Schema]) -> Deleted:
-    """Soft here; what a run has written waits to be erased. The caller holds the schemas' locks."""
+def delete_schemas(session: Session, schemas: Collection[Schema]) -> list[str]:
+    """Soft here; what a run has written waits to be erased. The caller holds the schemas' locks. Answers the ids of
+    those that leave something to do outside of the metadata, which the outbox has.
+    """
     ids = [schema.id for schema in schemas]
-    ran = session.exec(select(SchemaState.schema_id).where(col(SchemaState.schema_id).in_(ids), SchemaState.fence > 0))
-    written = list(ran)
+    ran = select(SchemaState.schema_id).where(col(SchemaState.schema_id).in_(ids), SchemaState.fence > 0)
+    written = set(session.exec(ran))
     raise_generation(session, written, erase=True)
-    scheduled = [str(schema.id) for schema in schemas if schema.enabled_at is not None]
     now = utc_now()
     for schema in schemas:
         schema.deleted_at = schema.updated_at = now
         schema.should_sync = False
         session.add(schema)
+    scheduled = [schema for schema in schemas if schema.enabled_at is not None]
+    erased = [schema for schema in schemas if schema.id in written]
+    wish(session, scheduled, WishKind.UNSCHEDULE)
+    wish(session, erased, WishKind.ERASE)
     session.flush()
-    return Deleted(scheduled, [str(schema_id) for schema_id in written])
+    return sorted({str(schema.id) for schema in (*scheduled, *erased)})
 
 
 def reconcile_discovered(session: Session, source: Source, tables: Collection[TableFacts]) -> Reconciled:
     """Make the source's schemas agree with what discovery saw. The caller holds the source's lock."""
-    statement = _alive().where(Schema.source_id == source.id)
+    statement = _alive().where(Schema.source_id == source.id).order_by(col(Schema.id))
     known = {schema.name: schema for schema in session.exec(for_update(statement))}
     seen = {table.name: table for table in tables}
     for name in known.keys() & seen.keys():
@@ -150,7 +145,9 @@ def reconcile_discovered(session: Session, source: Source, tables: Collection[Ta
         schema.should_sync = False
         schema.vanished_at = schema.updated_at = utc_now()
         session.add(schema)
-    return Reconciled(added, removed, vanished, delete_schemas(session, removed))
+    wish(session, vanished, WishKind.SCHEDULE, WishKind.CANCEL)
+    delete_schemas(session, removed)
+    return Reconciled(added, removed, vanished)
 
 
 def _alive() -> SelectOfScalar[Schema]:

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, or_, select
 from metadata.database import for_update
 from metadata.errors import MetadataError
 from metadata.models import Job, JobStatus, Schema, Source, utc_now
-from metadata.schemas import Deleted, add_schemas, delete_schemas
+from metadata.schemas import add_schemas, delete_schemas
 
 
 class PrefixTakenError(MetadataError):
@@ -71,10 +71,10 @@ def create_source(session: Session, source: Source, schemas: Collection[Schema])
     add_schemas(session, schemas)
 
 
-def delete_source(session: Session, source: Source) -> Deleted:
-    """Soft, with all its schemas."""
+def delete_source(session: Session, source: Source) -> list[str]:
+    """Soft, with all its schemas; answers as ``delete_schemas`` does."""
     alive = select(Schema).where(Schema.source_id == source.id, col(Schema.deleted_at).is_(None))
-    deleted = delete_schemas(session, session.exec(for_update(alive)).all())
+    deleted = delete_schemas(session, session.exec(for_update(alive.order_by(col(Schema.id)))).all())
     source.deleted_at = source.updated_at = utc_now()
     session.add(source)
     return deleted

@@ -1,12 +1,14 @@
 """What the API and the reconciler ask of Temporal about schemas: schedules, runs, erasures."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.enums.v1 import ScheduleOverlapPolicy as OverlapPolicy
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.api.schedule.v1 import SchedulePatch, TriggerImmediatelyRequest
+from temporalio.api.workflowservice.v1 import PatchScheduleRequest
 from temporalio.client import (
     Client,
     Schedule,
@@ -53,6 +55,7 @@ from scheduling.timing import timing
 CATCH_UP = timedelta(minutes=10)
 """How long after Temporal was away a missed start is still made up for."""
 
+BUFFER_ONE = OverlapPolicy.SCHEDULE_OVERLAP_POLICY_BUFFER_ONE
 RECONCILE_EVERY = timedelta(minutes=5)
 SWEEP_EVERY = timedelta(hours=6)
 
@@ -63,12 +66,16 @@ class SyncGateway:
     def __init__(self, client: Client, task_queue: str) -> None:
         self._client = client
         self._task_queue = task_queue
+        self._attributes_known = False
 
     async def ping(self) -> None:
         await self._client.service_client.check_health()
 
-    async def ensure_schedule(self, intent: ScheduleIntent, *, trigger: bool = False) -> None:
-        """Make the schema's schedule as its settings say, paused where it is disabled; then perhaps start a run."""
+    async def ensure_schedule(self, intent: ScheduleIntent) -> None:
+        """Make the schema's schedule as its settings say, paused where it is disabled."""
+        if not self._attributes_known:
+            # A schedule carries search attributes, which no worker may have registered yet.
+            await self.ensure_search_attributes()
         schedule = self._schedule(intent)
         try:
             await self._client.create_schedule(schedule_id(intent.schema_id), schedule)
@@ -78,8 +85,6 @@ class SyncGateway:
                 return ScheduleUpdate(schedule=schedule)
 
             await self._client.get_schedule_handle(schedule_id(intent.schema_id)).update(replace)
-        if trigger:
-            await self.trigger(intent.schema_id)
 
     async def ensure_upkeep(self) -> None:
         """Make the schedules by which the installation looks after itself. An operator's change of them stays."""
@@ -105,6 +110,7 @@ class SyncGateway:
             await operator.add_search_attributes(
                 AddSearchAttributesRequest(namespace=self._client.namespace, search_attributes=missing)
             )
+        self._attributes_known = True
 
     async def delete_schedule(self, schema_id: str) -> None:
         try:
@@ -112,12 +118,20 @@ class SyncGateway:
         except RPCError as error:
             _unless_not_found(error)
 
-    async def trigger(self, schema_id: str) -> None:
-        """Start a run now, or exactly one more after the run that is active. ``LookupError`` without a schedule."""
+    async def trigger(self, schema_id: str, request_id: str) -> None:
+        """Start a run now, or exactly one more after the run that is active. ``LookupError`` without a schedule.
+
+        Temporal remembers a schedule's request ids: the same one again, even after the run has ended, does nothing.
+        """
+        request = PatchScheduleRequest(
+            namespace=self._client.namespace,
+            schedule_id=schedule_id(schema_id),
+            patch=SchedulePatch(trigger_immediately=TriggerImmediatelyRequest(overlap_policy=BUFFER_ONE)),
+            identity=self._client.identity,
+            request_id=request_id,
+        )
         try:
-            await self._client.get_schedule_handle(schedule_id(schema_id)).trigger(
-                overlap=ScheduleOverlapPolicy.BUFFER_ONE
-            )
+            await self._client.workflow_service.patch_schedule(request, retry=True)
         except RPCError as error:
             _unless_not_found(error)
             raise LookupError(f"schema {schema_id} has no schedule") from error
@@ -126,18 +140,17 @@ class SyncGateway:
         """Ask the active run to stop. False when nothing runs."""
         return await self._signal_runs(schema_id, CANCEL_SIGNAL)
 
-    async def resync(self, schema_id: str) -> None:
-        """Tell the active run to begin again from nothing, or start a run that does."""
-        if not await self._signal_runs(schema_id, RESYNC_SIGNAL):
-            await self.trigger(schema_id)
+    async def resync_run(self, schema_id: str) -> bool:
+        """Tell the active run to begin again from nothing. False when nothing runs."""
+        return await self._signal_runs(schema_id, RESYNC_SIGNAL)
 
     async def cancel_workflow(self, workflow_id: str) -> bool:
         """Ask this run to stop. False when it has ended already."""
         return await self._signal(workflow_id, CANCEL_SIGNAL)
 
-    async def erase(self, project_id: int, schema_id: str, *, patience_seconds: float = 15.0) -> bool:
-        """Stop the run and delete the lake data, in a workflow; False when it is not done yet after the patience."""
-        handle = await self._client.start_workflow(
+    async def start_erasure(self, project_id: int, schema_id: str) -> None:
+        """Stop the run and delete the lake data, in a workflow of its own that goes on until that is done."""
+        await self._client.start_workflow(
             ERASE_TABLE,
             EraseTableInput(project_id, schema_id),
             id=erase_workflow_id(schema_id),
@@ -151,11 +164,13 @@ class SyncGateway:
             ),
             static_summary="Delete a schema's lake data",
         )
+
+    async def erased(self, schema_id: str) -> None:
+        """Return once the newest erasure of the schema has ended; at once where there was none."""
         try:
-            await asyncio.wait_for(handle.result(), patience_seconds)
-        except TimeoutError:
-            return False
-        return True
+            await self._client.get_workflow_handle(erase_workflow_id(schema_id)).result()
+        except RPCError as error:
+            _unless_not_found(error)
 
     async def is_running(self, workflow_id: str) -> bool:
         """Whether this run, or what it continued as, still goes on. Every start has a workflow id of its own; the run

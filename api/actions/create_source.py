@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from sqlmodel import Session
+
 from api.actions.schema_settings import with_settings
 from api.auth import Caller
 from api.backend import Backend
@@ -11,10 +13,9 @@ from api.errors import InvalidError, invalid_source
 from api.inputs import declared_inputs, known_connector, table_facts, tested_config
 from api.presentation import source_bodies
 from api.schema_rules import Effects
-from api.temporal import left_to_reconciler
 from connectors.errors import SourceError
-from metadata.intents import ScheduleIntent, schedule_intent
-from metadata.models import Schema, Source
+from metadata.models import Schema, Source, WishKind
+from metadata.outbox import wish
 from metadata.schemas import TableFacts, schema_from
 from metadata.sources import PrefixTakenError, create_source, prefix_taken
 
@@ -50,10 +51,11 @@ def create(backend: Backend, caller: Caller, body: SourceCreate) -> SourceBody:
             if prefix_taken(session, caller.project_id, body.source_type, prefix):
                 raise _prefix_taken(prefix)
             create_source(session, source, schemas)
+            enabled = _wishes(session, schemas, effects)
             [answer] = source_bodies(backend, session, [source], caller)
     except PrefixTakenError as error:
         raise _prefix_taken(prefix) from error
-    _start(backend, source, schemas, effects)
+    backend.relay.deliver(enabled)
     return answer
 
 
@@ -73,15 +75,12 @@ def _set_up(
     return list(schemas.values()), effects
 
 
-def _start(backend: Backend, source: Source, schemas: Sequence[Schema], effects: dict[str, Effects]) -> None:
+def _wishes(session: Session, schemas: Sequence[Schema], effects: dict[str, Effects]) -> list[str]:
+    """Write down what the enabled schemas want of Temporal; their ids."""
     enabled = [schema for schema in schemas if schema.should_sync]
-    started: list[ScheduleIntent] = []
-    quiet: list[ScheduleIntent] = []
-    for schema in enabled:
-        (started if effects[schema.name].start else quiet).append(schedule_intent(schema, source, None))
-    with left_to_reconciler("schedules and first runs of a new source"):
-        backend.temporal.ensure_schedules(started, trigger=True)
-        backend.temporal.ensure_schedules(quiet)
+    wish(session, enabled, WishKind.SCHEDULE)
+    wish(session, [schema for schema in enabled if effects[schema.name].start], WishKind.START)
+    return [str(schema.id) for schema in enabled]
 
 
 def _prefix_taken(prefix: str) -> InvalidError:

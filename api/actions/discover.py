@@ -3,17 +3,14 @@
 import uuid
 from collections.abc import Sequence
 
-from api.actions.runs import remove
 from api.auth import Caller
 from api.backend import Backend
 from api.bodies.responses import IncrementalFieldBody, IncrementalFieldsBody, RefreshBody
 from api.errors import InvalidError, NotFoundError
 from api.inputs import known_connector, table_facts
 from api.presentation import available_columns
-from api.temporal import left_to_reconciler
 from connectors.base import DiscoveredTable
 from connectors.errors import SourceError
-from metadata.intents import schedule_intent
 from metadata.live import live_schema
 from metadata.models import Source
 from metadata.schemas import describe, reconcile_discovered
@@ -32,13 +29,10 @@ def refresh_schemas(backend: Backend, caller: Caller, source_id: uuid.UUID) -> R
         if source is None:
             raise NotFoundError
         changed = reconcile_discovered(session, source, [table_facts(table) for table in tables])
-        paused = [schedule_intent(schema, source, None) for schema in changed.vanished]
-    with left_to_reconciler("pausing what vanished from its source"):
-        backend.temporal.ensure_schedules(paused)
-        for intent in paused:
-            backend.temporal.cancel_run(intent.schema_id)
-    remove(backend, caller.project_id, changed.deleted)
-    return RefreshBody(added=len(changed.added), deleted=len(changed.removed), total_tables_seen=len(tables))
+        answer = RefreshBody(added=len(changed.added), deleted=len(changed.removed), total_tables_seen=len(tables))
+        touched = [str(schema.id) for schema in (*changed.vanished, *changed.removed)]
+    backend.relay.deliver(touched)
+    return answer
 
 
 def incremental_fields(backend: Backend, caller: Caller, schema_id: uuid.UUID) -> IncrementalFieldsBody:

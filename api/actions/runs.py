@@ -1,50 +1,58 @@
 """Starting and stopping runs, and deleting what they wrote."""
 
 import uuid
+from collections.abc import Sequence
+from contextlib import suppress
 
 from sqlmodel import Session
 
 from api.auth import Caller
 from api.backend import Backend
 from api.errors import ConflictError, InvalidError, NotFoundError
-from api.temporal import left_to_reconciler
-from metadata.intents import schedule_intent
+from api.temporal import TemporalUnavailableError
 from metadata.live import live_schema
-from metadata.models import Schema, Source
-from metadata.schemas import Deleted, delete_schemas, raise_generation, schemas_of
+from metadata.models import Schema, Source, WishKind
+from metadata.outbox import wish
+from metadata.schemas import delete_schemas, raise_generation, schemas_of
 from metadata.sources import delete_source, find_source
+
+ERASE_PATIENCE_SECONDS = 5.0
+"""Deleted data is mostly gone by the time of the answer; where it is not, that goes on behind it."""
 
 
 def reload(backend: Backend, caller: Caller, schema_id: uuid.UUID) -> None:
     """One run now; where one is active, exactly one more after it."""
-    with backend.database.read() as session:
-        schema, source = _schema(session, caller, schema_id)
-    _require_enabled(schema)
-    backend.temporal.start_runs([schedule_intent(schema, source, None)])
+    with backend.database.transaction() as session:
+        schema, _ = _schema(session, caller, schema_id, lock=True)
+        _require_enabled(schema)
+        wish(session, [schema], WishKind.START)
+    backend.relay.deliver([str(schema_id)])
 
 
 def reload_source(backend: Backend, caller: Caller, source_id: uuid.UUID) -> None:
     """Reload every enabled schema."""
-    with backend.database.read() as session:
+    with backend.database.transaction() as session:
         source = find_source(session, caller.project_id, source_id)
         if source is None:
             raise NotFoundError
-        schemas = schemas_of(session, [source.id])[source.id]
-    backend.temporal.start_runs([schedule_intent(schema, source, None) for schema in schemas if schema.should_sync])
+        enabled = [schema for schema in schemas_of(session, [source.id])[source.id] if schema.should_sync]
+        wish(session, enabled, WishKind.START)
+        ids = [str(schema.id) for schema in enabled]
+    backend.relay.deliver(ids)
 
 
 def resync(backend: Backend, caller: Caller, schema_id: uuid.UUID) -> None:
     """Rebuild from nothing. The raised generation says so to whatever run comes next."""
     with backend.database.transaction() as session:
-        schema, source = _schema(session, caller, schema_id, lock=True)
+        schema, _ = _schema(session, caller, schema_id, lock=True)
         _require_enabled(schema)
         raise_generation(session, [schema.id])
-        intent = schedule_intent(schema, source, None)
-    with left_to_reconciler("a resync"):
-        backend.temporal.resync(intent)
+        wish(session, [schema], WishKind.RESYNC)
+    backend.relay.deliver([str(schema_id)])
 
 
 def cancel(backend: Backend, caller: Caller, schema_id: uuid.UUID) -> None:
+    """Not by the outbox: whether anything runs is known to Temporal alone, and a late cancel would stop another run."""
     with backend.database.read() as session:
         _schema(session, caller, schema_id)
     if not backend.temporal.cancel_run(str(schema_id)):
@@ -56,15 +64,15 @@ def delete_data(backend: Backend, caller: Caller, schema_id: uuid.UUID) -> None:
     with backend.database.transaction() as session:
         schema, _ = _schema(session, caller, schema_id, lock=True)
         raise_generation(session, [schema.id], erase=True)
-    with left_to_reconciler("the deletion of a table's data"):
-        backend.temporal.erase(caller.project_id, [str(schema_id)])
+        wish(session, [schema], WishKind.ERASE)
+    remove(backend, [str(schema_id)])
 
 
 def delete_schema(backend: Backend, caller: Caller, schema_id: uuid.UUID) -> None:
     with backend.database.transaction() as session:
         schema, _ = _schema(session, caller, schema_id, lock=True)
         deleted = delete_schemas(session, [schema])
-    remove(backend, caller.project_id, deleted)
+    remove(backend, deleted)
 
 
 def delete_source_with_data(backend: Backend, caller: Caller, source_id: uuid.UUID) -> None:
@@ -73,14 +81,14 @@ def delete_source_with_data(backend: Backend, caller: Caller, source_id: uuid.UU
         if source is None:
             raise NotFoundError
         deleted = delete_source(session, source)
-    remove(backend, caller.project_id, deleted)
+    remove(backend, deleted)
 
 
-def remove(backend: Backend, project_id: int, deleted: Deleted) -> None:
-    """Take deleted schemas out of Temporal and the lake."""
-    with left_to_reconciler("the removal of deleted schemas"):
-        backend.temporal.delete_schedules(deleted.scheduled)
-        backend.temporal.erase(project_id, deleted.written)
+def remove(backend: Backend, schema_ids: Sequence[str]) -> None:
+    """Take deleted schemas, or deleted data, out of Temporal and the lake; what takes longer goes on by itself."""
+    if backend.relay.deliver(schema_ids):
+        with suppress(TemporalUnavailableError):
+            backend.temporal.wait_erased(schema_ids, ERASE_PATIENCE_SECONDS)
 
 
 def _schema(session: Session, caller: Caller, schema_id: uuid.UUID, *, lock: bool = False) -> tuple[Schema, Source]:

@@ -1,21 +1,23 @@
 """Changing the settings of a schema, by the one set of rules."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from sqlmodel import Session
 
 from api.auth import Caller
 from api.backend import Backend
 from api.bodies.responses import SchemaBody
-from api.bodies.schema_requests import SchemaChanges
+from api.bodies.schema_requests import BulkChanges, SchemaChanges
 from api.errors import InvalidError, NotFoundError
 from api.presentation import schema_bodies
 from api.schema_rules import Effects, RuleError, SchemaSettings, TableFacts, check, effects
-from api.temporal import left_to_reconciler
-from metadata.intents import schedule_intent
-from metadata.live import live_schema
+from metadata.live import live_schema, locked_schemas
 from metadata.models import Schema, utc_now
+from metadata.outbox import wish
 from metadata.schemas import tables_of
+from metadata.sources import find_source
 
 
 def change(backend: Backend, caller: Caller, schema_id: uuid.UUID, body: SchemaChanges) -> SchemaBody:
@@ -24,19 +26,45 @@ def change(backend: Backend, caller: Caller, schema_id: uuid.UUID, body: SchemaC
         found = live_schema(session, caller.project_id, str(schema_id), lock=True)
         if found is None:
             raise NotFoundError
-        schema, source = found
-        holds_data = bool(tables_of(session, [schema]))
-        asked = with_settings(schema, body.settings(), holds_data=holds_data)
-        session.add(schema)
-        session.flush()
-        intent = schedule_intent(schema, source, None)
-        [answer] = schema_bodies(backend, session, [schema])
-    with left_to_reconciler("a schedule that follows its settings"):
-        if asked.schedule:
-            backend.temporal.ensure_schedules([intent], trigger=asked.start)
-        if asked.stop:
-            backend.temporal.cancel_run(intent.schema_id)
+        [answer] = _change(backend, session, [found[0]], [body])
+    backend.relay.deliver([str(schema_id)])
     return answer
+
+
+def change_many(backend: Backend, caller: Caller, source_id: uuid.UUID, body: BulkChanges) -> list[SchemaBody]:
+    """The same for several schemas of one source: all or none. Answers them as they were named."""
+    with backend.database.transaction() as session:
+        if find_source(session, caller.project_id, source_id) is None:
+            raise NotFoundError
+        known = locked_schemas(session, source_id, [part.id for part in body.schemas])
+        for place, part in enumerate(body.schemas):
+            if part.id not in known:
+                raise InvalidError("This source has no such schema.", attr=f"schemas.{place}.id")
+        answers = _change(backend, session, [known[part.id] for part in body.schemas], body.schemas, "schemas")
+    backend.relay.deliver([str(part.id) for part in body.schemas])
+    return answers
+
+
+def _change(
+    backend: Backend,
+    session: Session,
+    schemas: Sequence[Schema],
+    bodies: Sequence[SchemaChanges],
+    under: str = "",
+) -> list[SchemaBody]:
+    """Give each schema, which is locked, the settings of its body, and the outbox what they ask of Temporal."""
+    tables = tables_of(session, schemas)
+    for place, (schema, body) in enumerate(zip(schemas, bodies, strict=True)):
+        asked = with_settings(
+            schema,
+            body.settings(),
+            holds_data=schema.id in tables,
+            under=f"{under}.{place}" if under else "",
+        )
+        session.add(schema)
+        wish(session, [schema], *asked.wishes())
+    session.flush()
+    return schema_bodies(backend, session, schemas)
 
 
 def with_settings(schema: Schema, changes: Mapping[str, Any], *, holds_data: bool, under: str = "") -> Effects:

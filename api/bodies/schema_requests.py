@@ -2,6 +2,7 @@
 
 import math
 import re
+import uuid
 from datetime import time
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ?")
 LONGEST_LOOKBACK_SECONDS = 10 * 366 * 24 * 3600
 MOST_COLUMNS = 2000
 MOST_FILTERS = 100
+MOST_SCHEMAS = 10_000
 
 WITHOUT_VALUE = ("is_null", "is_not_null")
 
@@ -89,3 +91,22 @@ class SchemaChanges(RequestBody):
         if self.row_filter is not None and "row_filter" in given:
             given["row_filter"] = [part.model_dump(include={"column", "op", "value"}) for part in self.row_filter]
         return given
+
+
+class SchemaChangesById(SchemaChanges):
+    """The settings of one of several schemas."""
+
+    id: uuid.UUID
+
+
+class BulkChanges(RequestBody):
+    """Changes of several schemas of one source: all are made, or none."""
+
+    schemas: Annotated[list[SchemaChangesById], Field(min_length=1, max_length=MOST_SCHEMAS)]
+
+    @field_validator("schemas")
+    @classmethod
+    def _each_once(cls, schemas: list[SchemaChangesById]) -> list[SchemaChangesById]:
+        if len({part.id for part in schemas}) < len(schemas):
+            raise ValueError("A schema is named twice")
+        return schemas

@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from api.bodies.reading import RequestBody, Text, storable
-from api.bodies.schema_requests import SchemaChanges
+from api.bodies.schema_requests import MOST_SCHEMAS, SchemaChanges
 
-MOST_SCHEMAS = 10_000
 PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 Description = Annotated[str, Field(max_length=400), storable]

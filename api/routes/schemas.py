@@ -12,6 +12,7 @@ from api.bodies.reading import documented, reader
 from api.bodies.responses import IncrementalFieldsBody, SchemaBody
 from api.bodies.schema_requests import SchemaChanges
 from api.errors import NotFoundError
+from api.objects import KnownSchema
 from api.pagination import Page, PageDep, Search
 from api.presentation import schema_bodies
 from metadata.live import live_schema
@@ -54,7 +55,7 @@ def retrieve(backend: BackendDep, caller: Reader, schema_id: ObjectId) -> Schema
 
 @router.patch("/{id}/", name="partial_update", openapi_extra=documented(SchemaChanges))
 @router.put("/{id}/", name="update", openapi_extra=documented(SchemaChanges))
-def change(backend: BackendDep, caller: Writer, schema_id: ObjectId, body: Changes) -> SchemaBody:
+def change(backend: BackendDep, caller: Writer, schema_id: KnownSchema, body: Changes) -> SchemaBody:
     """Change the settings that the body has; PUT is the same as PATCH."""
     return schema_settings.change(backend, caller, schema_id, body)
 

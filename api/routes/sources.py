@@ -6,13 +6,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response, status
 from pydantic import AfterValidator
 
-from api.actions import create_source, discover, edit_source, runs
+from api.actions import create_source, discover, edit_source, runs, schema_settings
 from api.auth import ObjectId, Reader, Writer
 from api.backend import BackendDep
 from api.bodies.reading import Text, documented, reader
-from api.bodies.responses import JobBody, RefreshBody, SourceBody
+from api.bodies.responses import JobBody, RefreshBody, SchemaBody, SourceBody
+from api.bodies.schema_requests import BulkChanges
 from api.bodies.source_requests import SourceChanges, SourceCreate
 from api.errors import NotFoundError
+from api.objects import KnownSource
 from api.pagination import Page, PageDep, Search
 from api.presentation import job_body, source_bodies
 from metadata.sources import JobFilter, find_source, list_jobs, list_sources
@@ -20,6 +22,7 @@ from metadata.sources import JobFilter, find_source, list_jobs, list_sources
 router = APIRouter(prefix="/api/projects/{project_id}/external_data_sources", tags=["external_data_sources"])
 
 New = Annotated[SourceCreate, Depends(reader(SourceCreate))]
+Bulk = Annotated[BulkChanges, Depends(reader(BulkChanges))]
 Changes = Annotated[SourceChanges, Depends(reader(SourceChanges))]
 
 
@@ -64,7 +67,7 @@ def retrieve(backend: BackendDep, caller: Reader, source_id: ObjectId) -> Source
 
 
 @router.patch("/{id}/", name="partial_update", openapi_extra=documented(SourceChanges))
-def change(backend: BackendDep, caller: Writer, source_id: ObjectId, body: Changes) -> SourceBody:
+def change(backend: BackendDep, caller: Writer, source_id: KnownSource, body: Changes) -> SourceBody:
     """Change the description or the connection, which is tried before it is stored."""
     return edit_source.edit(backend, caller, source_id, body)
 
@@ -86,6 +89,13 @@ def reload(backend: BackendDep, caller: Writer, source_id: ObjectId) -> Response
 def refresh_schemas(backend: BackendDep, caller: Writer, source_id: ObjectId) -> RefreshBody:
     """A live look at the source's tables: new ones are added, disabled; vanished ones go, or stay for their data."""
     return discover.refresh_schemas(backend, caller, source_id)
+
+
+@router.patch("/{id}/bulk_update_schemas/", name="bulk_update_schemas", openapi_extra=documented(BulkChanges))
+def bulk_update_schemas(backend: BackendDep, caller: Writer, source_id: KnownSource, body: Bulk) -> Page[SchemaBody]:
+    """Change the settings of several of its schemas: all are changed, or none."""
+    changed = schema_settings.change_many(backend, caller, source_id, body)
+    return Page(count=len(changed), next=None, previous=None, results=changed)
 
 
 @router.get("/{id}/jobs/", name="jobs")

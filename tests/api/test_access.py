@@ -19,6 +19,7 @@ CALLS = [
     ("DELETE", "external_data_sources/{id}/"),
     ("POST", "external_data_sources/{id}/reload/"),
     ("POST", "external_data_sources/{id}/refresh_schemas/"),
+    ("PATCH", "external_data_sources/{id}/bulk_update_schemas/"),
     ("GET", "external_data_sources/{id}/jobs/"),
     ("GET", "external_data_schemas/"),
     ("GET", "external_data_schemas/{id}/"),

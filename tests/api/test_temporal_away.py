@@ -1,12 +1,14 @@
 """Without Temporal: what is stored stands and is made up for later; what only Temporal could do says so."""
 
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlmodel import col, select
 
-from metadata.models import SchemaState
+from metadata.models import SchemaState, Wish
 from metadata.runs import Runs
 from metadata.vault import Vault, generate_key
 from tests.api.conftest import CUSTOMER, Api, Shop, running_api
@@ -20,15 +22,28 @@ def alone(metadata_url: str, tmp_path: Path) -> Iterator[Api]:
         yield api
 
 
-def test_settings_are_stored_and_wait_for_the_reconciler(alone: Api, shop: Shop) -> None:
+def waiting(api: Api) -> list[str]:
+    """What the outbox holds, oldest first."""
+    with api.database.read() as session:
+        return [str(wish.kind) for wish in session.exec(select(Wish).order_by(col(Wish.created_at)))]
+
+
+def test_changes_are_stored_with_what_they_want_of_temporal(alone: Api, shop: Shop) -> None:
     source = create(alone, shop, CUSTOMER)
     assert named(source, "customer")["should_sync"]
+    alone("POST", f"{path_of(source)}reload/")
+    alone("POST", f"external_data_sources/{source['id']}/reload/")
     assert alone("PATCH", path_of(source), json={"sync_frequency": "1hour"})["sync_frequency"] == "1hour"
+    alone("POST", f"{path_of(source)}resync/")
     assert not alone("PATCH", path_of(source), json={"should_sync": False})["should_sync"]
-    waiting = Runs(alone.database, Vault([generate_key()])).schedulable(None, 10)
-    assert [(intent.schema_name, intent.sync_frequency, intent.should_sync) for intent in waiting] == [
-        ("customer", "1hour", False)
-    ]
+    assert waiting(alone) == ["schedule", "start", "start", "start", "schedule", "resync", "schedule", "cancel"]
+
+
+def test_a_refused_change_wants_nothing(alone: Api, shop: Shop) -> None:
+    source = create(alone, shop)
+    alone.refused("PATCH", path_of(source), "sync_type", json={"should_sync": True})
+    alone.refused("POST", f"{path_of(source)}reload/", None)
+    assert waiting(alone) == []
 
 
 def test_rebuilding_and_deleting_are_stored(alone: Api, shop: Shop) -> None:
@@ -48,17 +63,21 @@ def test_rebuilding_and_deleting_are_stored(alone: Api, shop: Shop) -> None:
     alone("DELETE", path_of(source), 204)
     assert state() == (4, True)
     alone("DELETE", f"external_data_sources/{source['id']}/", 204)
-    waiting = Runs(alone.database, Vault([generate_key()])).pending_erasures(None, 10)
-    assert [erasure.schema_id for erasure in waiting] == [schema_id]
+    pending = Runs(alone.database, Vault([generate_key()])).pending_erasures(None, 10)
+    assert [erasure.schema_id for erasure in pending] == [schema_id]
+    assert waiting(alone) == ["schedule", "start", "resync", "erase", "unschedule", "erase"]
 
 
-def test_starting_and_stopping_cannot_be_promised(alone: Api, shop: Shop) -> None:
+def test_nobody_waits_long_for_what_is_away(alone: Api, shop: Shop) -> None:
+    path = path_of(create(alone, shop, CUSTOMER))
+    asked = time.monotonic()
+    for frequency in ("15min", "30min", "1hour", "6hour"):
+        alone("PATCH", path, json={"sync_frequency": frequency})
+    assert time.monotonic() - asked < 10
+
+
+def test_a_cancel_cannot_be_promised(alone: Api, shop: Shop) -> None:
     source = create(alone, shop, CUSTOMER)
-    for path in (
-        path_of(source) + "reload/",
-        path_of(source) + "cancel/",
-        f"external_data_sources/{source['id']}/reload/",
-    ):
-        error = alone.refused("POST", path, None, 503)
-        assert error["type"] == "upstream_error"
-        assert "127.0.0.1" not in error["detail"]
+    error = alone.refused("POST", path_of(source) + "cancel/", None, 503)
+    assert error["type"] == "upstream_error"
+    assert "127.0.0.1" not in error["detail"]
