@@ -23,6 +23,21 @@ class Settings(BaseSettings):
     bootstrap_api_key: SecretStr | None = None
     """The secret of the first key of project 1; made and printed once where it is unset."""
 
+    api_requests_per_second: float = Field(default=50, ge=0)
+    """What one key may ask for in the long run, of each API process; 0 sets no limit."""
+
+    api_requests_burst: int = Field(default=200, ge=1)
+    """What one key may ask for at once after a pause."""
+
+    api_failed_logins_per_minute: float = Field(default=60, ge=0)
+    """How many wrong keys one client address may try, of each API process; 0 sets no limit."""
+
+    api_source_call_seconds: float = Field(default=60, gt=0)
+    """How long a request may wait for a source, all steps together."""
+
+    api_source_calls: int = Field(default=16, ge=1, le=32)
+    """How many requests may wait for sources at once, of each API process; the others have threads left for them."""
+
     database_url: SecretStr | None = None
     """SQLAlchemy URL: ``postgresql+psycopg://…`` in production, SQLite (WAL) where it is unset."""
 

@@ -96,6 +96,12 @@ class UnavailableError(ApiError):
     status, type, code = 503, "upstream_error", "unavailable"
 
 
+class TooSlowError(ApiError):
+    """Something behind the API did not answer in the time that there is."""
+
+    status, type, code = 504, "upstream_error", "timeout"
+
+
 def invalid_source(error: SourceError, under: str) -> InvalidError:
     """What a connector has to say about the inputs that lie ``under`` this field of the body."""
     attr = f"{under}.{error.attr}" if error.attr else under
@@ -144,6 +150,11 @@ def _on_invalid_parameter(_: Request, error: Exception) -> JSONResponse:
 
 def _on_http_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    return http_error(error)
+
+
+def http_error(error: HTTPException) -> JSONResponse:
+    """The envelope of what has nothing but a status."""
     answer = ApiError(DETAILS.get(error.status_code, "The request cannot be answered."))
     answer.status = error.status_code
     answer.type = TYPES.get(error.status_code, "server_error" if error.status_code >= 500 else "validation_error")
