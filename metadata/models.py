@@ -313,7 +313,7 @@ class JobLog(SQLModel, table=True):
 
     __tablename__ = "job_log"
     __table_args__ = (
-        Index("ix_job_log_schema", "schema_id", "id"),
+        Index("ix_job_log_schema", "schema_id", "at", "id"),
         Index("ix_job_log_job", "job_id", "id"),
         Index("ix_job_log_time", "at"),
     )

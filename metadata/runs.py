@@ -14,6 +14,7 @@ from metadata.errors import EraseUnfinishedError, NotFoundError
 from metadata.intents import BegunRun, Erasure, Finished, RunIntent, RunningJob, ScheduleIntent, run_intent
 from metadata.inventory import Inventory
 from metadata.live import live_schema, locked_job, locked_state, parse_id
+from metadata.logs import delete_lines, log_finished, log_started
 from metadata.models import Job, JobStatus, LakeTable, Schema, SchemaState, SchemaStatus, utc_now
 from metadata.vault import Vault
 
@@ -153,6 +154,7 @@ class Runs(Inventory):
                 job.rows_synced = job.rows_synced if rows_synced is None else rows_synced
                 job.bytes_written = job.bytes_written if bytes_written is None else bytes_written
                 session.add(job)
+                log_finished(session, job)
                 # ``begin`` ends all older jobs, so one that runs is the schema's newest.
                 _mirror(schema, job, counts=not (retryable or own_error))
                 session.add(schema)
@@ -166,12 +168,14 @@ class Runs(Inventory):
         """The schema's lake data is gone: forget where it stood. Holds for a deleted schema too."""
         identity = parse_id(schema_id)
         with self._database.transaction() as session:
-            session.exec(for_update(select(Schema).where(Schema.id == identity))).first()
+            schema = session.exec(for_update(select(Schema).where(Schema.id == identity))).first()
             state = session.exec(for_update(select(SchemaState).where(SchemaState.schema_id == identity))).first()
             if state is not None:
                 state.erase_pending, state.position, state.sequence = False, None, 0
                 session.add(state)
             session.connection().execute(delete(LakeTable).where(col(LakeTable.schema_id) == identity))
+            if schema is not None and schema.deleted_at is not None:
+                delete_lines(session, schema.id)
 
 
 def _open_job(
@@ -182,11 +186,11 @@ def _open_job(
     workflow_run_id: str,
     trigger: str,
 ) -> Job:
-    session.connection().execute(
-        update(Job)
-        .where(col(Job.schema_id) == schema.id, col(Job.status) == JobStatus.RUNNING)
-        .values(status=JobStatus.FAILED, latest_error=SUPERSEDED, finished_at=utc_now())
-    )
+    running = select(Job).where(Job.schema_id == schema.id, Job.status == JobStatus.RUNNING)
+    for older in session.exec(for_update(running)):
+        older.status, older.latest_error, older.finished_at = JobStatus.FAILED, SUPERSEDED, utc_now()
+        session.add(older)
+        log_finished(session, older)
     state.fence += 1
     job = Job(
         project_id=schema.project_id,
@@ -201,6 +205,7 @@ def _open_job(
     schema.status = SchemaStatus.RUNNING
     session.add_all([job, schema, state])
     session.flush()
+    log_started(session, job, schema)
     return job
 
 

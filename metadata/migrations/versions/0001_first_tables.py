@@ -203,7 +203,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["job_id"], ["job.id"]),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("ix_job_log_schema", "job_log", ["schema_id", "id"], unique=False)
+    op.create_index("ix_job_log_schema", "job_log", ["schema_id", "at", "id"], unique=False)
     op.create_index("ix_job_log_job", "job_log", ["job_id", "id"], unique=False)
     op.create_index("ix_job_log_time", "job_log", ["at"], unique=False)
 
