@@ -5,9 +5,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from activities.messages import Extracted, ExtractInput, Plan, PublishInput, Run, SwapInput
 from connectors import cursor, registry
 from connectors.base import CursorRange, ReadRequest, RowFilter
+from connectors.errors import SchemaChangedError
+from lake import narrow as narrowing
 from lake import publish as publishing
 from lake import query
 from lake.failpoints import reach
@@ -38,6 +42,8 @@ def extract(report: Report, store: LakeStore, reading: Reading) -> Extracted:
     """Read one batch from the source and stage it."""
     order = reading.order
     run, base = order.run, Position.from_dict(order.plan.base)
+    if order.batch == 0:
+        _check_key(reading)
     stored_as_text = query.text_columns(store, _root(run, order.plan)) if base.sequence else ()
     request = _request(reading, base, stored_as_text)
     with registry.connector(run.source_type).read(reading.config, request) as read:
@@ -49,7 +55,7 @@ def extract(report: Report, store: LakeStore, reading: Reading) -> Extracted:
             read.batches(),
             read.schema,
             batch=order.batch,
-            cursor=_cursor_spec(run, base),
+            cursor=_cursor_spec(run, base, read.schema),
             primary_key=key_of(run),
             warnings=lambda: [asdict(warning) for warning in read.report.warnings],
             progress=lambda rows, size_bytes: report(rows, size_bytes, read.row_estimate),
@@ -84,7 +90,36 @@ def inspect(
     """The table's greatest value of a column, as cursor text; and an example of a key that two rows share."""
     greatest = query.max_value(store, table_path, cursor_field)
     duplicate = query.duplicate_key(store, table_path, primary_key) if primary_key else None
-    return (None if greatest is None else cursor.encode(greatest)), duplicate
+    usable = greatest is not None and cursor.field_type_of(greatest.type) is not None
+    return (cursor.encode(greatest) if usable else None), duplicate
+
+
+def narrow(
+    report: Report, store: LakeStore, run: Run, generation: int, columns: tuple[str, ...]
+) -> tuple[Position, query.TableFacts]:
+    """Take out of the table what is not among the columns."""
+    position = narrowing.narrow(store, run.table_path, RunRef(run.job_id, run.fence, generation), columns)
+    return position, query.facts(store, run.table_path)
+
+
+def _check_key(reading: Reading) -> None:
+    """A key that the source goes by no longer would have rows take each other's place: none is read by it."""
+    run = reading.order.run
+    if run.mode != "incremental":
+        return
+    if not run.primary_key:
+        raise SchemaChangedError(f"{run.schema_name} has no primary key any more: choose primary key columns.")
+    found = registry.connector(run.source_type).discover(reading.config, [run.schema_name])
+    if not found:
+        raise SchemaChangedError(f"{run.schema_name} is gone from the source, or the user may no longer read it.")
+    if gone := [name for name in run.primary_key if all(column.name != name for column in found[0].columns)]:
+        raise SchemaChangedError(f"{run.schema_name} no longer has the key column {', '.join(gone)}.")
+    if run.key_detected and found[0].primary_key != tuple(run.primary_key):
+        now = ", ".join(found[0].primary_key) or "none"
+        raise SchemaChangedError(
+            f"The primary key of {run.schema_name} was {', '.join(run.primary_key)} and is {now} now: refresh the "
+            "source's schemas, or choose primary key columns."
+        )
 
 
 def key_of(run: Run) -> tuple[str, ...]:
@@ -97,23 +132,26 @@ def _root(run: Run, plan: Plan) -> str:
     return generation_root(run.table_path, plan.generation) if plan.rebuild else run.table_path
 
 
-def selection(run: Run) -> str:
-    """Canonical text of which columns and rows are read; empty where all are."""
-    if run.enabled_columns is None and not run.row_filter:
-        return ""
-    return json.dumps([run.enabled_columns, run.row_filter], sort_keys=True, separators=(",", ":"))
+def columns_of(run: Run) -> tuple[str, ...] | None:
+    """What is read: the enabled columns, and key and cursor whatever was enabled. None for all there are."""
+    if run.enabled_columns is None:
+        return None
+    needed = [*run.primary_key, *([run.cursor_field] if run.cursor_field else [])]
+    return tuple(sorted({*needed, *run.enabled_columns}))
+
+
+def filter_text(run: Run) -> str:
+    """Canonical text of which rows are read; empty where all are. The order of the conditions is of no account."""
+    clauses = sorted({json.dumps(clause, sort_keys=True, separators=(",", ":")) for clause in run.row_filter})
+    return "[" + ",".join(clauses) + "]" if clauses else ""
 
 
 def _request(reading: Reading, base: Position, stored_as_text: tuple[str, ...]) -> ReadRequest:
     run = reading.order.run
-    columns = None
-    if run.enabled_columns is not None:
-        kept = [*run.primary_key, *([run.cursor_field] if run.cursor_field else []), *run.enabled_columns]
-        columns = tuple(dict.fromkeys(kept))
     return ReadRequest(
         table=run.schema_name,
         read_id=reading.read_id,
-        columns=columns,
+        columns=columns_of(run),
         cursor=_cursor_range(reading.order, base),
         row_filters=tuple(RowFilter(**clause) for clause in run.row_filter),
         narrow=reading.order.narrow,
@@ -132,10 +170,12 @@ def _cursor_range(order: ExtractInput, base: Position) -> CursorRange | None:
     return CursorRange(field=run.cursor_field, lower=lower, include_nulls=base.sequence == 0, max_rows=BATCH_ROWS)
 
 
-def _cursor_spec(run: Run, base: Position) -> CursorSpec | None:
-    if run.cursor_field is None or run.cursor_type is None:
+def _cursor_spec(run: Run, base: Position, schema: pa.Schema) -> CursorSpec | None:
+    """The edge is of the column's own type: users may call it by the name of a wider one."""
+    if run.cursor_field is None:
         return None
-    edge = None if base.cursor is None else cursor.decode(base.cursor, run.cursor_type)
+    field_type = cursor.field_type_of(schema.field(run.cursor_field).type)
+    edge = None if base.cursor is None or field_type is None else cursor.decode(base.cursor, field_type)
     return CursorSpec(run.cursor_field, cursor.encode, edge)
 
 

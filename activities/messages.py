@@ -30,6 +30,8 @@ class Run:
     generation: int
     mode: str
     primary_key: list[str] = field(default_factory=list)
+    key_detected: bool = False
+    """The key is the source's own, not the user's choice."""
     cursor_field: str | None = None
     cursor_type: str | None = None
     lookback_seconds: int = 0

@@ -11,6 +11,8 @@ class Action(StrEnum):
     CONTINUE = "continue"
     TAKE_OVER = "take over the cursor"
     """The rows are right; the cursor starts at the table's own maximum of the new field."""
+    NARROW = "take columns out"
+    """The rows stay. Where they stand then is to be decided anew."""
     REBUILD = "rebuild"
     """In a shadow generation; readers keep the old rows until it is whole."""
     OVERWRITE = "overwrite"
@@ -24,7 +26,11 @@ class Intent:
     generation: int
     primary_key: tuple[str, ...] = ()
     cursor_field: str | None = None
-    selection: str = ""
+    columns: tuple[str, ...] | None = None
+    """Those to be read, key and cursor among them, in the order of the alphabet; None for all there are."""
+    row_filter: str = ""
+    known_columns: frozenset[str] = frozenset()
+    """What discovery last saw: it tells whether "all" is more than what was selected before."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,10 @@ def decide(intent: Intent, table: Position, shadow: Position = EMPTY) -> Decisio
         return _rebuild(intent, shadow, "a resync was asked for")
     if reason := _unprovable(intent, table):
         return Decision(Action.REBUILD, _towards(intent, EMPTY), new_generation=True, reason=reason)
-    if table.mode == "full_refresh" or table.cursor_field != intent.cursor_field:
-        return Decision(Action.TAKE_OVER, _towards(intent, table), reason=f"the cursor is now {intent.cursor_field}")
+    if intent.columns is not None and table.columns != intent.columns:
+        return Decision(Action.NARROW, table, reason="columns were disabled")
+    if reason := _to_be_taken_over(intent, table):
+        return Decision(Action.TAKE_OVER, _towards(intent, table), reason=reason)
     return Decision(Action.CONTINUE, _towards(intent, table))
 
 
@@ -58,7 +66,7 @@ def _rebuild(intent: Intent, shadow: Position, reason: str) -> Decision:
         and shadow.generation == intent.generation
         and shadow.mode == intent.mode
         and shadow.cursor_field == intent.cursor_field
-        and shadow.selection == intent.selection
+        and (shadow.columns, shadow.row_filter) == (intent.columns, intent.row_filter)
         and (intent.mode != "incremental" or shadow.primary_key == intent.primary_key)
     )
     if shadow.sequence > 0 and not begun:
@@ -68,15 +76,32 @@ def _rebuild(intent: Intent, shadow: Position, reason: str) -> Decision:
 
 def _unprovable(intent: Intent, table: Position) -> str | None:
     """Why the stored rows cannot be what this mode would have made of them; None where they can."""
-    if table.selection != intent.selection:
-        return "the selected columns or the row filter changed"
-    if intent.mode == "incremental":
-        if table.mode == "append":
-            return "rows were appended without a key before"
-        if table.mode == "incremental" and table.primary_key != intent.primary_key:
-            return "the primary key changed"
+    if table.row_filter != intent.row_filter:
+        return "the row filter changed"
+    if _brings_columns(intent, table):
+        return "columns were enabled"
+    if intent.mode == "incremental" and table.mode == "incremental" and table.primary_key != intent.primary_key:
+        return "the primary key changed"
     if not table.loaded and (table.mode != intent.mode or table.cursor_field != intent.cursor_field):
         return "the first load was not complete when the settings changed"
+    return None
+
+
+def _brings_columns(intent: Intent, table: Position) -> bool:
+    """Would the next rows have columns that the stored ones were read without?"""
+    if table.columns is None:
+        return False
+    if intent.columns is not None:
+        return not set(intent.columns) <= set(table.columns)
+    return not intent.known_columns or not intent.known_columns <= set(table.columns)
+
+
+def _to_be_taken_over(intent: Intent, table: Position) -> str | None:
+    """Why the stored rows must be looked at before the run can go on from them; None where it just can."""
+    if table.mode == "full_refresh" or table.cursor_field != intent.cursor_field:
+        return f"the cursor is now {intent.cursor_field}"
+    if table.mode == "append" and intent.mode == "incremental":
+        return "appended rows are to be replaced by their key"
     return None
 
 
@@ -87,6 +112,7 @@ def _towards(intent: Intent, position: Position) -> Position:
         mode=intent.mode,
         primary_key=intent.primary_key,
         cursor_field=intent.cursor_field,
-        selection=intent.selection,
+        columns=intent.columns,
+        row_filter=intent.row_filter,
         cursor=position.cursor if position.cursor_field == intent.cursor_field else None,
     )

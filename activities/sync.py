@@ -88,9 +88,13 @@ class SyncActivities:
         with beating():
             table = read_position(self._store, run.table_path, cached)
             shadow = read_position(self._store, generation_root(run.table_path, generation))
-        decision = decide(_intent(run, generation), table, shadow)
+        wanted = _intent(run, generation, intent.available_columns if intent else frozenset())
+        decision = decide(wanted, table, shadow)
+        if decision.action is Action.NARROW:
+            log.info("planned", schema_id=run.schema_id, action=decision.action, reason=decision.reason)
+            decision = decide(wanted, self._narrow(run, generation, wanted.columns), shadow)
         if decision.action is Action.TAKE_OVER:
-            decision = self._take_over(run, generation, decision)
+            decision = self._take_over(run, wanted, decision)
         if decision.new_generation:
             generation = self._runs.raise_generation(run.job_id)
         log.info("planned", schema_id=run.schema_id, action=decision.action, reason=decision.reason)
@@ -160,14 +164,20 @@ class SyncActivities:
             if intent is not None:
                 self._await(self._gateway.ensure_schedule(intent))
 
-    def _take_over(self, run: Run, generation: int, decision: Decision) -> Decision:
+    def _narrow(self, run: Run, generation: int, columns: tuple[str, ...] | None) -> Position:
+        """Take the disabled columns out of the table, and say so."""
+        position, facts = self._children.run(jobs.narrow, self._store, run, generation, columns)
+        self._record(run, position, facts)
+        return position
+
+    def _take_over(self, run: Run, wanted: Intent, decision: Decision) -> Decision:
         """The cursor from the table's own rows; a rebuild where they cannot give one or do not fit the key."""
         cursor, duplicate = self._children.run(
             jobs.inspect, self._store, run.table_path, run.cursor_field, jobs.key_of(run)
         )
         if cursor is None or duplicate is not None:
             reason = "the table has no value in the new cursor" if cursor is None else "stored rows share a primary key"
-            base = decide(_intent(run, generation), EMPTY).base
+            base = decide(wanted, EMPTY).base
             return Decision(Action.REBUILD, base, new_generation=True, reason=reason)
         return replace(decision, base=replace(decision.base, cursor=cursor))
 
@@ -236,6 +246,7 @@ def _run(intent: RunIntent, job_id: str) -> Run:
         generation=intent.generation,
         mode=intent.sync_type,
         primary_key=list(intent.primary_key),
+        key_detected=intent.key_detected,
         cursor_field=intent.incremental_field if keyed else None,
         cursor_type=intent.incremental_field_type if keyed else None,
         lookback_seconds=intent.lookback_seconds,
@@ -244,11 +255,13 @@ def _run(intent: RunIntent, job_id: str) -> Run:
     )
 
 
-def _intent(run: Run, generation: int) -> Intent:
+def _intent(run: Run, generation: int, known_columns: frozenset[str]) -> Intent:
     return Intent(
         mode=run.mode,
         generation=generation,
         primary_key=jobs.key_of(run),
         cursor_field=run.cursor_field,
-        selection=jobs.selection(run),
+        columns=jobs.columns_of(run),
+        row_filter=jobs.filter_text(run),
+        known_columns=known_columns,
     )

@@ -108,6 +108,7 @@ class ReadRequest:
     read_id: str
     """Unique; marks the database session, so that ``cancel`` finds it."""
     columns: tuple[str, ...] | None = None
+    """None reads all. Those that the source no longer has are left out, with a warning."""
     cursor: CursorRange | None = None
     row_filters: tuple[RowFilter, ...] = ()
     batch_bytes: int = 32 * 1024 * 1024
@@ -120,7 +121,7 @@ class ReadRequest:
 
 @dataclass(frozen=True)
 class ValueWarning:
-    """Values that the lake's type cannot hold and that became null, counted."""
+    """Values that became null, counted: the lake's type cannot hold them, or their column is gone."""
 
     column: str
     reason: str

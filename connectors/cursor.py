@@ -58,6 +58,17 @@ def decode(text: str, field_type: str) -> CursorValue:
             raise ValueError(f"{field_type!r} is no type of a cursor")
 
 
+def field_type_of(kind: pa.DataType) -> str | None:
+    """The type of the cursors that a column holds; None where it holds none, as text does: its order is another."""
+    if pa.types.is_integer(kind):
+        return "integer"
+    if pa.types.is_decimal(kind):
+        return "numeric"
+    if pa.types.is_date(kind):
+        return "date"
+    return "timestamp" if pa.types.is_timestamp(kind) else None
+
+
 def minus_lookback(text: str, field_type: str, seconds: int) -> str:
     """The value ``seconds`` earlier, for dates the whole days that cover them; not before the year 1."""
     value = decode(text, field_type)

@@ -31,20 +31,28 @@ class Position:
     cursor_field: str | None = None
     cursor: str | None = None
     """Greatest cursor value that the table holds, as canonical text; None when no row had one."""
-    selection: str = ""
-    """Canonical text of the column selection and the row filter that the rows were read by."""
+    columns: tuple[str, ...] | None = None
+    """The source's columns that were selected; None where all are taken, new ones too."""
+    row_filter: str = ""
+    """Canonical text of the row filter that the rows were read by; empty without one."""
     loaded: bool = False
     """The first load of this generation has come to its end."""
     version: int = -1
     """Delta version of the commit."""
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "primary_key": list(self.primary_key)}
+        columns = None if self.columns is None else list(self.columns)
+        return {**asdict(self), "primary_key": list(self.primary_key), "columns": columns}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Position":
         known = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
-        return cls(**{**known, "primary_key": tuple(known.get("primary_key") or ())})
+        columns = known.get("columns")
+        sequences = {
+            "primary_key": tuple(known.get("primary_key") or ()),
+            "columns": None if columns is None else tuple(columns),
+        }
+        return cls(**{**known, **sequences})
 
 
 EMPTY = Position()

@@ -189,7 +189,8 @@ def _advance(table: OpenTable, manifest: Manifest, plan: PublishPlan) -> Positio
         primary_key=plan.primary_key,
         cursor_field=plan.cursor_field,
         cursor=manifest.cursor if manifest.cursor is not None else manifest.edge,
-        selection=plan.base.selection,
+        columns=plan.base.columns,
+        row_filter=plan.base.row_filter,
         loaded=plan.mode == "full_refresh" or plan.last_batch or plan.base.loaded,
     )
 

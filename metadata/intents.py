@@ -26,6 +26,9 @@ class RunIntent:
     lookback_seconds: int
     primary_key: tuple[str, ...]
     """The user's choice, else what discovery found."""
+    key_detected: bool
+    available_columns: frozenset[str]
+    """As discovery last saw them."""
     enabled_columns: tuple[str, ...] | None
     row_filter: tuple[dict[str, Any], ...]
     generation: int
@@ -100,6 +103,8 @@ def run_intent(schema: Schema, source: Source, state: SchemaState) -> RunIntent:
         incremental_field_type=_text(schema.incremental_field_type),
         lookback_seconds=schema.incremental_lookback_seconds,
         primary_key=tuple(schema.primary_key_columns or schema.discovered.get("primary_key") or ()),
+        key_detected=not schema.primary_key_columns,
+        available_columns=frozenset(column["name"] for column in schema.discovered.get("columns") or ()),
         enabled_columns=None if columns is None else tuple(columns),
         row_filter=tuple(schema.row_filter or ()),
         generation=state.generation,

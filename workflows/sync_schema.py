@@ -178,9 +178,8 @@ class SyncSchema:
     async def _copy(self, run: Run) -> None:
         """Copy until done. A table that moved under a batch is planned again from where it stands."""
         for _ in range(MOST_REPLANS):
-            plan = await self._plan(run)
             try:
-                return await self._copy_batches(run, plan)
+                return await self._copy_batches(run, await self._plan(run))
             except ActivityError as error:
                 if _type_of(error) != "stale_position":
                     raise

@@ -26,6 +26,7 @@ from connectors.postgres.values import ValueCheck, arrow_schema
 
 MAXIMUM_BATCH_ROWS = 131_072
 UNKNOWN_WIDTH = 4096
+GONE = "the source no longer has this column"
 WITHOUT_CURSOR = "no cursor value: read by the first load only"
 
 
@@ -43,6 +44,8 @@ class _Outline:
 
     query: ReadQuery
     names: tuple[str, ...]
+    gone: tuple[str, ...]
+    """Columns that were asked for and that the table does not have."""
     version: int
     width: float
     """Bytes of a row, roughly."""
@@ -69,11 +72,13 @@ class PostgresRead:
     def __init__(self, session: Session, outline: _Outline, request: ReadRequest) -> None:
         self._session = session
         self._query = outline.query
+        self._gone = outline.gone
         self._version = outline.version
         self._batch_bytes = request.batch_bytes
         text = self._text_columns(outline.names, set(request.text_columns))
         self._plans = planned(outline.query.table, outline.names, outline.version, frozenset(text))
         self._check = ValueCheck(self._plans, arrow_schema(self._plans))
+        self._rows = 0
         self._ordered_rows = 0
         self._edge: str | None = None
         self.report = ReadReport()
@@ -92,6 +97,7 @@ class PostgresRead:
         """Batches of ``batch_bytes`` at the most, or of one row. The next is fetched while one is worked on."""
         yield from _joined(_ahead(self._chunks()), self._batch_bytes)
         self.report.warnings += [*self._check.warnings(), *self._numbers_taken_out(), *self._rows_left_out()]
+        self.report.warnings += [ValueWarning(name, GONE, self._rows) for name in self._gone if self._rows]
         self.report.more = self._is_more()
 
     def _chunks(self) -> Iterator[pa.RecordBatch]:
@@ -110,6 +116,7 @@ class PostgresRead:
     def _read(self, sql: str) -> Iterator[pa.RecordBatch]:
         for chunk in self._session.chunks(sql, self._plans):
             if chunk.num_rows:
+                self._rows += chunk.num_rows
                 yield self._check.clean(chunk)
 
     def _text_columns(self, names: tuple[str, ...], stored_as_text: set[str]) -> set[str]:
@@ -187,23 +194,24 @@ def _outline(config: PostgresConfig, request: ReadRequest, name: str) -> _Outlin
         if not found:
             raise SchemaChangedError(f"{request.table} is gone from the source, or the user may no longer read it.")
         table = found[0]
-        names = _column_names(table, request)
+        names, gone = _column_names(table, request)
         width = row_width_bytes(connection, table, names)
     cursor = cursor_of(table, request.cursor, version) if request.cursor else None
     if cursor is not None and cursor.column.name not in names:
         raise ConfigurationError(f"The incremental field {cursor.column.name} must be among the columns of the read.")
     filters = tuple(filter_condition(table, each) for each in request.row_filters)
-    return _Outline(ReadQuery(table, filters, cursor), names, version, width or UNKNOWN_WIDTH)
+    return _Outline(ReadQuery(table, filters, cursor), names, gone, version, width or UNKNOWN_WIDTH)
 
 
-def _column_names(table: SourceTable, request: ReadRequest) -> tuple[str, ...]:
+def _column_names(table: SourceTable, request: ReadRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Of the columns that are asked for, those that the table has, and those that it does not."""
     available = tuple(column.name for column in table.columns)
     if request.columns is None:
-        return available
-    gone = [name for name in request.columns if name not in available]
-    if gone:
-        raise SchemaChangedError(f"{request.table} no longer has the columns {', '.join(gone)}.")
-    return request.columns
+        return available, ()
+    found = tuple(name for name in request.columns if name in available)
+    if not found:
+        raise SchemaChangedError(f"{request.table} no longer has any of the columns that are enabled.")
+    return found, tuple(name for name in request.columns if name not in available)
 
 
 def _ahead(items: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

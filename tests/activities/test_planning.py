@@ -1,6 +1,7 @@
 """What a run decides, from the settings and the table's own position."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,7 @@ from activities.planning import Action, Intent, decide
 from lake.position import EMPTY, Position
 
 INCREMENTAL = Intent("incremental", generation=1, primary_key=("id",), cursor_field="updated_at")
+SEEN = frozenset({"id", "name", "updated_at"})
 TABLE = Position(
     sequence=7,
     fence=4,
@@ -86,15 +88,72 @@ def test_another_cursor_field_takes_over() -> None:
     assert decision.base.cursor is None
 
 
+def test_disabled_columns_are_taken_out_and_the_rows_stay() -> None:
+    narrower = replace(INCREMENTAL, columns=("id", "updated_at"), known_columns=SEEN)
+    for table in (TABLE, replace(TABLE, columns=tuple(sorted(SEEN))), replace(TABLE, loaded=False)):
+        decision = decide(narrower, table)
+        assert decision.action is Action.NARROW
+        assert decision.base == table
+        after = decide(narrower, replace(table, columns=narrower.columns))
+        assert (after.action, after.base.cursor) == (Action.CONTINUE, TABLE.cursor)
+
+
+def test_naming_all_columns_or_none_is_the_same_while_nothing_else_is_there() -> None:
+    everything = replace(TABLE, columns=tuple(sorted(SEEN)))
+    decision = decide(replace(INCREMENTAL, known_columns=SEEN), everything)
+    assert decision.action is Action.CONTINUE
+    assert decision.base == TABLE
+
+
+def test_columns_go_before_a_cursor_is_taken_over() -> None:
+    intent = replace(INCREMENTAL, cursor_field="id", columns=("id",), known_columns=SEEN)
+    assert decide(intent, TABLE).action is Action.NARROW
+    assert decide(intent, replace(TABLE, columns=("id",))).action is Action.TAKE_OVER
+
+
+def test_appended_rows_are_held_against_the_key_before_they_are_replaced_by_it() -> None:
+    decision = decide(INCREMENTAL, replace(TABLE, mode="append", primary_key=()))
+    assert decision.action is Action.TAKE_OVER
+    assert (decision.base.cursor, decision.base.primary_key) == (TABLE.cursor, ("id",))
+
+
+def test_incremental_to_append_goes_on() -> None:
+    decision = decide(replace(INCREMENTAL, mode="append", primary_key=()), TABLE)
+    assert decision.action is Action.CONTINUE
+    assert (decision.base.mode, decision.base.primary_key) == ("append", ())
+
+
+@pytest.mark.parametrize("change", [{"columns": ("id", "updated_at")}, {"row_filter": "[1]"}])
+def test_a_rebuild_under_other_settings_begins_anew(change: dict[str, Any]) -> None:
+    shadow = replace(TABLE, sequence=3, generation=2, loaded=False)
+    decision = decide(replace(INCREMENTAL, generation=2, **change), TABLE, shadow)
+    assert (decision.action, decision.new_generation, decision.base.sequence) == (Action.REBUILD, True, 0)
+
+
 @pytest.mark.parametrize(
     ("intent", "table"),
     [
-        (INCREMENTAL, replace(TABLE, mode="append", primary_key=())),
         (replace(INCREMENTAL, primary_key=("id", "tenant")), TABLE),
-        (replace(INCREMENTAL, selection="[id]"), TABLE),
+        (replace(INCREMENTAL, row_filter="[1]"), TABLE),
+        (INCREMENTAL, replace(TABLE, row_filter="[1]")),
+        (replace(INCREMENTAL, columns=("id", "name", "updated_at")), replace(TABLE, columns=("id", "updated_at"))),
+        (replace(INCREMENTAL, known_columns=SEEN), replace(TABLE, columns=("id", "updated_at"))),
+        (INCREMENTAL, replace(TABLE, columns=("id", "updated_at"))),
         (replace(INCREMENTAL, cursor_field="id"), replace(TABLE, loaded=False)),
+        (replace(INCREMENTAL, mode="append", primary_key=()), replace(TABLE, loaded=False)),
+        (INCREMENTAL, Position(sequence=7, generation=1)),
     ],
-    ids=["append to incremental", "other key", "other columns", "other cursor before the load ended"],
+    ids=[
+        "other key",
+        "a row filter",
+        "a row filter cleared",
+        "a column enabled",
+        "all columns enabled",
+        "all columns enabled, none known",
+        "other cursor before the load ended",
+        "other mode before the load ended",
+        "a position that got lost",
+    ],
 )
 def test_rows_that_cannot_be_proven_right_are_rebuilt_in_a_new_generation(intent: Intent, table: Position) -> None:
     decision = decide(intent, table)

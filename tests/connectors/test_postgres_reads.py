@@ -226,8 +226,15 @@ def test_filters_that_make_no_sense(source18: Source, row_filter: RowFilter, nar
 def test_columns_come_in_the_order_of_the_table(source18: Source) -> None:
     source18.execute("CREATE TABLE things (a int, b int, c int); INSERT INTO things VALUES (1, 2, 3)")
     assert source18.read("things", columns=("c", "a")).table.to_pylist() == [{"a": 1, "c": 3}]
-    with pytest.raises(SchemaChangedError, match="no longer has the columns d"):
-        source18.read("things", columns=("a", "d"))
+
+
+def test_a_column_that_is_gone_is_left_out_with_a_warning(source18: Source) -> None:
+    source18.execute("CREATE TABLE things (a int, b int); INSERT INTO things VALUES (1, 2), (3, 4)")
+    read = source18.read("things", columns=("a", "d"))
+    assert read.table.to_pylist() == [{"a": 1}, {"a": 3}]
+    assert read.warnings() == {("d", "the source no longer has this column"): 2}
+    with pytest.raises(SchemaChangedError, match="any of the columns"):
+        source18.read("things", columns=("d", "e"))
 
 
 @DRIVERS
