@@ -8,7 +8,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 import assembly
-from api import errors, openapi
+from api import docs_page, errors, openapi
 from api.backend import Backend
 from api.relay import OutboxRelay
 from api.routes import health, schemas, sources
@@ -40,16 +40,16 @@ def create_app(settings: Settings) -> FastAPI:
         summary="Copies tables from databases and SaaS accounts into Delta Lake tables.",
         version=version("syncline"),
         openapi_url="/api/schema/",
-        docs_url="/docs",
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
         generate_unique_id_function=openapi.operation_id,
-        responses=openapi.ERRORS,
     )
     app.add_middleware(TrailingSlash)
     errors.install(app)
     for router in (sources.router, schemas.router, health.router):
         app.include_router(router)
+    docs_page.install(app)
     app.openapi = openapi.documenting(app)  # type: ignore[method-assign]
     return app

@@ -1,26 +1,23 @@
-"""The OpenAPI document: what FastAPI sees by itself, and the bodies that we read ourselves."""
+"""The OpenAPI document: what FastAPI sees by itself, completed by rule so that no route can be forgotten."""
 
-from collections.abc import Callable
+import inspect
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api.bodies.schema_requests import BulkChanges, SchemaChanges
-from api.bodies.source_requests import SourceChanges, SourceCreate
+from api import openapi_texts as texts
+from api.bodies.reading import RequestBody
 from api.errors import ErrorBody
+from api.openapi_errors import add_errors
+from api.openapi_examples import Examples
 
-REFERENCES = "#/components/schemas/{model}"
-REQUESTS = (BulkChanges, SchemaChanges, SourceCreate, SourceChanges)
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorBody, "description": "The request is wrong; attr names the field."},
-    401: {"model": ErrorBody, "description": "No valid API key."},
-    403: {"model": ErrorBody, "description": "The key does not have the scope."},
-    404: {"model": ErrorBody, "description": "Not found, or another project's."},
-    "default": {"model": ErrorBody, "description": "Any other error."},
-}
+Document = dict[str, Any]
+REFERENCE = re.compile(r"#/components/schemas/([^\"/]+)")
 
 
 def operation_id(route: APIRoute) -> str:
@@ -28,16 +25,102 @@ def operation_id(route: APIRoute) -> str:
     return f"{route.tags[0]}_{route.name}"
 
 
-def documenting(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """FastAPI's own document with the requests' schemas added, made once."""
+def documenting(app: FastAPI) -> Callable[[], Document]:
+    """FastAPI's own document, completed; made once."""
     generate = app.openapi
 
-    def document() -> dict[str, Any]:
+    def document() -> Document:
         if app.openapi_schema is None:
-            made = generate()
-            _, schemas = models_json_schema([(m, "validation") for m in REQUESTS], ref_template=REFERENCES)
-            made["components"]["schemas"] |= schemas["$defs"]
-            app.openapi_schema = made
+            app.openapi_schema = completed(generate())
         return app.openapi_schema
 
     return document
+
+
+def operations(document: Document) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every call: its path, its method and what is said of it."""
+    for path, calls in document["paths"].items():
+        for method, operation in calls.items():
+            yield path, method, operation
+
+
+def completed(document: Document) -> Document:
+    """With the request bodies' schemas, every error, examples, links and words for people."""
+    document["info"] |= {"description": texts.INTRODUCTION, "license": texts.LICENSE}
+    document["servers"] = [{"url": "/", "description": "This installation."}]
+    used = {operation["tags"][0] for _, _, operation in operations(document)}
+    document["tags"] = [{"name": tag, "description": text} for tag, text in texts.TAGS.items() if tag in used]
+    add_errors(document)
+    _add_models(document)
+    examples = Examples(document["components"]["schemas"])
+    for _, _, operation in operations(document):
+        _describe(operation)
+        examples.add_to(operation)
+    _link(document)
+    return document
+
+
+def _add_models(document: Document) -> None:
+    """The models of bodies that we read ourselves, which FastAPI does not know; and none that nobody refers to."""
+    schemas = document["components"].setdefault("schemas", {})
+    known: dict[str, type[BaseModel]] = {model.__name__: model for model in _subclasses(RequestBody)}
+    known[ErrorBody.__name__] = ErrorBody
+    missing = sorted(_referred(document) - set(schemas))
+    _, made = models_json_schema(
+        [(known[name], "validation") for name in missing], ref_template="#/components/schemas/{model}"
+    )
+    schemas |= made.get("$defs", {})
+    needed = _referred({**document, "components": {**document["components"], "schemas": {}}})
+    while more := _referred({name: schemas[name] for name in needed}) - needed:
+        needed |= more
+    document["components"]["schemas"] = {name: schemas[name] for name in sorted(needed)}
+
+
+def _subclasses(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for subclass in model.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
+
+
+def _referred(part: Any) -> set[str]:
+    """The names of the models that this part of the document refers to."""
+    if isinstance(part, dict):
+        own = part.get("$ref")
+        found = {match[1]} if isinstance(own, str) and (match := REFERENCE.fullmatch(own)) else set()
+        return found.union(*(_referred(value) for value in part.values()))
+    return set().union(*(_referred(value) for value in part)) if isinstance(part, list) else set()
+
+
+def _describe(operation: dict[str, Any]) -> None:
+    """A summary out of the first sentence, the scope, and words for every parameter."""
+    said = inspect.cleandoc(operation.get("description", ""))
+    first = re.split(r"(?<=[.;:])\s", said, maxsplit=1)[0].rstrip(".;:")
+    operation["summary"] = " ".join(first.split())
+    scopes = [scope for need in operation.get("security", ()) for part in need.values() for scope in part]
+    operation["description"] = "\n\n".join([said, *(f"The key needs the scope `{scope}`." for scope in scopes)])
+    for parameter in operation.get("parameters", ()):
+        parameter.setdefault("description", texts.PARAMETERS.get(parameter["name"], ""))
+    if "requestBody" in operation:
+        operation["requestBody"].setdefault("description", texts.BODY)
+    for status, response in operation["responses"].items():
+        if response.get("description") == "Successful Response":
+            response["description"] = texts.SUCCESS[status]
+
+
+def _link(document: Document) -> None:
+    """From what is made to every call on it, so that a client, or a fuzzer, can follow."""
+    for path, method, operation in operations(document):
+        response = operation["responses"].get("201")
+        if method == "post" and response is not None:
+            response["links"] = {
+                target["operationId"]: _link_to(below, target)
+                for below, _, target in operations(document)
+                if below.startswith(path) and re.match(r"\{\w+\}", below.removeprefix(path))
+            }
+
+
+def _link_to(path: str, operation: dict[str, Any]) -> dict[str, Any]:
+    """The call on the object that was just made; the rest of the path is the same."""
+    *outer, own = re.findall(r"\{(\w+)\}", path)
+    parameters = {name: f"$request.path.{name}" for name in outer} | {own: "$response.body#/id"}
+    return {"operationId": operation["operationId"], "description": operation["summary"], "parameters": parameters}
