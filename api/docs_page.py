@@ -4,7 +4,6 @@ from importlib.resources import as_file, files
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 ASSETS = "/docs/assets"
@@ -22,7 +21,4 @@ def install(app: FastAPI, path: str = "/docs") -> None:
         swagger_favicon_url=f"{ASSETS}/favicon.png",
         swagger_ui_parameters={"persistAuthorization": True, "docExpansion": "none"},
     )
-
-    @app.get(path, include_in_schema=False)
-    def docs() -> HTMLResponse:
-        return page
+    app.add_route(path, lambda _: page, include_in_schema=False)

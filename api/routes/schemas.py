@@ -46,6 +46,7 @@ def index(
 
 @router.get("/{id}/", name="retrieve")
 def retrieve(backend: BackendDep, caller: Reader, schema_id: ObjectId) -> SchemaBody:
+    """One schema: its settings, its table and how its newest run ended."""
     with backend.database.read() as session:
         found = live_schema(session, caller.project_id, str(schema_id))
         if found is None:

@@ -59,6 +59,7 @@ def create(backend: BackendDep, caller: Writer, body: New) -> SourceBody:
 
 @router.get("/{id}/", name="retrieve")
 def retrieve(backend: BackendDep, caller: Reader, source_id: ObjectId) -> SourceBody:
+    """One source with its schemas. Of its inputs only what is no secret."""
     with backend.database.read() as session:
         source = find_source(session, caller.project_id, source_id)
         if source is None:
