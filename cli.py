@@ -176,7 +176,7 @@ def projects_delete(project: int, yes: Annotated[bool, typer.Option("--yes", hel
     if not yes:
         typer.confirm(f"Delete project {project} with all its sources and their data?", abort=True)
     with _plain_errors(), _database(_database_url()) as database, database.transaction() as session:
-        if not delete_project(session, project):
+        if delete_project(session, project) is None:
             _fail(f"There is no project {project}.", 1)
     typer.echo(f"Project {project} is deleted; its data is being erased.")
 

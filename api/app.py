@@ -10,9 +10,12 @@ from fastapi import FastAPI
 import assembly
 from api import docs_page, errors, openapi
 from api.backend import Backend
+from api.limits import BodyLimit, LoginLimits
+from api.metrics import Measured, Metrics
 from api.relay import OutboxRelay
 from api.routes import health, schemas, sources
 from api.slashes import TrailingSlash
+from api.source_calls import SourceCalls
 from api.temporal import TemporalBridge
 from lake.failpoints import arm
 from metadata.outbox import Outbox
@@ -24,12 +27,19 @@ def create_app(settings: Settings) -> FastAPI:
     arm(settings.failpoint)
     database, vault = assembly.database(settings), assembly.vault(settings)
     lake, temporal = assembly.lake_store(settings), assembly.temporal_address(settings)
+    metrics = Metrics(database)
+    limits = LoginLimits.per(
+        requests_per_second=settings.api_requests_per_second,
+        burst=settings.api_requests_burst,
+        failures_per_minute=settings.api_failed_logins_per_minute,
+    )
+    source_calls = SourceCalls(settings.api_source_calls, settings.api_source_call_seconds, metrics)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         bridge = await TemporalBridge.to(temporal, settings.task_queue)
         relay = OutboxRelay(Outbox(database), bridge)
-        app.state.backend = Backend(database, vault, bridge, relay, lake.uri, lake.ping)
+        app.state.backend = Backend(database, vault, bridge, relay, lake.uri, lake.ping, limits, source_calls, metrics)
         relay.start()
         yield
         await asyncio.to_thread(relay.stop)
@@ -46,6 +56,8 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         generate_unique_id_function=openapi.operation_id,
     )
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Measured, metrics=metrics)
     app.add_middleware(TrailingSlash)
     errors.install(app)
     for router in (sources.router, schemas.router, health.router):

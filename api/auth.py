@@ -3,16 +3,20 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Path
+from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.backend import Backend, BackendDep
 from api.errors import ForbiddenError, NotFoundError, UnauthenticatedError
-from metadata.keys import EVERY_SCOPE, READ_SCOPE, WRITE_SCOPE, find_key, has_scope
+from api.limits import ThrottledError
+from metadata.keys import EDITOR, EVERY_SCOPE, MANAGER, READ_SCOPE, VIEWER, WRITE_SCOPE, find_login, has_scope
 from metadata.models import ApiKey
-from metadata.projects import get_project
+
+ROLES = (VIEWER, EDITOR, MANAGER)
+"""Each may do what those before it may."""
 
 bearer = HTTPBearer(auto_error=False, scheme_name="apiKey", description="An API key of the project.")
 
@@ -24,46 +28,88 @@ class Caller:
     project_id: int
     label: str
     role: str
+    key_id: uuid.UUID
+    home_id: int
+    """The project that the key belongs to; another than ``project_id`` only for the instance's own keys."""
+    scopes: frozenset[str]
+    expires_at: datetime | None
 
 
-def _caller(scope: str) -> Callable[..., Caller]:
+def _caller(scope: str, role: str) -> Callable[..., Caller]:
     def authenticate(
+        request: Request,
         backend: BackendDep,
-        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer, scopes=[scope])],
         project_id: Annotated[str, Path(json_schema_extra={"format": "int64"})],
     ) -> Caller:
-        key = _key(backend, credentials)
-        project = _project(backend, key, project_id)
-        if not has_scope(key, scope):
-            raise ForbiddenError(f"This API key does not have the scope {scope}.")
-        return Caller(project, key.label, key.role)
+        key, project = _login(backend, request, credentials, _number(project_id))
+        if project is None or (project != key.project_id and EVERY_SCOPE not in key.scopes):
+            # Whether a foreign project exists is nobody's business.
+            raise NotFoundError
+        return _allowed(key, project, scope, role)
 
     return authenticate
 
 
-def _key(backend: Backend, credentials: HTTPAuthorizationCredentials | None) -> ApiKey:
+def _instance_caller(role: str) -> Callable[..., Caller]:
+    """For calls that belong to no project: its own stands for it."""
+
+    def authenticate(
+        request: Request,
+        backend: BackendDep,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer, scopes=[EVERY_SCOPE])],
+    ) -> Caller:
+        key, _ = _login(backend, request, credentials, None)
+        return _allowed(key, key.project_id, EVERY_SCOPE, role)
+
+    return authenticate
+
+
+def _login(
+    backend: Backend, request: Request, credentials: HTTPAuthorizationCredentials | None, project_id: int | None
+) -> tuple[ApiKey, int | None]:
+    """The key and the project that is asked for, None where there is none: one query, asked anew each time, so that a
+    revoked key ends with the next request.
+    """
     if credentials is None or not credentials.credentials:
         raise UnauthenticatedError("Send an API key: Authorization: Bearer <key>.")
-    with backend.database.read() as session:
-        key = find_key(session, credentials.credentials)
-    if key is None:
-        raise UnauthenticatedError("This API key is not valid.", code="authentication_failed")
-    return key
-
-
-def _project(backend: Backend, key: ApiKey, project_id: str) -> int:
-    """The project that is asked for. Whether a foreign one exists is nobody's business."""
-    if project_id == str(key.project_id):
-        return key.project_id
-    if EVERY_SCOPE in key.scopes and project_id.isascii() and project_id.isdigit() and len(project_id) < 10:
+    secret, address = credentials.credentials, request.client.host if request.client else ""
+    try:
+        backend.limits.before(secret, address)
         with backend.database.read() as session:
-            if get_project(session, int(project_id)) is not None:
-                return int(project_id)
-    raise NotFoundError
+            found = find_login(session, secret, project_id)
+        if found is None:
+            backend.limits.failed(address)
+            raise UnauthenticatedError("This API key is not valid.", code="authentication_failed")
+        backend.limits.succeeded(secret)
+    except ThrottledError as error:
+        backend.metrics.throttled(error.limit)
+        raise
+    return found
 
 
-Reader = Annotated[Caller, Depends(_caller(READ_SCOPE))]
-Writer = Annotated[Caller, Depends(_caller(WRITE_SCOPE))]
+def _allowed(key: ApiKey, project_id: int, scope: str, role: str) -> Caller:
+    if not has_scope(key, scope):
+        raise ForbiddenError(f"This API key does not have the scope {scope}.")
+    if ROLES.index(key.role) < ROLES.index(role):
+        raise ForbiddenError(f"This API key has the role {key.role}; this takes a {role}.")
+    return Caller(project_id, key.label, key.role, key.id, key.project_id, frozenset(key.scopes), key.expires_at)
+
+
+def _number(project_id: str) -> int | None:
+    """None for what no project can have."""
+    if not (project_id.isascii() and project_id.isdigit() and len(project_id) < 10) or project_id.startswith("0"):
+        return None
+    return int(project_id)
+
+
+Reader = Annotated[Caller, Depends(_caller(READ_SCOPE, VIEWER))]
+Writer = Annotated[Caller, Depends(_caller(WRITE_SCOPE, EDITOR))]
+KeyManager = Annotated[Caller, Depends(_caller(WRITE_SCOPE, MANAGER))]
+InstanceReader = Annotated[Caller, Depends(_instance_caller(VIEWER))]
+InstanceManager = Annotated[Caller, Depends(_instance_caller(MANAGER))]
+ProjectReader = Annotated[Caller, Depends(_caller(EVERY_SCOPE, VIEWER))]
+ProjectManager = Annotated[Caller, Depends(_caller(EVERY_SCOPE, MANAGER))]
 
 
 def _object_id(id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> uuid.UUID:

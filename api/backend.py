@@ -6,7 +6,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.limits import LoginLimits
+from api.metrics import Metrics
 from api.relay import OutboxRelay
+from api.source_calls import SourceCalls
 from api.temporal import TemporalBridge
 from metadata.database import Database
 from metadata.vault import Vault
@@ -21,6 +24,9 @@ class Backend:
     lake_uri: Callable[[str], str]
     """From a path below the lake's root to the URI that Delta readers take."""
     ping_lake: Callable[[], None]
+    limits: LoginLimits
+    source_calls: SourceCalls
+    metrics: Metrics
 
 
 def _backend(request: Request) -> Backend:

@@ -26,8 +26,9 @@ class ThrottledError(ApiError):
 
     status, type, code = 429, "throttled", "throttled"
 
-    def __init__(self, detail: str, wait_seconds: float, *, code: str | None = None) -> None:
-        super().__init__(detail, code=code)
+    def __init__(self, detail: str, wait_seconds: float, limit: str) -> None:
+        super().__init__(detail)
+        self.limit = limit
         self.headers = {"Retry-After": str(max(1, math.ceil(wait_seconds)))}
 
 
@@ -91,7 +92,7 @@ class LoginLimits:
         if wait := self._requests.wait(name):
             raise _too_many_requests(wait)
         if not self._requests.knows(name) and (wait := self._failures.wait(network(address))):
-            raise ThrottledError("Too many wrong API keys came from this address: try again later.", wait)
+            raise ThrottledError("Too many wrong API keys came from this address: try again later.", wait, "address")
 
     def succeeded(self, secret: str) -> None:
         """Count a request with a good key; ``ThrottledError`` where it is one too many."""
@@ -143,7 +144,7 @@ def network(address: str) -> str:
 
 
 def _too_many_requests(wait: float) -> ThrottledError:
-    return ThrottledError("This API key asks too much: try again later.", wait)
+    return ThrottledError("This API key asks too much: try again later.", wait, "key")
 
 
 def _name(secret: str) -> str:

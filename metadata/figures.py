@@ -40,7 +40,7 @@ def figures(session: Session) -> Figures:
         outbox_length=length,
         outbox_oldest=oldest,
         jobs_running=session.exec(running).one(),
-        jobs_ended=dict.fromkeys(ENDED, 0) | {JobStatus(status): count for status, count in session.exec(ended)},
+        jobs_ended={str(status): 0 for status in ENDED} | {str(status): count for status, count in session.exec(ended)},
         schemas=dict(session.exec(by_status).all()),
         sources=session.exec(sources).one(),
     )

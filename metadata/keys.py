@@ -5,10 +5,13 @@ import secrets
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, text
+from sqlalchemy import ColumnElement, and_, func, text
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, or_, select
 
+from metadata.database import for_update
 from metadata.models import ApiKey, Project, utc_now
 
 READ_SCOPE = "external_data_source:read"
@@ -16,7 +19,9 @@ WRITE_SCOPE = "external_data_source:write"
 EVERY_SCOPE = "*"
 """The instance's own key: may do everything, in every project."""
 SCOPES = frozenset({READ_SCOPE, WRITE_SCOPE, EVERY_SCOPE})
-ROLES = frozenset({"viewer", "editor", "manager"})
+VIEWER, EDITOR, MANAGER = "viewer", "editor", "manager"
+ROLES = frozenset({VIEWER, EDITOR, MANAGER})
+"""A viewer reads whatever its scopes say, an editor also writes, a manager also looks after keys and projects."""
 
 SECRET_PREFIX = "slk_"  # noqa: S105  what every secret begins with, no secret
 FIRST_PROJECT_ID = 1
@@ -32,6 +37,7 @@ def create_key(
     role: str = "manager",
     expires_at: datetime | None = None,
     secret: str | None = None,
+    created_by: str | None = None,
 ) -> tuple[ApiKey, str]:
     """The key and its secret, which cannot be read again. ``ValueError`` for an unknown scope or role."""
     granted = sorted(set(scopes))
@@ -50,6 +56,7 @@ def create_key(
         scopes=granted,
         role=role,
         expires_at=expires_at,
+        created_by=created_by,
     )
     session.add(key)
     session.flush()
@@ -59,12 +66,26 @@ def create_key(
 def find_key(session: Session, secret: str) -> ApiKey | None:
     """The key of this secret; None where it is unknown, expired or revoked, or its project was deleted."""
     return session.exec(
-        select(ApiKey)
-        .join(Project, col(Project.id) == ApiKey.project_id)
-        .where(ApiKey.secret_hash == _hash(secret), col(ApiKey.revoked_at).is_(None))
-        .where(or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > utc_now()))
-        .where(col(Project.deleted_at).is_(None))
+        select(ApiKey).join(Project, col(Project.id) == ApiKey.project_id).where(*_opened_by(secret))
     ).first()
+
+
+def find_login(session: Session, secret: str, project_id: int | None) -> tuple[ApiKey, int | None] | None:
+    """As ``find_key``, together with the project that is asked for, None where it does not exist: one query."""
+    asked = aliased(Project)
+    found = session.exec(
+        select(ApiKey, asked.id)
+        .join(Project, col(Project.id) == ApiKey.project_id)
+        .outerjoin(asked, and_(col(asked.id) == project_id, col(asked.deleted_at).is_(None)))
+        .where(*_opened_by(secret))
+    ).first()
+    return None if found is None else (found[0], found[1])
+
+
+def _opened_by(secret: str) -> tuple[ColumnElement[bool], ...]:
+    unexpired = or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > utc_now())
+    living: tuple[Any, ...] = (col(ApiKey.revoked_at).is_(None), unexpired, col(Project.deleted_at).is_(None))
+    return (col(ApiKey.secret_hash) == _hash(secret), *living)
 
 
 def has_scope(key: ApiKey, scope: str) -> bool:
@@ -82,10 +103,24 @@ def list_keys(session: Session, project_id: int) -> list[ApiKey]:
     )
 
 
+def page_of_keys(session: Session, project_id: int, limit: int, offset: int) -> tuple[int, list[ApiKey]]:
+    """How many keys of the project are not revoked, and one page of them, newest first."""
+    found = select(ApiKey).where(ApiKey.project_id == project_id, col(ApiKey.revoked_at).is_(None))
+    count = session.exec(select(func.count()).select_from(found.subquery())).one()
+    newest_first = found.order_by(col(ApiKey.created_at).desc(), col(ApiKey.id))
+    return count, list(session.exec(newest_first.limit(limit).offset(offset)))
+
+
+def get_key(session: Session, project_id: int, key_id: uuid.UUID, *, lock: bool = False) -> ApiKey | None:
+    """None where the project has no such key that is not revoked."""
+    found = select(ApiKey).where(ApiKey.id == key_id, ApiKey.project_id == project_id, col(ApiKey.revoked_at).is_(None))
+    return session.exec(for_update(found) if lock else found).first()
+
+
 def revoke_key(session: Session, project_id: int, key_id: uuid.UUID) -> bool:
     """From now on nobody gets in with it. False where the project has no such key that is still valid."""
-    key = session.get(ApiKey, key_id)
-    if key is None or key.project_id != project_id or key.revoked_at is not None:
+    key = get_key(session, project_id, key_id, lock=True)
+    if key is None:
         return False
     key.revoked_at = utc_now()
     session.add(key)

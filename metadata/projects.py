@@ -1,10 +1,13 @@
 """Projects: the tenants of an instance."""
 
-from sqlalchemy import update
+from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
 from metadata.database import for_update
-from metadata.models import Project, Schema, SchemaState, Source, utc_now
+from metadata.models import Project, Schema, Source, utc_now
+from metadata.schemas import delete_schemas
+
+AT_ONCE = 500
 
 
 def create_project(session: Session, name: str) -> Project:
@@ -14,9 +17,14 @@ def create_project(session: Session, name: str) -> Project:
     return project
 
 
-def get_project(session: Session, project_id: int) -> Project | None:
+def get_project(session: Session, project_id: int, *, lock: bool = False) -> Project | None:
     """None where it never existed or was deleted."""
-    return session.exec(select(Project).where(Project.id == project_id, col(Project.deleted_at).is_(None))).first()
+    alive = select(Project).where(Project.id == project_id, col(Project.deleted_at).is_(None))
+    return session.exec(for_update(alive) if lock else alive).first()
+
+
+def count_projects(session: Session) -> int:
+    return session.exec(select(func.count()).select_from(Project).where(col(Project.deleted_at).is_(None))).one()
 
 
 def list_projects(session: Session, limit: int = 100, offset: int = 0) -> list[Project]:
@@ -32,27 +40,25 @@ def list_projects(session: Session, limit: int = 100, offset: int = 0) -> list[P
     )
 
 
-def delete_project(session: Session, project_id: int) -> bool:
-    """Delete it with its sources and schemas, whose lake data then waits to be erased. False: there is none.
+def delete_project(session: Session, project_id: int) -> list[str] | None:
+    """Delete it with its sources and schemas; its keys stop working with the commit. None: there is no such project.
 
-    Runs in flight end when they find their schema gone; its keys stop working at once.
+    Answers the ids of the schemas that leave something to do outside of the metadata, which the outbox has.
     """
-    alive = select(Project).where(Project.id == project_id, col(Project.deleted_at).is_(None))
-    project = session.exec(for_update(alive)).first()
+    project = get_project(session, project_id, lock=True)
     if project is None:
-        return False
+        return None
+    alive = select(Source.id).where(Source.project_id == project_id, col(Source.deleted_at).is_(None))
+    session.exec(for_update(alive.order_by(col(Source.id)))).all()
+    left: list[str] = []
+    schemas = select(Schema).where(Schema.project_id == project_id, col(Schema.deleted_at).is_(None))
+    while some := session.exec(for_update(schemas.order_by(col(Schema.id)).limit(AT_ONCE))).all():
+        left += delete_schemas(session, some)
+        session.expunge_all()
     now = utc_now()
-    for table in (Schema, Source):
+    for table, found in ((Source, col(Source.project_id)), (Project, col(Project.id))):
+        changed = {"deleted_at": now} | ({"updated_at": now} if table is Source else {})
         session.connection().execute(
-            update(table)
-            .where(col(table.project_id) == project_id, col(table.deleted_at).is_(None))
-            .values(deleted_at=now, updated_at=now)
+            update(table).where(found == project_id, col(table.deleted_at).is_(None)).values(changed)
         )
-    session.connection().execute(
-        update(SchemaState)
-        .where(col(SchemaState.schema_id).in_(select(Schema.id).where(Schema.project_id == project_id)))
-        .values(erase_pending=True, generation=col(SchemaState.generation) + 1)
-    )
-    project.deleted_at = now
-    session.add(project)
-    return True
+    return left

@@ -80,14 +80,18 @@ class Api:
 
 
 @contextmanager
-def running_api(metadata_url: str, temporal_address: str, lake: Path) -> Iterator[Api]:
-    """With the instance's own key. Nobody polls its task queue: runs start and stay where they are."""
+def running_api(metadata_url: str, temporal_address: str, lake: Path, **more: Any) -> Iterator[Api]:
+    """With the instance's own key. Nobody polls its task queue: runs start and stay where they are.
+
+    ``more`` settings; requests are not limited but where these say so.
+    """
     settings = Settings(
         database_url=metadata_url,
         encryption_keys=generate_key(),
         temporal_address=temporal_address,
         task_queue=f"test-{secrets.token_hex(6)}",
         lake_url=f"file://{lake}",
+        **({"api_requests_per_second": 0, "api_failed_logins_per_minute": 0} | more),
     )
     database = Database(metadata_url)
     with database.transaction() as session:
