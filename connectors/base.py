@@ -46,6 +46,11 @@ class Column:
     name: str
     type: str
     nullable: bool
+    kind: str = "other"
+    """What its values are compared as in row filters: boolean, integer, numeric, float, text, date, timestamp (without
+    a zone), timestamptz, uuid, enum, document, binary, array or other."""
+    labels: tuple[str, ...] = ()
+    """The values of an enum."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,8 @@ SELECT a.attrelid::int8, a.attname::text, format_type(a.atttypid, a.atttypmod), 
        CASE WHEN n.nspname = 'pg_catalog' THEN t.typname::text ELSE '' END,
        CASE WHEN domain.oid IS NULL THEN a.atttypmod ELSE domain.typmod END,
        t.typcategory = 'A' AND t.typlen = -1 AND t.typelem <> 0,
-       format_type(t.oid, -1), domain.oid IS NOT NULL
+       format_type(t.oid, -1), domain.oid IS NOT NULL,
+       (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum AS e WHERE e.enumtypid = t.oid)
 FROM pg_attribute AS a
 LEFT JOIN (domain JOIN pg_type AS final ON final.oid = domain.base AND final.typtype <> 'd') ON domain.oid = a.atttypid
 JOIN pg_type AS t ON t.oid = coalesce(domain.base, a.atttypid)
@@ -74,6 +75,8 @@ class SourceColumn:
     cast: str
     """The base type without its modifier, fit for a cast that neither cuts nor rounds."""
     is_domain: bool = False
+    labels: tuple[str, ...] = ()
+    """Of an enum, in its order."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +145,8 @@ def tables(
 
 def _columns(connection: psycopg.Connection, oids: Sequence[int]) -> dict[int, list[SourceColumn]]:
     found: dict[int, list[SourceColumn]] = defaultdict(list)
-    for oid, *values in connection.execute(_COLUMNS, {"oids": list(oids)}):
-        found[oid].append(SourceColumn(*values))
+    for oid, *values, labels in connection.execute(_COLUMNS, {"oids": list(oids)}):
+        found[oid].append(SourceColumn(*values, labels=tuple(labels or ())))
     return found
 
 

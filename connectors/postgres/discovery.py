@@ -7,6 +7,7 @@ import psycopg
 from connectors.base import Column, DiscoveredTable, IncrementalField
 from connectors.postgres.catalogue import SourceColumn, SourceTable, tables
 from connectors.postgres.config import PostgresConfig
+from connectors.postgres.filters import kind_of
 from connectors.postgres.names import parse_name, public_name
 
 CURSOR_TYPES = {
@@ -43,7 +44,9 @@ def described(table: SourceTable, config: PostgresConfig) -> DiscoveredTable:
     return DiscoveredTable(
         name=public_name(table.schema, table.name, config.schema),
         kind=table.kind,
-        columns=tuple(Column(each.name, each.type, not each.not_null) for each in table.columns),
+        columns=tuple(
+            Column(each.name, each.type, not each.not_null, kind_of(each), each.labels) for each in table.columns
+        ),
         primary_key=next((key for key in primary if set(key) <= readable.keys()), ()),
         unique_keys=tuple(sorted(usable, key=lambda key: not all(readable[name].not_null for name in key))),
         incremental_fields=tuple(

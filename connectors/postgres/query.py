@@ -1,4 +1,4 @@
-"""The statements of a read: columns, filters, and where a cursor read begins and ends.
+"""The statements of a read: columns, and where a cursor read begins and ends.
 
 A cursor read has two parts. First, where they are wanted, the rows without a usable cursor value (null, and what the
 lake's types cannot hold: NaN, infinite or out of range times). Then the rest in order of the cursor, which an index
@@ -7,18 +7,14 @@ can give. ``max_rows`` counts the second part only, and the server itself lets t
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any
 
-from connectors.base import CursorRange, RowFilter
+from connectors.base import CursorRange
 from connectors.cursor import decode
-from connectors.errors import ConfigurationError, SchemaChangedError
+from connectors.errors import SchemaChangedError
 from connectors.postgres.catalogue import SourceColumn, SourceTable
 from connectors.postgres.columns import ColumnPlan, not_a_value, reference
 from connectors.postgres.discovery import CURSOR_TYPES
 from connectors.postgres.sql import literal, relation
-
-_COMPARISONS = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 FIRST_TIME = {"date": "0001-01-01", "timestamp": "0001-01-01 00:00:00", "timestamptz": "0001-01-01 00:00:00+00"}
 LAST_TIME = {
@@ -124,43 +120,6 @@ def cursor_of(table: SourceTable, wanted: CursorRange, version: int) -> Cursor:
         max_rows=_max_rows(table, wanted),
         include_nulls=wanted.include_nulls,
         resumed=wanted.lower is not None,
-    )
-
-
-def filter_condition(table: SourceTable, wanted: RowFilter) -> str:
-    """One row filter as a condition; its value is a constant cast to the column's type."""
-    column = table.column(wanted.column)
-    if column is None:
-        raise SchemaChangedError(f"The column {wanted.column} of a row filter is gone from {table.name}.")
-    here = reference(column.name)
-    if wanted.op == "is_null":
-        return f"{here} IS NULL"
-    if wanted.op == "is_not_null":
-        return f"{here} IS NOT NULL"
-    if wanted.op == "in":
-        if not isinstance(wanted.value, list | tuple):
-            raise ConfigurationError(f"The row filter on {wanted.column} needs a list of values.", attr="row_filter")
-        values = ", ".join(_constant(each, wanted, column.cast) for each in wanted.value)
-        return f"{here} IN ({values})" if values else "false"
-    if wanted.op == "like":
-        return f"CAST({here} AS text) LIKE {_constant(wanted.value, wanted, 'text')}"
-    if wanted.op not in _COMPARISONS:
-        raise ConfigurationError(f"There is no row filter {wanted.op!r}.", attr="row_filter")
-    return f"{here} {_COMPARISONS[wanted.op]} {_constant(wanted.value, wanted, column.cast)}"
-
-
-def _constant(value: Any, wanted: RowFilter, type_name: str) -> str:
-    if isinstance(value, bool):
-        return literal("true" if value else "false", type_name)
-    if isinstance(value, float) and not value.is_integer():
-        # As a fraction it stays, whatever the column's type: 2.5 is no integer, and yet some are less.
-        return literal(str(value), "numeric")
-    if isinstance(value, float):
-        value = int(value)
-    if isinstance(value, str | int | Decimal):
-        return literal(str(value), type_name)
-    raise ConfigurationError(
-        f"The row filter on {wanted.column} needs a text, a number or true or false as its value.", attr="row_filter"
     )
 
 

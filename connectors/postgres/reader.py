@@ -19,8 +19,9 @@ from connectors.postgres.columns import ColumnPlan, is_unbounded, misfits, not_a
 from connectors.postgres.config import PostgresConfig
 from connectors.postgres.discovery import find
 from connectors.postgres.fast import VECTOR_ROWS, FastSession
+from connectors.postgres.filters import filter_condition
 from connectors.postgres.narrow import NarrowSession
-from connectors.postgres.query import ReadQuery, cursor_of, filter_condition
+from connectors.postgres.query import ReadQuery, cursor_of
 from connectors.postgres.session import Reading, application_name, transaction
 from connectors.postgres.values import ValueCheck, arrow_schema
 

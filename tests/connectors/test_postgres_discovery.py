@@ -38,11 +38,11 @@ def test_every_kind_of_relation(source: Source) -> None:
     }
     plain = found["plain"]
     assert plain.columns == (
-        Column("id", "bigint", False),
-        Column("code", "text", True),
-        Column("email", "text", False),
-        Column("at", "timestamp with time zone", True),
-        Column("day", "date", True),
+        Column("id", "bigint", False, "integer"),
+        Column("code", "text", True, "text"),
+        Column("email", "text", False, "text"),
+        Column("at", "timestamp with time zone", True, "timestamptz"),
+        Column("day", "date", True, "date"),
     )
     assert plain.primary_key == ("id",)
     assert plain.unique_keys == (("email",), ("code",))
