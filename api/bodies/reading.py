@@ -10,12 +10,10 @@ from urllib.parse import parse_qs
 from fastapi import Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
-from starlette.exceptions import HTTPException
 
 from api.errors import invalid_body
 
 FORM = "application/x-www-form-urlencoded"
-MOST_BYTES = 8 * 2**20
 
 
 def _storable(value: str) -> str:
@@ -47,7 +45,7 @@ def reader(model: type[Body]) -> Callable[..., Any]:
     """A dependency that reads the body as ``model``. An empty body is an empty object."""
 
     async def read(request: Request) -> Body:
-        content = await _content(request)
+        content = await request.body()
         form = request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
         if form and not content.lstrip().startswith(b"{"):
             content = json.dumps(_from_form(model, content)).encode()
@@ -57,17 +55,6 @@ def reader(model: type[Body]) -> Callable[..., Any]:
             raise invalid_body(error) from error
 
     return read
-
-
-async def _content(request: Request) -> bytes:
-    """The whole body, given up where it is too large."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MOST_BYTES:
-            raise HTTPException(413)
-        parts.append(part)
-    return b"".join(parts)
 
 
 def documented(model: type[RequestBody]) -> dict[str, Any]:

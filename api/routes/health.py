@@ -1,10 +1,12 @@
-"""Is the process alive, and can it do its work?"""
+"""Is the process alive, can it do its work, and how is it doing?"""
 
 from collections.abc import Callable
 from typing import Any
 
 import structlog
 from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from api.backend import BackendDep
 from api.bodies.responses import HealthBody, ReadyBody
@@ -15,8 +17,9 @@ log = structlog.get_logger(__name__)
 
 
 @router.get("/healthz", name="live")
-def live() -> HealthBody:
+async def live() -> HealthBody:
     """The process answers."""
+    # Without a thread: a process that is busy in all of them is alive.
     return HealthBody(status="ok")
 
 
@@ -30,6 +33,12 @@ def ready(backend: BackendDep) -> Any:
         error = UnavailableError(f"Out of reach: {', '.join(away)}.", code="not_ready")
         return envelope(error, status="unavailable", checks=checks)
     return ReadyBody(status="ok", checks=checks)
+
+
+@router.get("/metrics", name="metrics", response_class=PlainTextResponse)
+def metrics(backend: BackendDep) -> PlainTextResponse:
+    """Figures of this process and of the installation, for Prometheus; nothing of a project."""
+    return PlainTextResponse(backend.metrics.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def _answers(name: str, ping: Callable[[], None]) -> str:
