@@ -12,7 +12,7 @@ from metadata.outbox import Errand, Outbox
 
 log = structlog.get_logger(__name__)
 
-PAGE = 200
+PAGE = 50
 """Schemas whose wishes are fulfilled under one claim, well within its lease."""
 
 LOOK_EVERY_SECONDS = 1.0
@@ -42,6 +42,7 @@ class OutboxRelay:
         """Fulfil what these schemas wish, after the commit of the change. False where some of it is left for later:
         Temporal is away, or somebody else is at it.
         """
+        reach("outbox-written")
         for start in range(0, len(schema_ids), PAGE):
             if time.monotonic() < self._away_until or not self._deliver_page(schema_ids[start : start + PAGE]):
                 return False

@@ -19,7 +19,7 @@ from metadata.intents import ScheduleIntent, schedule_intent
 from metadata.inventory import schedulable_schemas
 from metadata.models import Job, JobStatus, Schema, SchemaState, Wish, WishKind, utc_now
 
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=20)
 """How long a claim holds where its owner dies."""
 
 FIRST_WAIT_SECONDS = 1

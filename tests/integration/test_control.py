@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
 
 from tests.integration.conftest import SourceDatabase
@@ -239,16 +238,5 @@ def test_three_failures_that_time_cannot_mend_disable_the_schema(platform: Platf
 
 def objects_of(platform: Platform, database: SourceDatabase, schema: dict[str, Any]) -> list[str]:
     """What lies in the lake under the schema's folder."""
-
-    store = database.store
-    client = boto3.client(
-        "s3",
-        endpoint_url=store.endpoint,
-        aws_access_key_id=store.access_key_id,
-        aws_secret_access_key=store.secret_access_key,
-        region_name=store.region,
-    )
-    prefix = platform.environment["SYNCLINE_LAKE_URL"].removeprefix(f"s3://{store.bucket}/")
-    listed = client.list_objects_v2(Bucket=store.bucket, Prefix=prefix + "/")
     short = schema["id"].replace("-", "")[:12]
-    return [item["Key"] for item in listed.get("Contents", []) if short in item["Key"]]
+    return [key for key in database.store.keys(platform.environment["SYNCLINE_LAKE_URL"]) if short in key]

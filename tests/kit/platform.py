@@ -61,8 +61,8 @@ class Platform:
             [SYNCLINE, command], env={**os.environ, **self.environment, **extra}, stdout=log, stderr=log
         )
 
-    def start_api(self) -> None:
-        self.start("api", "api")
+    def start_api(self, **settings: str) -> None:
+        self.start("api", "api", **settings)
         eventually(self._answers, "the API")
 
     def start_worker(self, name: str = "worker", **settings: str) -> None:

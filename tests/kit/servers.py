@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import boto3
+
 from local import object_store, temporal
 from local.object_store import Credentials, ObjectStore
 from local.ports import choose_ports
@@ -54,6 +56,19 @@ class RunningStore:
     def new_url(self) -> str:
         """A lake's root that nobody else uses."""
         return f"s3://{self.bucket}/test-{secrets.token_hex(6)}"
+
+    def keys(self, root: str) -> list[str]:
+        """What lies below this ``s3://`` address."""
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=self.access_key_id,
+            aws_secret_access_key=self.secret_access_key,
+            region_name=self.region,
+        )
+        prefix = root.removeprefix(f"s3://{self.bucket}/")
+        listed = client.list_objects_v2(Bucket=self.bucket, Prefix=f"{prefix}/")
+        return [item["Key"] for item in listed.get("Contents", [])]
 
     def kill(self) -> None:
         self._process.kill()
