@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     worker_ready_file: Path | None = None
     """Where the worker writes its process id when it takes work: for a supervisor, or a readiness probe."""
 
+    log_retention_days: int = Field(default=30, ge=1, le=36500)
+    """How long the lines that runs wrote can be read."""
+
     log_level: str = "INFO"
     log_format: str = Field(default="json", pattern="^(json|console)$")
 

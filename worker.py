@@ -14,12 +14,14 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.children import Children
 from activities.errors import TranslateErrors
+from activities.run_log import RunLog
 from activities.sync import SyncActivities
 from activities.upkeep import UpkeepActivities
 from assembly import database, lake_store, temporal_address, vault
 from lake.failpoints import arm
 from lake.storage import LakeStore
 from metadata.inventory import Inventory
+from metadata.logs import RunLogs
 from metadata.runs import Runs
 from scheduling.connection import TemporalAddress, connect
 from scheduling.gateway import SyncGateway
@@ -66,8 +68,11 @@ def workers(settings: Settings, client: Client, gateway: SyncGateway, store: Lak
     children = Children((settings.worker_memory_mb - 128) * 2**20 // slots)
     children.warm_up()
     loop = asyncio.get_running_loop()
-    sync = SyncActivities(runs, inventory, store, children, gateway, loop)
-    upkeep = UpkeepActivities(runs, inventory, store, gateway, loop)
+    logs = RunLogs(metadata)
+    run_log = RunLog(logs)
+    sync = SyncActivities(runs, inventory, store, children, gateway, loop, run_log)
+    retention = timedelta(days=settings.log_retention_days)
+    upkeep = UpkeepActivities(runs, inventory, store, gateway, loop, logs, retention)
     grace = timedelta(seconds=settings.worker_graceful_shutdown_seconds)
     light = Worker(
         client,
@@ -77,7 +82,7 @@ def workers(settings: Settings, client: Client, gateway: SyncGateway, store: Lak
         activity_executor=ThreadPoolExecutor(LIGHT_THREADS),
         max_concurrent_activities=LIGHT_THREADS,
         workflow_runner=workflow_runner(),
-        interceptors=[TranslateErrors()],
+        interceptors=[TranslateErrors(run_log)],
         graceful_shutdown_timeout=grace,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
@@ -88,7 +93,7 @@ def workers(settings: Settings, client: Client, gateway: SyncGateway, store: Lak
         activities=[sync.plan, sync.extract, sync.publish, sync.swap_in],
         activity_executor=ThreadPoolExecutor(slots),
         max_concurrent_activities=slots,
-        interceptors=[TranslateErrors()],
+        interceptors=[TranslateErrors(run_log)],
         graceful_shutdown_timeout=grace,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,

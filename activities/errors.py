@@ -4,6 +4,8 @@ Temporal matches error types by exact name, so everything that leaves an activit
 of the types below; its message is what the user reads, and ``details`` says whose fault it is.
 """
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,6 +15,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+from activities.messages import Run
+from activities.run_log import RunLog
 from connectors.errors import BusyError, SourceError
 from lake.errors import (
     DuplicateKeyError,
@@ -31,6 +35,8 @@ WORKER_SHUTDOWN = "worker_shutdown"
 ERASE_PENDING = "erase_pending"
 STILL_RUNNING = "still_running"
 GONE = "gone"
+
+LOG_PATIENCE_SECONDS = 5.0
 
 log = structlog.get_logger()
 
@@ -102,13 +108,20 @@ def classify(error: BaseException) -> Failure:
 
 
 class TranslateErrors(Interceptor):
-    """Installed in the worker: every activity's error leaves it as an ``ApplicationError``."""
+    """Installed in the worker: every activity's error leaves it as an ``ApplicationError``, and is in the run's log."""
+
+    def __init__(self, run_log: RunLog) -> None:
+        self._run_log = run_log
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        return _TranslateErrors(next)
+        return _TranslateErrors(next, self._run_log)
 
 
 class _TranslateErrors(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, run_log: RunLog) -> None:
+        super().__init__(next)
+        self._run_log = run_log
+
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         try:
             return await self.next.execute_activity(input)
@@ -126,6 +139,7 @@ class _TranslateErrors(ActivityInboundInterceptor):
                 exc_info=failure.type in ("internal", "lake", "reader_died"),
                 error=failure.message,
             )
+            await self._record(input, failure)
             # `from None`: a cause would carry the driver's own words into the workflow's history.
             raise ApplicationError(
                 failure.message,
@@ -136,3 +150,23 @@ class _TranslateErrors(ActivityInboundInterceptor):
                     timedelta(seconds=failure.retry_after_seconds) if failure.retry_after_seconds is not None else None
                 ),
             ) from None
+
+    async def _record(self, input: ExecuteActivityInput, failure: Failure) -> None:
+        """In the log of the activity's run, if it has one; a database that is slow to take it is not waited for."""
+        order = input.args[0] if input.args else None
+        run = order if isinstance(order, Run) else getattr(order, "run", None)
+        if not isinstance(run, Run):
+            return
+        info = activity.info()
+        goes_on = failure.retryable or failure.type in (OUT_OF_MEMORY, STALE_POSITION)
+        record = asyncio.to_thread(
+            self._run_log.attempt_failed,
+            run,
+            info.activity_type,
+            info.attempt,
+            failure.type,
+            failure.message,
+            goes_on=goes_on,
+        )
+        with suppress(TimeoutError):
+            await asyncio.wait_for(record, LOG_PATIENCE_SECONDS)

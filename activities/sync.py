@@ -25,6 +25,7 @@ from activities.messages import (
     SwapInput,
 )
 from activities.planning import Action, Decision, Intent, decide
+from activities.run_log import RunLog
 from connectors import registry
 from lake.failpoints import reach
 from lake.position import EMPTY, Position
@@ -53,7 +54,9 @@ class SyncActivities:
         children: Children,
         gateway: SyncGateway,
         loop: asyncio.AbstractEventLoop,
+        run_log: RunLog,
     ) -> None:
+        self._run_log = run_log
         self._runs = runs
         self._inventory = inventory
         self._store = store
@@ -91,13 +94,14 @@ class SyncActivities:
         wanted = _intent(run, generation, intent.available_columns if intent else frozenset())
         decision = decide(wanted, table, shadow)
         if decision.action is Action.NARROW:
-            log.info("planned", schema_id=run.schema_id, action=decision.action, reason=decision.reason)
+            self._run_log.planned(run, decision.action, decision.reason)
             decision = decide(wanted, self._narrow(run, generation, wanted.columns), shadow)
         if decision.action is Action.TAKE_OVER:
             decision = self._take_over(run, wanted, decision)
         if decision.new_generation:
             generation = self._runs.raise_generation(run.job_id)
         log.info("planned", schema_id=run.schema_id, action=decision.action, reason=decision.reason)
+        self._run_log.planned(run, decision.action, decision.reason)
         return Plan(
             generation=generation,
             rebuild=decision.action is Action.REBUILD,
@@ -114,13 +118,17 @@ class SyncActivities:
         read_id = f"{run.job_id[:8]}-{order.batch}-{activity.info().attempt}"
         reading = jobs.Reading(order, config, read_id)
         progress = _LiveFigures(self._runs, order)
-        return self._children.run(
+        begun = time.monotonic()
+        self._run_log.reading_again(order, activity.info().attempt)
+        extracted = self._children.run(
             jobs.extract,
             self._store,
             reading,
             on_progress=progress,
             on_stop=lambda: connector.cancel(config, read_id),
         )
+        self._run_log.staged(order, extracted, begun)
+        return extracted
 
     @activity.defn(name="publish", no_thread_cancel_exception=True)
     def publish(self, order: PublishInput) -> PublishResult:
@@ -129,6 +137,7 @@ class SyncActivities:
         reach("after-publish")
         if not order.plan.rebuild:
             self._record(order.run, published.position, facts)
+        self._run_log.published(order, published)
         return PublishResult(
             published.position.as_dict(),
             rows=published.rows_added + published.rows_changed,
@@ -140,6 +149,7 @@ class SyncActivities:
         """Replace the table's rows by the rebuilt ones, in one commit."""
         published, facts = self._children.run(jobs.swap_in, self._store, order)
         self._record(order.run, published.position, facts)
+        self._run_log.swapped_in(order.run, published)
 
     @activity.defn(name="finish")
     def finish(self, order: FinishInput) -> None:

@@ -16,6 +16,7 @@ from lake.storage import LakeStore
 from lake.sweep import erase, sweep
 from metadata.intents import RunningJob, ScheduleIntent
 from metadata.inventory import Inventory
+from metadata.logs import RunLogs
 from metadata.names import table_path
 from metadata.runs import Runs
 from scheduling.contract import EraseTableInput
@@ -46,7 +47,11 @@ class UpkeepActivities:
         store: LakeStore,
         gateway: SyncGateway,
         loop: asyncio.AbstractEventLoop,
+        logs: RunLogs,
+        log_retention: timedelta,
     ) -> None:
+        self._logs = logs
+        self._log_retention = log_retention
         self._runs = runs
         self._inventory = inventory
         self._store = store
@@ -93,9 +98,10 @@ class UpkeepActivities:
 
     @activity.defn(name="sweep", no_thread_cancel_exception=True)
     def sweep(self, _: None = None) -> int:
-        """Delete staged files that no commit refers to and no run will; the number of files."""
+        """Delete staged files that no commit refers to and no run will, and old log lines; the number of files."""
         deleted = 0
         with beating():
+            log.info("old log lines deleted", lines=self._logs.delete_before(datetime.now(UTC) - self._log_retention))
             for intent in self._schemas():
                 path = table_path(intent.project_id, intent.table_name, intent.schema_id)
                 live = self._inventory.live_job_ids(intent.schema_id)

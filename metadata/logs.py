@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func
+from sqlalchemy import ColumnElement, delete, func
 from sqlmodel import Session, col, select
 
 from metadata.database import Database
@@ -74,15 +74,15 @@ def list_lines(
     session: Session, schema_id: uuid.UUID, wanted: LogFilter, limit: int, offset: int
 ) -> tuple[int, list[JobLog]]:
     """How many there are in all, and one page of them, newest first."""
-    conditions = [JobLog.schema_id == schema_id]
+    conditions: list[ColumnElement[bool]] = [col(JobLog.schema_id) == schema_id]
     if wanted.job_id:
-        conditions.append(JobLog.job_id == wanted.job_id)
+        conditions.append(col(JobLog.job_id) == wanted.job_id)
     if wanted.levels:
         conditions.append(col(JobLog.level).in_(wanted.levels))
     if wanted.after:
-        conditions.append(JobLog.at > wanted.after)
+        conditions.append(col(JobLog.at) > wanted.after)
     if wanted.before:
-        conditions.append(JobLog.at < wanted.before)
+        conditions.append(col(JobLog.at) < wanted.before)
     if wanted.search:
         conditions.append(col(JobLog.message).icontains(wanted.search, autoescape=True))
     count = session.exec(select(func.count()).select_from(JobLog).where(*conditions)).one()

@@ -1,0 +1,88 @@
+"""What the steps of a run write into its log, for the people who own the table.
+
+A log that cannot be written is never a reason for a run to fail or to stop.
+"""
+
+import time
+
+import structlog
+
+from activities.messages import Extracted, ExtractInput, PublishInput, Run
+from lake.publish import Published
+from metadata.logs import Line, RunLogs
+from metadata.models import LogLevel
+
+log = structlog.get_logger()
+
+
+class RunLog:
+    """Thread-safe."""
+
+    def __init__(self, logs: RunLogs) -> None:
+        self._logs = logs
+
+    def planned(self, run: Run, action: str, reason: str) -> None:
+        because = f", because {reason}" if reason else ""
+        self._write(run, Line(f"Planned: {action}{because}.", {"event": "planned", "action": action, "reason": reason}))
+
+    def reading_again(self, order: ExtractInput, attempt: int) -> None:
+        """Nothing is written for a first attempt: what it read says enough."""
+        if attempt == 1 and not order.narrow:
+            return
+        steps = " in small steps, for it did not fit into the memory" if order.narrow else ""
+        fields = {"event": "reading", "batch": order.batch + 1, "attempt": attempt, "narrow": order.narrow}
+        self._write(order.run, Line(f"Reading batch {order.batch + 1} again{steps}, attempt {attempt}.", fields))
+
+    def staged(self, order: ExtractInput, extracted: Extracted, begun: float) -> None:
+        """``begun`` by ``time.monotonic``."""
+        seconds = round(time.monotonic() - begun, 3)
+        more = "; the source has more" if extracted.more else ""
+        fields = {
+            "event": "staged",
+            "batch": order.batch + 1,
+            "rows": extracted.rows,
+            "bytes": extracted.size_bytes,
+            "seconds": seconds,
+            "more": extracted.more,
+        }
+        text = (
+            f"Batch {order.batch + 1} read: {extracted.rows:,} rows, {extracted.size_bytes:,} bytes in {seconds:.1f} s"
+        )
+        self._write(order.run, Line(f"{text}{more}.", fields))
+
+    def published(self, order: PublishInput, published: Published) -> None:
+        batch = order.batch + 1
+        where = "the rebuild" if order.plan.rebuild else "the table"
+        done = f"{published.rows_added:,} rows added, {published.rows_changed:,} changed"
+        if published.already_done:
+            text = f"Batch {batch} was in {where} already: an earlier attempt had published it."
+        elif published.nothing_new:
+            text = f"Batch {batch} had nothing new for {where}."
+        else:
+            text = f"Batch {batch} published: {done} in {where}, {published.bytes_written:,} bytes."
+        self._write(order.run, Line(text, {"event": "published", "batch": batch, **_figures(published)}))
+
+    def swapped_in(self, run: Run, published: Published) -> None:
+        text = f"The rebuilt table took the place of the old one, as version {published.position.version}."
+        self._write(run, Line(text, {"event": "swapped_in", **_figures(published)}))
+
+    def attempt_failed(self, run: Run, step: str, attempt: int, code: str, message: str, *, goes_on: bool) -> None:
+        """``message`` as users read it, ``goes_on`` where the run tries again."""
+        fields = {"event": "attempt_failed", "step": step, "attempt": attempt, "code": code}
+        level = LogLevel.WARNING if goes_on else LogLevel.ERROR
+        self._write(run, Line(f"Attempt {attempt} of the step {step} failed: {message}", fields, level))
+
+    def _write(self, run: Run, line: Line) -> None:
+        try:
+            self._logs.write(run.job_id, line)
+        except Exception as error:
+            log.warning("line not recorded", job_id=run.job_id, line=line.message, error=type(error).__name__)
+
+
+def _figures(published: Published) -> dict[str, int]:
+    return {
+        "version": published.position.version,
+        "rows_added": published.rows_added,
+        "rows_changed": published.rows_changed,
+        "bytes_written": published.bytes_written,
+    }
