@@ -1,10 +1,11 @@
 """The rules of a schema's settings, without a server: what may be set together, and what a change sets off."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import time
 from typing import Any
 
+from connectors.filters import FilterError, check_filter
 from metadata.models import CursorFieldType, SyncFrequency, SyncType, WishKind
 
 CURSOR_MODES = frozenset({SyncType.INCREMENTAL, SyncType.APPEND})
@@ -66,6 +67,8 @@ class TableFacts:
     """The columns that may be a cursor, with the type that discovery gave each."""
     vanished: bool = False
     holds_data: bool = False
+    kinds: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    """What each column is compared as, and the labels of an enum (``connectors.base.Column``)."""
 
     @classmethod
     def from_discovered(
@@ -77,6 +80,10 @@ class TableFacts:
             cursor_types={f["field"]: f["field_type"] for f in discovered.get("incremental_fields", ())},
             vanished=vanished,
             holds_data=holds_data,
+            kinds={
+                column["name"]: (column.get("kind", "other"), tuple(column.get("labels") or ()))
+                for column in discovered.get("columns", ())
+            },
         )
 
 
@@ -109,10 +116,12 @@ def check(before: SchemaSettings, after: SchemaSettings, table: TableFacts) -> N
     if moded or before.primary_key_columns != after.primary_key_columns:
         _check_key(before, after, table)
     _check_frequency(after)
+    if moded or before.enabled_columns != after.enabled_columns:
+        _check_something_left(after, table)
     if before.enabled_columns != after.enabled_columns:
         _check_columns("enabled_columns", after.enabled_columns or (), table)
     if before.row_filter != after.row_filter:
-        _check_columns("row_filter", [part["column"] for part in after.row_filter or ()], table)
+        _check_filter(after.row_filter or [], table)
 
 
 def effects(before: SchemaSettings, after: SchemaSettings) -> Effects:
@@ -174,7 +183,8 @@ def _check_key(before: SchemaSettings, after: SchemaSettings, table: TableFacts)
     if after.sync_type in KEYED_MODES and not (chosen or table.primary_key):
         raise RuleError("primary_key_columns", f"The sync type {after.sync_type} needs primary key columns.")
     key_before = before.primary_key_columns or list(table.primary_key)
-    if table.holds_data and (chosen or list(table.primary_key)) != key_before:
+    # A first key changes nothing: the rows had none to go by.
+    if table.holds_data and key_before and (chosen or list(table.primary_key)) != key_before:
         raise RuleError(
             "primary_key_columns", "The primary key cannot change while the table holds data: delete the data first."
         )
@@ -188,3 +198,22 @@ def _check_frequency(after: SchemaSettings) -> None:
 def _check_columns(attr: str, named: Collection[str], table: TableFacts) -> None:
     if unknown := sorted(set(named) - table.columns):
         raise RuleError(attr, f"The table has no such column: {', '.join(unknown)}.")
+
+
+def _check_something_left(after: SchemaSettings, table: TableFacts) -> None:
+    """No enabled column is well where key or cursor come along all the same."""
+    if after.sync_type is None or after.enabled_columns != []:
+        return
+    has_cursor = after.sync_type in CURSOR_MODES and after.incremental_field is not None
+    if not (has_cursor or after.primary_key_columns or table.primary_key):
+        raise RuleError("enabled_columns", "No column would be left: the table has neither a key nor a cursor.")
+
+
+def _check_filter(clauses: Sequence[Mapping[str, Any]], table: TableFacts) -> None:
+    _check_columns("row_filter", [clause["column"] for clause in clauses], table)
+    for place, clause in enumerate(clauses):
+        kind, labels = table.kinds.get(clause["column"], ("other", ()))
+        try:
+            check_filter(clause["column"], kind, labels, clause["op"], clause.get("value"))
+        except FilterError as error:
+            raise RuleError(f"row_filter.{place}.{error.part}", error.message) from error

@@ -146,7 +146,7 @@ def tables(
 def _columns(connection: psycopg.Connection, oids: Sequence[int]) -> dict[int, list[SourceColumn]]:
     found: dict[int, list[SourceColumn]] = defaultdict(list)
     for oid, *values, labels in connection.execute(_COLUMNS, {"oids": list(oids)}):
-        found[oid].append(SourceColumn(*values, labels=tuple(labels or ())))
+        found[oid].append(SourceColumn(*(*values, tuple(labels or ()))))
     return found
 
 

@@ -55,7 +55,8 @@ def filter_condition(table: SourceTable, wanted: RowFilter) -> str:
         check_filter(column.name, kind_of(column), column.labels, wanted.op, wanted.value)
     except FilterError as error:
         raise ConfigurationError(error.message, attr="row_filter") from error
-    here = reference(column.name)
+    # Next to a column of the type ``name`` constants are cut to its length.
+    here = f"CAST({reference(column.name)} AS text)" if column.base == "name" else reference(column.name)
     match wanted.op:
         case "is_null":
             return f"{here} IS NULL"
@@ -79,7 +80,6 @@ def _constant(value: Any, column: SourceColumn) -> str:
     if kind == "timestamptz" and (time := moment(value)) is not None and time.tzinfo is None:
         # Times without a zone are UTC here, whatever the server or the role says.
         return literal(f"{time.isoformat(sep=' ')}+00", column.cast)
-    # A literal of the type ``name`` would be cut.
     return literal(value, "text" if column.base == "name" else column.cast)
 
 

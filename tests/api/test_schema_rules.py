@@ -105,6 +105,59 @@ def test_a_broken_rule_names_its_setting(
     assert raised.value.attr == attr
 
 
+TYPED = TableFacts.from_discovered(
+    {
+        "columns": [
+            {"name": "n", "kind": "integer"},
+            {"name": "mood", "kind": "enum", "labels": ["ok", "sad"]},
+            {"name": "doc", "kind": "document"},
+            {"name": "tags", "kind": "array"},
+            {"name": "early", "type": "text"},
+        ],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("clause", "attr"),
+    [
+        ({"column": "n", "op": "=", "value": "many"}, "row_filter.1.value"),
+        ({"column": "n", "op": "in", "value": [1, "many"]}, "row_filter.1.value"),
+        ({"column": "mood", "op": "!=", "value": "glad"}, "row_filter.1.value"),
+        ({"column": "doc", "op": "=", "value": "{}"}, "row_filter.1.op"),
+        ({"column": "tags", "op": "like", "value": "a%"}, "row_filter.1.op"),
+        ({"column": "early", "op": "=", "value": 1}, "row_filter.1.value"),
+    ],
+)
+def test_a_filter_that_its_column_does_not_take(clause: dict[str, Any], attr: str) -> None:
+    with pytest.raises(RuleError) as raised:
+        change(FRESH, TYPED, row_filter=[{"column": "n", "op": ">", "value": 1}, clause])
+    assert raised.value.attr == attr
+
+
+def test_no_columns_need_a_key_or_a_cursor() -> None:
+    assert change(INCREMENTAL, enabled_columns=[]).enabled_columns == []
+    whole = SchemaSettings(sync_type="full_refresh")
+    assert change(whole, ORDERS, enabled_columns=[]).enabled_columns == []
+    with pytest.raises(RuleError, match="No column would be left") as raised:
+        change(whole, KEYLESS, enabled_columns=[])
+    assert raised.value.attr == "enabled_columns"
+    appended = {"sync_type": "append", "incremental_field": "id", "incremental_field_type": "integer"}
+    by_cursor = change(FRESH, KEYLESS, **appended, enabled_columns=[])
+    with pytest.raises(RuleError, match="No column would be left"):
+        change(by_cursor, KEYLESS, sync_type="full_refresh")
+
+
+def test_a_first_key_may_be_named_over_data() -> None:
+    whole = SchemaSettings(should_sync=True, sync_type="full_refresh")
+    by_key = {**INCREMENTAL.as_dict(), "primary_key_columns": ["id"]}
+    assert change(whole, holding_data(KEYLESS), **by_key).primary_key_columns == ["id"]
+    lost_its_key = holding_data(KEYLESS)
+    assert change(INCREMENTAL, lost_its_key, primary_key_columns=["id"]).primary_key_columns == ["id"]
+    with pytest.raises(RuleError, match="delete the data first"):
+        change(whole, holding_data(ORDERS), primary_key_columns=["region"])
+
+
 def test_unknown_columns_are_named_in_order() -> None:
     with pytest.raises(RuleError, match=r"no such column: b, x\."):
         change(FRESH, enabled_columns=["x", "id", "b"])
