@@ -31,11 +31,12 @@ def create(backend: Backend, caller: Caller, body: SourceCreate) -> SourceBody:
             raise _prefix_taken(prefix)
 
     inputs = declared_inputs(connector, body.payload.inputs())
-    config = tested_config(connector, inputs, attr="payload")
-    try:
-        tables = connector.discover(config)
-    except SourceError as error:
-        raise invalid_source(error, "payload") from error
+    with backend.source_calls.bounded(caller.project_id):
+        config = tested_config(connector, inputs, attr="payload")
+        try:
+            tables = connector.discover(config)
+        except SourceError as error:
+            raise invalid_source(error, "payload") from error
 
     source = Source(
         project_id=caller.project_id,

@@ -69,6 +69,7 @@ def _look(backend: Backend, source: Source, names: Sequence[str] | None = None) 
     connector = known_connector(source.source_type)
     try:
         config = connector.parse_config(backend.vault.decrypt(source.encrypted_inputs))
-        return connector.discover(config, names)
+        with backend.source_calls.bounded(source.project_id):
+            return connector.discover(config, names)
     except SourceError as error:
         raise InvalidError(error.message, code=error.code) from error

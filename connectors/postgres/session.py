@@ -2,16 +2,20 @@
 
 import hashlib
 import os
+import socket
 import ssl
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from connectors.deadline import remaining
 from connectors.errors import ConfigurationError, SourceError
 from connectors.postgres.config import PostgresConfig
 from connectors.postgres.errors import login_error, query_error
@@ -21,6 +25,8 @@ CONNECT_TIMEOUT_SECONDS = 10
 LOCK_TIMEOUT_SECONDS = 30
 MINIMUM_VERSION = 130000
 CANCEL_PATIENCE_SECONDS = 0.5
+MOST_ADDRESSES = 3
+"""How many addresses of one host name are tried where somebody waits."""
 
 _SETTINGS = {
     "TimeZone": "UTC",
@@ -28,7 +34,6 @@ _SETTINGS = {
     "IntervalStyle": "iso_8601",
     "extra_float_digits": "1",
     "bytea_output": "hex",
-    "statement_timeout": "0",
     "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
     # The server waits for us while a batch is being written; that is no idleness.
     "idle_in_transaction_session_timeout": "0",
@@ -48,6 +53,7 @@ class Reading:
     name: str
     what: str
     filtered: bool = False
+    statement_seconds: int | None = None
 
     def error(self, error: psycopg.Error) -> SourceError:
         return query_error(error, self.what, filtered=self.filtered)
@@ -61,11 +67,12 @@ def application_name(read_id: str) -> str:
     return f"syncline-{hashlib.sha256(read_id.encode()).hexdigest()[:48]}"
 
 
-def session_settings() -> str:
+def session_settings(statement_seconds: int | None = None) -> str:
     """A query that sets up a reading transaction, the same for every driver and through a pooler, too."""
+    settings = _SETTINGS | {"statement_timeout": f"{statement_seconds or 0}s"}
     columns = ", ".join(
         f"set_config({literal(name)}, {literal(value)}, true) AS s{number}"
-        for number, (name, value) in enumerate(_SETTINGS.items())
+        for number, (name, value) in enumerate(settings.items())
     )
     later = " UNION ALL ".join(
         f"SELECT {literal(name)} AS name, {literal(value)} AS value" for name, value in _LATER_SETTINGS.items()
@@ -103,13 +110,17 @@ def conninfo(config: PostgresConfig, name: str) -> Iterator[str]:
 
 @contextmanager
 def connect(config: PostgresConfig, name: str) -> Iterator[psycopg.Connection]:
-    """A session in autocommit; what fails at the login or in the block comes out as a ``SourceError``."""
+    """A session in autocommit; what fails at the login or in the block comes out as a ``SourceError``.
+
+    Where there is a deadline, neither the login nor the block outlasts it by more than a moment, whatever the server
+    does.
+    """
     with conninfo(config, name) as info:
         try:
-            connection = psycopg.connect(info, autocommit=True, client_encoding="utf8")
+            connection = psycopg.connect(info, autocommit=True, client_encoding="utf8", **_attempts(config))
         except psycopg.Error as error:
             raise login_error(error, config) from error
-    with closing(connection):
+    with closing(connection), _ended_in_time(connection):
         try:
             yield connection
         except psycopg.Error as error:
@@ -122,6 +133,50 @@ def transaction(config: PostgresConfig, name: str) -> Iterator[psycopg.Connectio
     with connect(config, name) as connection, connection.transaction():
         connection.execute(session_settings().encode())
         yield connection
+
+
+def _attempts(config: PostgresConfig) -> dict[str, Any]:
+    """Where and how long to try. By itself the driver gives each address of a name all of its time."""
+    try:
+        found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        unknown = psycopg.OperationalError(f"failed to resolve host {config.host!r}")
+        raise login_error(unknown, config) from error
+    addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+    left = remaining()
+    if left is not None:
+        addresses = addresses[:MOST_ADDRESSES]
+    seconds = CONNECT_TIMEOUT_SECONDS if left is None else min(CONNECT_TIMEOUT_SECONDS, left / len(addresses))
+    return {
+        "host": ",".join([config.host] * len(addresses)),
+        "hostaddr": ",".join(addresses),
+        "connect_timeout": max(1, int(seconds)),
+    }
+
+
+@contextmanager
+def _ended_in_time(connection: psycopg.Connection) -> Iterator[None]:
+    """At the deadline cancel what the server does, and hang up: a server that does not even hear that keeps nobody."""
+    left = remaining()
+    if left is None:
+        yield
+        return
+    # A descriptor of our own for the same socket: the driver may close its own at any time.
+    with socket.socket(fileno=os.dup(connection.fileno())) as line:
+
+        def hang_up() -> None:
+            with suppress(psycopg.Error):
+                connection.cancel_safe(timeout=CANCEL_PATIENCE_SECONDS)
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(left, hang_up)
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
 
 
 @contextmanager
