@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.api.conftest import CUSTOMER, Api, Shop
 from tests.api.test_schemas import path_of
-from tests.api.test_sources import create
+from tests.api.test_sources import create, named
 
 
 def at_once(api: Api, method: str, path: str, bodies: list[dict[str, Any]]) -> list[int]:
@@ -57,3 +57,39 @@ def test_deleting_and_changing_at_once_ends_deleted(api: Api, shop: Shop) -> Non
     assert set(statuses[::2]) <= {200, 404}
     assert sorted(statuses[1::2]) == [204, 404]
     api("GET", path, 404)
+
+
+def test_bulk_and_single_changes_at_once_lose_nothing_and_never_lock_each_other_out(api: Api, shop: Shop) -> None:
+    source = create(api, shop, {**CUSTOMER, "should_sync": False})
+    ids = {name: named(source, name)["id"] for name in ("customer", "orders", "keyless")}
+    there = [{"id": schema_id, "sync_frequency": "15min"} for schema_id in ids.values()]
+    back = [{"id": schema_id, "sync_time_of_day": "01:02:03"} for schema_id in reversed(ids.values())]
+    bulk = f"external_data_sources/{source['id']}/bulk_update_schemas/"
+    calls: list[tuple[str, str, dict[str, Any] | None]] = [
+        ("PATCH", bulk, {"schemas": there}),
+        ("PATCH", bulk, {"schemas": back}),
+        ("PATCH", path_of(source), {"incremental_lookback_seconds": 60}),
+        ("PATCH", path_of(source, "orders"), {"cdc_table_mode": "both"}),
+        ("POST", f"external_data_sources/{source['id']}/refresh_schemas/", None),
+    ] * 4
+    with ThreadPoolExecutor(len(calls)) as threads:
+        statuses = list(threads.map(lambda call: api.respond(call[0], call[1], json=call[2]).status_code, calls))
+    assert statuses == [200] * len(calls)
+    after = {name: api("GET", path_of(source, name)) for name in ids}
+    for schema in after.values():
+        assert (schema["sync_frequency"], schema["sync_time_of_day"]) == ("15min", "01:02:03")
+    assert after["customer"]["incremental_lookback_seconds"] == 60
+    assert after["orders"]["cdc_table_mode"] == "both"
+
+
+def test_a_source_deleted_while_its_schemas_change_is_gone_with_all_of_them(api: Api, shop: Shop) -> None:
+    source = create(api, shop, CUSTOMER)
+    changes = {"schemas": [{"id": schema["id"], "sync_frequency": "1hour"} for schema in source["schemas"]]}
+    path = f"external_data_sources/{source['id']}/"
+    calls = [("PATCH", f"{path}bulk_update_schemas/"), ("DELETE", path), ("PATCH", f"{path}bulk_update_schemas/")]
+    with ThreadPoolExecutor(len(calls)) as threads:
+        statuses = list(threads.map(lambda call: api.respond(*call, json=changes).status_code, calls))
+    assert statuses[1] == 204
+    assert {statuses[0], statuses[2]} <= {200, 400, 404}
+    api("GET", path, 404)
+    assert api("GET", "external_data_schemas/")["count"] == 0

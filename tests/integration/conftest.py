@@ -10,6 +10,7 @@ import pytest
 
 from local.postgres import PostgresServer
 from tests.kit.compare import assert_equal
+from tests.kit.operator import Operator
 from tests.kit.platform import Platform, run_platform
 from tests.kit.servers import MetadataTemplates, RunningStore, RunningTemporal
 
@@ -88,3 +89,8 @@ def database(postgres18: PostgresServer, object_store: RunningStore) -> SourceDa
 def each_database(postgres: PostgresServer, object_store: RunningStore) -> SourceDatabase:
     """On PostgreSQL 16, then on 18."""
     return SourceDatabase(postgres, postgres.create_database(), object_store)
+
+
+@pytest.fixture
+def operator(own_platform: Platform, temporal: RunningTemporal) -> Operator:
+    return Operator(temporal, own_platform.environment["SYNCLINE_TASK_QUEUE"])

@@ -1,17 +1,22 @@
 """What a change wants of Temporal happens once, whatever dies between the commit and Temporal."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from local.ports import choose_ports
 from tests.integration.conftest import SourceDatabase
+from tests.kit.operator import Operator
 from tests.kit.platform import Platform, eventually, named, run_platform
 from tests.kit.servers import MetadataTemplates, RunningStore, run_temporal
 
 CRASHES = ["outbox-written", "outbox-claimed", "outbox-fulfilled"]
+HOURS = {f"{hours}hour": timedelta(hours=hours) for hours in (1, 6, 12, 24)}
 ENABLED = {"should_sync": True, "sync_type": "full_refresh", "sync_frequency": "24hour"}
 
 
@@ -127,3 +132,33 @@ def test_temporal_away_for_a_while(
             database.assert_in_lake(platform, schema[name])
         assert platform.jobs(source, schema["taken_back"]) == []
         assert platform.jobs(source, schema["deleted"]) == []
+
+
+def test_two_api_processes_leave_the_schedule_as_the_last_change_wants_it(
+    own_platform: Platform, operator: Operator, database: SourceDatabase
+) -> None:
+    tables(database, "t")
+    source = own_platform.create_source(database.inputs, [{"name": "t", **ENABLED}])
+    schema = named(source, "t")
+    port = choose_ports(["api"])["api"]
+    own_platform.start("second", "api", API_PORT=str(port))
+    second = str(own_platform.client.base_url).replace(str(own_platform.api_port), str(port))
+    eventually(lambda: answers(f"http://127.0.0.1:{port}/healthz"), "the second API")
+
+    def change(turn: int) -> int:
+        base = ("", second.rstrip("/"))[turn % 2]
+        body = {"sync_frequency": list(HOURS)[turn % len(HOURS)]}
+        return own_platform.client.patch(f"{base}{path(schema)}", json=body).status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(change, range(60))) == [200] * 60
+    wait_delivered(own_platform)
+    stored = own_platform.schema(schema["id"])["sync_frequency"]
+    assert operator.schedule(schema["id"]) == (False, [HOURS[stored]])
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
