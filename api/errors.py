@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from api.temporal import TemporalUnavailableError
@@ -117,6 +118,7 @@ def install(app: FastAPI) -> None:
     """Give the app its error handlers."""
     app.add_exception_handler(ApiError, _on_api_error)
     app.add_exception_handler(TemporalUnavailableError, _on_temporal_away)
+    app.add_exception_handler(OperationalError, _on_database_away)
     app.add_exception_handler(RequestValidationError, _on_invalid_parameter)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(Exception, _on_bug)
@@ -141,6 +143,12 @@ def _on_api_error(_: Request, error: Exception) -> JSONResponse:
 def _on_temporal_away(_: Request, error: Exception) -> JSONResponse:
     log.warning("temporal is away", reason=repr(error.__cause__))
     return envelope(UnavailableError("The scheduler is out of reach: try again later."))
+
+
+def _on_database_away(_: Request, error: Exception) -> JSONResponse:
+    """It does not answer, or gave up on a lock; the transaction is rolled back either way."""
+    log.warning("the metadata database does not do its work", reason=repr(error))
+    return envelope(UnavailableError("The database is out of reach or too busy: try again later."))
 
 
 def _on_invalid_parameter(_: Request, error: Exception) -> JSONResponse:

@@ -9,13 +9,14 @@ from api.auth import Caller
 from api.backend import Backend
 from api.bodies.responses import SourceBody
 from api.bodies.source_requests import NamedSchema, SourceCreate
-from api.errors import InvalidError, invalid_source
+from api.errors import InvalidError, NotFoundError, invalid_source
 from api.inputs import declared_inputs, known_connector, table_facts, tested_config
 from api.presentation import source_bodies
 from api.schema_rules import Effects
 from connectors.errors import SourceError
 from metadata.models import Schema, Source, WishKind
 from metadata.outbox import wish
+from metadata.projects import get_project
 from metadata.schemas import TableFacts, schema_from
 from metadata.sources import PrefixTakenError, create_source, prefix_taken
 
@@ -49,6 +50,8 @@ def create(backend: Backend, caller: Caller, body: SourceCreate) -> SourceBody:
     schemas, effects = _set_up(source, [table_facts(table) for table in tables], body.payload.schemas or [])
     try:
         with backend.database.transaction() as session:
+            if get_project(session, caller.project_id, lock=True) is None:
+                raise NotFoundError
             if prefix_taken(session, caller.project_id, body.source_type, prefix):
                 raise _prefix_taken(prefix)
             create_source(session, source, schemas)
