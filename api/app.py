@@ -13,7 +13,7 @@ from api.backend import Backend
 from api.limits import BodyLimit, LoginLimits
 from api.metrics import Measured, Metrics
 from api.relay import OutboxRelay
-from api.routes import api_keys, health, projects, schemas, sources
+from api.routes import api_keys, health, logs, projects, schemas, sources
 from api.slashes import TrailingSlash
 from api.source_calls import SourceCalls
 from api.temporal import TemporalBridge
@@ -60,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Measured, metrics=metrics)
     app.add_middleware(TrailingSlash)
     errors.install(app)
-    for router in (sources.router, schemas.router, projects.router, api_keys.router, health.router):
+    for router in (sources.router, schemas.router, logs.router, projects.router, api_keys.router, health.router):
         app.include_router(router)
     docs_page.install(app)
     app.openapi = openapi.documenting(app)  # type: ignore[method-assign]

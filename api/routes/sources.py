@@ -1,10 +1,8 @@
 """``/api/projects/:project_id/external_data_sources/``"""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response, status
-from pydantic import AfterValidator
 
 from api.actions import create_source, discover, edit_source, runs, schema_settings
 from api.auth import ObjectId, Reader, Writer
@@ -16,6 +14,7 @@ from api.bodies.source_requests import SourceChanges, SourceCreate
 from api.errors import NotFoundError
 from api.objects import KnownSource
 from api.pagination import Page, PageDep, Search
+from api.parameters import Moment
 from api.presentation import job_body, source_bodies
 from metadata.sources import JobFilter, find_source, list_jobs, list_sources
 
@@ -24,14 +23,6 @@ router = APIRouter(prefix="/api/projects/{project_id}/external_data_sources", ta
 New = Annotated[SourceCreate, Depends(reader(SourceCreate))]
 Bulk = Annotated[BulkChanges, Depends(reader(BulkChanges))]
 Changes = Annotated[SourceChanges, Depends(reader(SourceChanges))]
-
-
-def _in_utc(moment: datetime) -> datetime:
-    """A time without a zone is meant in UTC."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-
-
-Moment = Annotated[datetime, AfterValidator(_in_utc)]
 
 
 def _job_filter(

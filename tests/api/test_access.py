@@ -31,6 +31,7 @@ CALLS = [
     ("POST", "external_data_schemas/{id}/cancel/"),
     ("DELETE", "external_data_schemas/{id}/delete_data/"),
     ("POST", "external_data_schemas/{id}/incremental_fields/"),
+    ("GET", "external_data_schemas/{id}/logs/"),
 ]
 ON_OBJECTS = [call for call in CALLS if "{id}" in call[1]]
 
