@@ -119,7 +119,9 @@ def connect(config: PostgresConfig, name: str) -> Iterator[psycopg.Connection]:
         try:
             connection = psycopg.connect(info, autocommit=True, client_encoding="utf8", **_attempts(config))
         except psycopg.Error as error:
-            raise login_error(error, config) from error
+            # Its frames would keep the half-open connection until the next garbage collection.
+            error.__context__ = None
+            raise login_error(error, config) from error.with_traceback(None)
     with closing(connection), _ended_in_time(connection):
         try:
             yield connection

@@ -20,7 +20,7 @@ class BadSource:
 
     @property
     def inputs(self) -> dict[str, object]:
-        return {"host": "127.0.0.1", "port": self.port, "database": "d", "user": "u", "password": "p"}
+        return {"host": "127.0.0.1", "port": self.port, "database": "d", "user": "u", "password": "p", "schema": "s"}
 
 
 @contextmanager
@@ -47,11 +47,11 @@ def silent(connection: socket.socket, ended: threading.Event) -> None:
 
 
 def trickling_login(connection: socket.socket, ended: threading.Event) -> None:
-    """Answers the login, a byte at a time, with a message that is long."""
+    """Answers the login, a byte at a time, with a long error."""
     connection.recv(4096)
     connection.sendall(b"N")
     connection.recv(4096)
-    _trickle(connection, ended, b"N" + struct.pack("!I", 20_000))
+    _trickle(connection, ended, b"E" + struct.pack("!I", 20_000))
 
 
 def silent_after_login(connection: socket.socket, ended: threading.Event) -> None:
