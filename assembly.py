@@ -5,6 +5,8 @@ from pydantic import SecretStr
 from lake.storage import LakeStore
 from metadata.database import Database
 from metadata.vault import Vault
+from query.messages import QueryLimits
+from query.runner import QueryRunner
 from scheduling.connection import TemporalAddress
 from settings import Settings
 
@@ -26,6 +28,15 @@ def lake_store(settings: Settings) -> LakeStore:
         secret_key=_revealed(settings.s3_secret_access_key),
         region=settings.s3_region,
     )
+
+
+def queries(settings: Settings) -> QueryRunner:
+    limits = QueryLimits(
+        seconds=settings.query_seconds,
+        memory_mb=settings.query_memory_mb,
+        result_bytes=settings.query_result_mb * 2**20,
+    )
+    return QueryRunner(lake_store(settings), limits, settings.query_concurrency, settings.query_max_rows)
 
 
 def temporal_address(settings: Settings) -> TemporalAddress:

@@ -38,6 +38,19 @@ class Settings(BaseSettings):
     api_source_calls: int = Field(default=16, ge=1, le=32)
     """How many requests may wait for sources at once, of each API process; the others have threads left for them."""
 
+    query_seconds: float = Field(default=60, gt=0, le=3600)
+    """How long a query may take before it is killed."""
+
+    query_memory_mb: int = Field(default=1024, ge=512)
+    """What the process of one query may use; half of it is for the engine's own data."""
+
+    query_result_mb: int = Field(default=64, ge=1)
+    query_max_rows: int = Field(default=1_000_000, ge=100_000)
+    """The most rows of an answer in CSV or Arrow; in JSON it is 100,000."""
+
+    query_concurrency: int = Field(default=2, ge=1, le=16)
+    """How many queries run at once in each API process; the others are turned away for a moment."""
+
     database_url: SecretStr | None = None
     """SQLAlchemy URL: ``postgresql+psycopg://…`` in production, SQLite (WAL) where it is unset."""
 

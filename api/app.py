@@ -13,7 +13,7 @@ from api.backend import Backend
 from api.limits import BodyLimit, LoginLimits
 from api.metrics import Measured, Metrics
 from api.relay import OutboxRelay
-from api.routes import api_keys, health, logs, projects, schemas, sources
+from api.routes import api_keys, health, logs, projects, query, schemas, sources
 from api.slashes import TrailingSlash
 from api.source_calls import SourceCalls
 from api.temporal import TemporalBridge
@@ -35,14 +35,19 @@ def create_app(settings: Settings) -> FastAPI:
     )
     source_calls = SourceCalls(settings.api_source_calls, settings.api_source_call_seconds, metrics)
 
+    queries = assembly.queries(settings)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         bridge = await TemporalBridge.to(temporal, settings.task_queue)
         relay = OutboxRelay(Outbox(database), bridge)
-        app.state.backend = Backend(database, vault, bridge, relay, lake.uri, lake.ping, limits, source_calls, metrics)
+        app.state.backend = Backend(
+            database, vault, bridge, relay, lake.uri, lake.ping, limits, source_calls, metrics, queries
+        )
         relay.start()
         yield
         await asyncio.to_thread(relay.stop)
+        queries.close()
         database.dispose()
 
     app = FastAPI(
@@ -60,7 +65,15 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Measured, metrics=metrics)
     app.add_middleware(TrailingSlash)
     errors.install(app)
-    for router in (sources.router, schemas.router, logs.router, projects.router, api_keys.router, health.router):
+    for router in (
+        sources.router,
+        schemas.router,
+        logs.router,
+        projects.router,
+        api_keys.router,
+        query.router,
+        health.router,
+    ):
         app.include_router(router)
     docs_page.install(app)
     app.openapi = openapi.documenting(app)  # type: ignore[method-assign]

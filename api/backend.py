@@ -13,6 +13,7 @@ from api.source_calls import SourceCalls
 from api.temporal import TemporalBridge
 from metadata.database import Database
 from metadata.vault import Vault
+from query.runner import QueryRunner
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Backend:
     limits: LoginLimits
     source_calls: SourceCalls
     metrics: Metrics
+    queries: QueryRunner
 
 
 def _backend(request: Request) -> Backend:

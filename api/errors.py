@@ -85,6 +85,12 @@ class NotFoundError(ApiError):
         super().__init__("Not found.")
 
 
+class NotAcceptableError(ApiError):
+    """None of the forms that an answer may have is one that the client takes."""
+
+    status, type, code = 406, "validation_error", "not_acceptable"
+
+
 class ConflictError(ApiError):
     """It does not fit the state that things are in."""
 
@@ -104,8 +110,8 @@ class TooSlowError(ApiError):
 
 
 def invalid_source(error: SourceError, under: str) -> InvalidError:
-    """What a connector has to say about the inputs that lie ``under`` this field of the body."""
-    attr = f"{under}.{error.attr}" if error.attr else under
+    """What a connector has to say about the inputs that lie ``under`` this field of the body; blank: beside it all."""
+    attr = ".".join(part for part in (under, error.attr) if part) or None
     return InvalidError(error.message, attr=attr, code=error.code)
 
 

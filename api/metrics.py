@@ -54,7 +54,7 @@ class Metrics:
         self._registry.register(InstallationCollector(database))
 
     def throttled(self, limit: str) -> None:
-        """``limit``: key, address or source_calls."""
+        """``limit``: key, address, source_calls or queries."""
         self._throttled.labels(limit).inc()
 
     def source_called(self, outcome: str, seconds: float) -> None:

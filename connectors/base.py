@@ -6,7 +6,7 @@ A new source type is one package with a ``Connector`` and one line in ``connecto
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -122,6 +122,8 @@ class ReadRequest:
     """Read in small steps whatever it costs in speed: set after a read ran out of memory."""
     text_columns: tuple[str, ...] = ()
     """Numeric columns without a declared precision that the lake already holds as text: they stay text."""
+    statement_seconds: int | None = None
+    """After which the source itself ends a statement of this read; None for no such limit."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,10 @@ class Connector(Protocol):
 
     source_type: str
     form: SourceForm
+    sync_types: tuple[str, ...]
+    """How its tables can be copied: of ``full_refresh``, ``incremental``, ``append``, ``webhook`` and ``cdc`` those
+    that it does, and no others. What the API says of a source's abilities comes from here.
+    """
 
     def parse_config(self, inputs: Mapping[str, Any]) -> Any:
         """Check the shape of the user's fields, without touching the network. ``ConfigurationError`` names a field."""
@@ -182,3 +188,11 @@ class Connector(Protocol):
 
     def cancel(self, config: Any, read_id: str) -> None:
         """Stop that read at the source, from another process, within a second. Unknown reads are no error."""
+
+
+@runtime_checkable
+class Direct(Connector, Protocol):
+    """A connector whose sources may be direct: never copied, and read by each query as it comes."""
+
+    engine: str
+    """What answers queries at the source, as the API calls it."""

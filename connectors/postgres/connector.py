@@ -15,10 +15,12 @@ _SESSION_NAME = "syncline"
 
 
 class PostgresConnector:
-    """``connectors.base.Connector`` for PostgreSQL."""
+    """``connectors.base.Direct`` for PostgreSQL."""
 
     source_type: str = "Postgres"
+    engine: str = "postgres"
     form: SourceForm = FORM
+    sync_types: tuple[str, ...] = ("full_refresh", "incremental", "append")
 
     def parse_config(self, inputs: Mapping[str, Any]) -> PostgresConfig:
         return parse_config(inputs)

@@ -89,7 +89,7 @@ class FastSession:
             self._duckdb.execute("SET TimeZone = 'UTC'")
             self._duckdb.execute(f"ATTACH '{quoted}' AS source (TYPE postgres, READ_ONLY)")
             self._duckdb.execute("BEGIN")
-            self._query(session_settings()).fetchall()
+            self._query(session_settings(self._reading.statement_seconds)).fetchall()
         except duckdb.Error:
             raise self._verdict("SELECT") or UnreachableError("The connection to Postgres failed.") from None
 

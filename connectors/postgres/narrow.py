@@ -39,7 +39,7 @@ class NarrowSession:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
             session = cls(reading, connection, size_bytes)
-            session.rows(session_settings())
+            session.rows(session_settings(reading.statement_seconds))
             yield session
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:

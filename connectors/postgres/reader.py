@@ -57,7 +57,13 @@ def open_read(config: PostgresConfig, request: ReadRequest) -> Iterator["Postgre
     """Open a read over the driver that fits the width of the rows."""
     name = application_name(request.read_id)
     outline = _outline(config, request, name)
-    reading = Reading(config, name, request.table, filtered=bool(request.row_filters))
+    reading = Reading(
+        config,
+        name,
+        request.table,
+        filtered=bool(request.row_filters),
+        statement_seconds=request.statement_seconds,
+    )
     opened: AbstractContextManager[Session]
     if request.narrow or outline.width * VECTOR_ROWS > request.batch_bytes:
         opened = NarrowSession.open(reading, request.batch_bytes // 2)
