@@ -69,8 +69,8 @@ class Metrics:
 class InstallationCollector:
     """The same figures from every process: they are read from the metadata. Away, it costs the others nothing."""
 
-    def __init__(self, database: Database, fresh_seconds: float = FRESH_SECONDS) -> None:
-        self._database, self._fresh_seconds = database, fresh_seconds
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._lock = threading.Lock()
         self._figures: Figures | None = None
         self._read_at = 0.0
@@ -96,7 +96,7 @@ class InstallationCollector:
 
     def _current(self) -> Figures | None:
         with self._lock:
-            if self._figures is None or time.monotonic() - self._read_at > self._fresh_seconds:
+            if self._figures is None or time.monotonic() - self._read_at > FRESH_SECONDS:
                 try:
                     with self._database.read() as session:
                         self._figures = figures(session)
