@@ -38,13 +38,18 @@ HEADERS = {
 }
 
 ALSO: Mapping[str, tuple[int, ...]] = {
-    "external_data_sources_partial_update": (409,),
+    "external_data_sources_create": (503, 504),
+    "external_data_sources_database_schema": (503, 504),
+    "external_data_sources_partial_update": (409, 503, 504),
     "external_data_sources_reload": (400,),
-    "external_data_sources_refresh_schemas": (400,),
+    "external_data_sources_refresh_schemas": (400, 503, 504),
     "external_data_schemas_reload": (400,),
     "external_data_schemas_resync": (400,),
     "external_data_schemas_cancel": (409, 503),
-    "external_data_schemas_incremental_fields": (400,),
+    "external_data_schemas_incremental_fields": (400, 503, 504),
+    "projects_destroy": (409,),
+    "api_keys_destroy": (409,),
+    "api_keys_destroy_many": (409,),
     "health_ready": (503,),
 }
 """What a call answers beyond the rules, for reasons of its own."""
