@@ -1,5 +1,6 @@
 """One envelope for every error: ``{type, code, detail, attr}``. Nothing of an exception's own words gets out."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ CODES = {
     "literal_error": "invalid_choice",
     "json_invalid": "parse_error",
 }
+PLACEHOLDER = re.compile(r"\{\w+\}")
 DETAILS = {404: "There is nothing here.", 405: "This method is not allowed here.", 413: "The body is too large."}
 
 
@@ -162,9 +164,19 @@ def _on_invalid_parameter(_: Request, error: Exception) -> JSONResponse:
     return envelope(_invalid(error.errors()[0], loc_from=1))
 
 
-def _on_http_error(_: Request, error: Exception) -> JSONResponse:
+def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        error = HTTPException(405, headers={"Allow": _allowed(request)})
     return http_error(error)
+
+
+def _allowed(request: Request) -> str:
+    """Every method of the path; the router names those of one route only."""
+    paths: dict[str, Any] = request.app.openapi()["paths"]
+    asked = request.scope["path"]
+    fitting = [t for t in paths if t == asked] or [t for t in paths if re.fullmatch(PLACEHOLDER.sub("[^/]+", t), asked)]
+    return ", ".join(sorted(method.upper() for template in fitting for method in paths[template]))
 
 
 def http_error(error: HTTPException) -> JSONResponse:

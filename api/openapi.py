@@ -17,6 +17,7 @@ from api.openapi_errors import add_errors
 from api.openapi_examples import Examples
 
 Document = dict[str, Any]
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
 REFERENCE = re.compile(r"#/components/schemas/([^\"/]+)")
 
 
@@ -112,15 +113,20 @@ def _link(document: Document) -> None:
     for path, method, operation in operations(document):
         response = operation["responses"].get("201")
         if method == "post" and response is not None:
-            response["links"] = {
-                target["operationId"]: _link_to(below, target)
-                for below, _, target in operations(document)
-                if below.startswith(path) and re.match(r"\{\w+\}", below.removeprefix(path))
-            }
+            response["links"] = _links(document, path, path, "/id")
+            if inner := texts.MADE_WITHIN.get(operation["operationId"]):
+                response["links"] |= _links(document, path, *inner)
 
 
-def _link_to(path: str, operation: dict[str, Any]) -> dict[str, Any]:
-    """The call on the object that was just made; the rest of the path is the same."""
-    *outer, own = re.findall(r"\{(\w+)\}", path)
-    parameters = {name: f"$request.path.{name}" for name in outer} | {own: "$response.body#/id"}
-    return {"operationId": operation["operationId"], "description": operation["summary"], "parameters": parameters}
+def _links(document: Document, path: str, collection: str, pointer: str) -> dict[str, Any]:
+    """To every call on the object of that collection whose id stands there in the answer to ``path``."""
+    outer = {name: f"$request.path.{name}" for name in PLACEHOLDER.findall(path)}
+    return {
+        target["operationId"]: {
+            "operationId": target["operationId"],
+            "description": target["summary"],
+            "parameters": {**outer, PLACEHOLDER.findall(below)[-1]: f"$response.body#{pointer}"},
+        }
+        for below, _, target in operations(document)
+        if below.startswith(collection) and len(PLACEHOLDER.findall(below.removeprefix(collection))) == 1
+    }

@@ -42,3 +42,8 @@ PARAMETERS = {
 BODY = "JSON, or a form in which lists and objects are written as JSON. Unknown fields are ignored."
 
 SUCCESS = {"200": "Done.", "201": "Made.", "202": "Accepted.", "204": "Done; there is no body."}
+
+MADE_WITHIN = {
+    "external_data_sources_create": ("/api/projects/{project_id}/external_data_schemas/", "/schemas/0/id"),
+}
+"""What else a call makes: the collection that it is in, and where its id stands in the answer."""
