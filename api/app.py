@@ -13,7 +13,7 @@ from api.backend import Backend
 from api.limits import BodyLimit, LoginLimits
 from api.metrics import Measured, Metrics
 from api.relay import OutboxRelay
-from api.routes import api_keys, health, logs, projects, query, schemas, sources
+from api.routes import api_keys, cdc, connections, health, logs, projects, query, schemas, setup, sources, webhooks
 from api.slashes import TrailingSlash
 from api.source_calls import SourceCalls
 from api.temporal import TemporalBridge
@@ -65,7 +65,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Measured, metrics=metrics)
     app.add_middleware(TrailingSlash)
     errors.install(app)
+    # Fixed paths come before those in which an id stands in the same place.
     for router in (
+        setup.router,
+        connections.router,
+        cdc.router,
+        webhooks.router,
         sources.router,
         schemas.router,
         logs.router,

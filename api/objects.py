@@ -5,18 +5,25 @@ from typing import Annotated
 
 from fastapi import Depends
 
-from api.auth import ObjectId, Writer
-from api.backend import BackendDep
+from api.auth import Caller, ObjectId, Writer
+from api.backend import Backend, BackendDep
 from api.errors import NotFoundError
 from metadata.live import live_schema
+from metadata.models import Source
 from metadata.sources import find_source
 
 
-def _known_source(backend: BackendDep, caller: Writer, source_id: ObjectId) -> uuid.UUID:
+def live_source(backend: Backend, caller: Caller, source_id: uuid.UUID) -> Source:
+    """The project's source; ``NotFoundError`` where it has no such one."""
     with backend.database.read() as session:
-        if find_source(session, caller.project_id, source_id) is None:
-            raise NotFoundError
-    return source_id
+        source = find_source(session, caller.project_id, source_id)
+    if source is None:
+        raise NotFoundError
+    return source
+
+
+def _known_source(backend: BackendDep, caller: Writer, source_id: ObjectId) -> uuid.UUID:
+    return live_source(backend, caller, source_id).id
 
 
 def _known_schema(backend: BackendDep, caller: Writer, schema_id: ObjectId) -> uuid.UUID:

@@ -17,8 +17,10 @@ from api.bodies.responses import (
     TableBody,
     TableColumn,
 )
-from api.inputs import public_inputs
-from metadata.models import Job, LakeTable, Schema, SchemaStatus, Source, SyncType
+from api.inputs import known_connector, public_inputs
+from connectors.base import Direct
+from connectors.registry import can_sync
+from metadata.models import DIRECT, Job, LakeTable, Schema, SchemaStatus, Source, SyncType
 from metadata.schemas import schemas_of, tables_of
 from metadata.sources import last_runs
 
@@ -41,15 +43,15 @@ def source_bodies(backend: Backend, session: Session, sources: Sequence[Source],
     return [
         SourceBody(
             **_own(source),
-            status=source_status(by_source[source.id]),
+            status=_status(source, by_source[source.id]),
             latest_error=_latest_error(by_source[source.id]),
-            engine="duckdb",
+            engine=engine(source),
             last_run_at=ran.get(source.id),
             schemas=[by_schema[schema.id] for schema in by_source[source.id]],
             job_inputs=public_inputs(source.source_type, backend.vault.decrypt(source.encrypted_inputs)),
-            revenue_analytics_config=RevenueAnalyticsConfig(enabled=source.source_type == "Stripe"),
+            revenue_analytics_config=_revenue_analytics(source),
             user_access_level=caller.role,
-            supports_webhooks=False,  # what a source type can do beyond being copied has no seam yet
+            supports_webhooks=can_sync(source.source_type, "webhook"),
         )
         for source in sources
     ]
@@ -75,6 +77,18 @@ def available_columns(discovered: Mapping[str, Any]) -> list[AvailableColumn]:
     ]
 
 
+def engine(source: Source) -> str:
+    """What answers queries over it: of a direct source its own database."""
+    if source.access_method == DIRECT and isinstance(direct := known_connector(source.source_type), Direct):
+        return direct.engine
+    return "duckdb"
+
+
+def _status(source: Source, schemas: Iterable[Schema]) -> str:
+    """A direct source has no runs: its login was tried when it was stored, and there is nothing to wait for."""
+    return SchemaStatus.COMPLETED if source.access_method == DIRECT else source_status(schemas)
+
+
 def source_status(schemas: Iterable[Schema]) -> str:
     """Of the enabled schemas the one that needs most attention; ``Running`` where the first run is due."""
     enabled = [schema for schema in schemas if schema.should_sync]
@@ -86,6 +100,13 @@ def source_status(schemas: Iterable[Schema]) -> str:
 
 def _latest_error(schemas: Iterable[Schema]) -> str | None:
     return next((s.latest_error for s in schemas if s.should_sync and s.latest_error), None)
+
+
+def _revenue_analytics(source: Source) -> RevenueAnalyticsConfig:
+    chosen, by_default = source.revenue_analytics_enabled, source.source_type == "Stripe"
+    return RevenueAnalyticsConfig(
+        enabled=by_default if chosen is None else chosen, include_invoiceless_charges=source.include_invoiceless_charges
+    )
 
 
 def _own(source: Source) -> dict[str, Any]:

@@ -22,5 +22,10 @@ def connector(source_type: str) -> Connector:
         ) from None
 
 
+def can_sync(source_type: str, sync_type: str) -> bool:
+    """Whether tables of such a source can be copied in this way; no table of an unknown source type can."""
+    return source_type in _CONNECTORS and sync_type in _CONNECTORS[source_type].sync_types
+
+
 def all_connectors() -> list[Connector]:
     return list(_CONNECTORS.values())

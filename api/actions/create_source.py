@@ -13,8 +13,9 @@ from api.errors import InvalidError, NotFoundError, invalid_source
 from api.inputs import declared_inputs, known_connector, table_facts, tested_config
 from api.presentation import source_bodies
 from api.schema_rules import Effects
+from connectors.base import Direct
 from connectors.errors import SourceError
-from metadata.models import Schema, Source, WishKind
+from metadata.models import DIRECT, Schema, Source, WishKind
 from metadata.outbox import wish
 from metadata.projects import get_project
 from metadata.schemas import TableFacts, schema_from
@@ -24,12 +25,13 @@ from metadata.sources import PrefixTakenError, create_source, prefix_taken
 def create(backend: Backend, caller: Caller, body: SourceCreate) -> SourceBody:
     """Shape, login, discovery, settings; then all rows in one transaction; then schedules and first runs."""
     connector = known_connector(body.source_type)
-    if body.access_method == "direct":
-        raise InvalidError("Direct sources cannot be made yet: use the access method warehouse.", attr="access_method")
+    if body.access_method == DIRECT and not isinstance(connector, Direct):
+        raise InvalidError(
+            f"A source of the type {body.source_type} cannot be queried live: use the access method warehouse.",
+            attr="access_method",
+        )
     prefix = body.prefix or ""
-    with backend.database.read() as session:
-        if prefix_taken(session, caller.project_id, body.source_type, prefix):
-            raise _prefix_taken(prefix)
+    check_prefix(backend, caller, body.source_type, prefix, body.access_method)
 
     inputs = declared_inputs(connector, body.payload.inputs())
     with backend.source_calls.bounded(caller.project_id):
@@ -44,6 +46,7 @@ def create(backend: Backend, caller: Caller, body: SourceCreate) -> SourceBody:
         source_type=body.source_type,
         prefix=prefix,
         description=body.description,
+        access_method=body.access_method,
         encrypted_inputs=backend.vault.encrypt(inputs),
         created_by=caller.label,
     )
@@ -63,6 +66,16 @@ def create(backend: Backend, caller: Caller, body: SourceCreate) -> SourceBody:
     return answer
 
 
+def check_prefix(backend: Backend, caller: Caller, source_type: str, prefix: str, access_method: str) -> None:
+    """``InvalidError`` where a new source may not have it."""
+    known_connector(source_type)
+    if access_method == DIRECT and not prefix:
+        raise InvalidError("A direct source needs a prefix.", attr="prefix", code="required")
+    with backend.database.read() as session:
+        if prefix_taken(session, caller.project_id, source_type, prefix):
+            raise _prefix_taken(prefix)
+
+
 def _set_up(
     source: Source, tables: Sequence[TableFacts], named: Sequence[NamedSchema]
 ) -> tuple[list[Schema], dict[str, Effects]]:
@@ -75,7 +88,9 @@ def _set_up(
             raise InvalidError(f"The source has no table {wanted.name}.", attr=f"{attr}.name")
         if wanted.name in effects:
             raise InvalidError(f"The table {wanted.name} is named twice.", attr=f"{attr}.name")
-        effects[wanted.name] = with_settings(schemas[wanted.name], wanted.settings(), holds_data=False, under=attr)
+        effects[wanted.name] = with_settings(
+            schemas[wanted.name], wanted.settings(), holds_data=False, under=attr, direct=source.access_method == DIRECT
+        )
     return list(schemas.values()), effects
 
 

@@ -11,6 +11,7 @@ from api.inputs import known_connector, table_facts
 from api.presentation import available_columns
 from connectors.base import DiscoveredTable
 from connectors.errors import SourceError
+from connectors.registry import can_sync
 from metadata.live import live_schema
 from metadata.models import Source
 from metadata.schemas import describe, reconcile_discovered
@@ -57,9 +58,9 @@ def incremental_fields(backend: Backend, caller: Caller, schema_id: uuid.UUID) -
         incremental_fields=offered,
         incremental_available=bool(offered),
         append_available=bool(offered),
-        cdc_available=False,
+        cdc_available=can_sync(found[1].source_type, "cdc"),
         full_refresh_available=True,
-        supports_webhooks=False,
+        supports_webhooks=can_sync(found[1].source_type, "webhook"),
         available_columns=available_columns(facts.facts),
         detected_primary_keys=list(table.primary_key) or None,
     )

@@ -5,6 +5,7 @@ import uuid
 from api.auth import Caller
 from api.backend import Backend
 from api.bodies.responses import SourceBody
+from api.bodies.setup import RevenueAnalyticsChanges
 from api.bodies.source_requests import SourceChanges
 from api.errors import ConflictError, InvalidError, NotFoundError
 from api.inputs import known_connector, merged_inputs, tested_config
@@ -31,6 +32,26 @@ def edit(backend: Backend, caller: Caller, source_id: uuid.UUID, body: SourceCha
             source.encrypted_inputs = inputs
         if "description" in given:
             source.description = body.description
+        source.updated_at = utc_now()
+        session.add(source)
+        session.flush()
+        [answer] = source_bodies(backend, session, [source], caller)
+    return answer
+
+
+def change_revenue_analytics(
+    backend: Backend, caller: Caller, source_id: uuid.UUID, body: RevenueAnalyticsChanges
+) -> SourceBody:
+    """What is absent stays; ``null`` goes by the source type again."""
+    given = body.given()
+    with backend.database.transaction() as session:
+        source = find_source(session, caller.project_id, source_id, lock=True)
+        if source is None:
+            raise NotFoundError
+        if "enabled" in given:
+            source.revenue_analytics_enabled = body.enabled
+        if "include_invoiceless_charges" in given:
+            source.include_invoiceless_charges = body.include_invoiceless_charges is not False
         source.updated_at = utc_now()
         session.add(source)
         session.flush()

@@ -70,6 +70,8 @@ def _from_form(model: type[RequestBody], content: bytes) -> dict[str, Any]:
     for name, texts in parse_qs(content.decode(errors="replace"), keep_blank_values=True).items():
         field = model.model_fields.get(name)
         if field is None:
+            if model.model_config.get("extra") == "allow":
+                values[name] = texts[-1]
             continue
         kinds = _kinds(field.annotation)
         parts = list in kinds and not (texts[-1] in ("", "null") or texts[-1].lstrip().startswith("["))

@@ -1,0 +1,75 @@
+"""``/api/projects/:project_id/external_data_sources/``: change data capture.
+
+Registered before the sources' own routes, whose ``/{id}/`` would take the first path for an id.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from api.actions import cdc
+from api.auth import ObjectId, Reader, Writer
+from api.backend import BackendDep
+from api.bodies.cdc import (
+    CdcConnection,
+    CdcDisabled,
+    CdcEnabled,
+    CdcPrerequisites,
+    CdcQuestion,
+    CdcSettingsKept,
+    CdcSetup,
+    CdcStatus,
+    CdcThresholds,
+)
+from api.bodies.reading import documented, reader
+from api.objects import KnownSource, live_source
+
+router = APIRouter(prefix="/api/projects/{project_id}/external_data_sources", tags=["external_data_sources"])
+
+Planned = Annotated[CdcConnection, Depends(reader(CdcConnection))]
+Question = Annotated[CdcQuestion, Depends(reader(CdcQuestion))]
+Setup = Annotated[CdcSetup, Depends(reader(CdcSetup))]
+Thresholds = Annotated[CdcThresholds, Depends(reader(CdcThresholds))]
+
+
+@router.post("/check_cdc_prerequisites/", name="check_cdc_prerequisites", openapi_extra=documented(CdcConnection))
+def check_cdc_prerequisites(caller: Writer, body: Planned) -> CdcPrerequisites:
+    """Whether a source that is not there yet could have change data capture, and what stands in the way."""
+    return cdc.prerequisites(body)
+
+
+@router.post(
+    "/{id}/check_cdc_prerequisites_for_source/",
+    name="check_cdc_prerequisites_for_source",
+    openapi_extra=documented(CdcQuestion),
+)
+def check_cdc_prerequisites_for_source(
+    backend: BackendDep, caller: Writer, source_id: KnownSource, body: Question
+) -> CdcPrerequisites:
+    """Whether this source could have change data capture, and what stands in the way."""
+    return cdc.prerequisites_of_source(backend, caller, source_id)
+
+
+@router.post("/{id}/enable_cdc/", name="enable_cdc", openapi_extra=documented(CdcSetup))
+def enable_cdc(backend: BackendDep, caller: Writer, source_id: KnownSource, body: Setup) -> CdcEnabled:
+    """Begin to capture changes. 400 where the source type does not have it in this version."""
+    raise cdc.refusal(backend, caller, source_id)
+
+
+@router.post("/{id}/disable_cdc/", name="disable_cdc")
+def disable_cdc(caller: Writer, source_id: KnownSource) -> CdcDisabled:
+    """End the capture of changes; the data stays. Nothing happens where it is not enabled."""
+    return CdcDisabled(success=True, already_disabled=True)
+
+
+@router.post("/{id}/update_cdc_settings/", name="update_cdc_settings", openapi_extra=documented(CdcThresholds))
+def update_cdc_settings(caller: Writer, source_id: KnownSource, body: Thresholds) -> CdcSettingsKept:
+    """Change the thresholds. 400 where change data capture is not enabled."""
+    raise cdc.not_enabled()
+
+
+@router.get("/{id}/cdc_status/", name="cdc_status")
+def cdc_status(backend: BackendDep, caller: Reader, source_id: ObjectId) -> CdcStatus:
+    """Whether changes are captured, and how far behind that is."""
+    live_source(backend, caller, source_id)
+    return CdcStatus(enabled=False)
