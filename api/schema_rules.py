@@ -69,10 +69,17 @@ class TableFacts:
     holds_data: bool = False
     kinds: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     """What each column is compared as, and the labels of an enum (``connectors.base.Column``)."""
+    direct: bool = False
+    """Its source is queried live: nothing is ever copied."""
 
     @classmethod
     def from_discovered(
-        cls, discovered: Mapping[str, Any], *, vanished: bool = False, holds_data: bool = False
+        cls,
+        discovered: Mapping[str, Any],
+        *,
+        vanished: bool = False,
+        holds_data: bool = False,
+        direct: bool = False,
     ) -> "TableFacts":
         return cls(
             columns=frozenset(column["name"] for column in discovered.get("columns", ())),
@@ -80,6 +87,7 @@ class TableFacts:
             cursor_types={f["field"]: f["field_type"] for f in discovered.get("incremental_fields", ())},
             vanished=vanished,
             holds_data=holds_data,
+            direct=direct,
             kinds={
                 column["name"]: (column.get("kind", "other"), tuple(column.get("labels") or ()))
                 for column in discovered.get("columns", ())
@@ -109,6 +117,8 @@ def check(before: SchemaSettings, after: SchemaSettings, table: TableFacts) -> N
     """
     enabled = after.should_sync and not before.should_sync
     moded = enabled or after.sync_type != before.sync_type
+    if table.direct:
+        _check_direct(after)
     _check_sync_type(after)
     _check_enabling(after, table, enabled)
     if moded or _cursor(before) != _cursor(after):
@@ -132,6 +142,12 @@ def effects(before: SchemaSettings, after: SchemaSettings) -> Effects:
         return Effects(schedule=True, stop=True)
     timed = (before.sync_frequency, before.sync_time_of_day) != (after.sync_frequency, after.sync_time_of_day)
     return Effects(schedule=after.should_sync and timed)
+
+
+def _check_direct(after: SchemaSettings) -> None:
+    for name in ("should_sync", "sync_type"):
+        if getattr(after, name):
+            raise RuleError(name, "The tables of a direct source are queried live and never synced.")
 
 
 def _check_sync_type(after: SchemaSettings) -> None:

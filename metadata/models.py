@@ -111,6 +111,10 @@ class CursorFieldType(StrEnum):
     OBJECTID = "objectid"
 
 
+DIRECT = "direct"
+"""The access method of a source that is never copied, but read live by each query."""
+
+
 class Project(SQLModel, table=True):
     """A tenant. Everything else belongs to one."""
 

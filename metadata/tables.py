@@ -7,10 +7,8 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from metadata.live import nothing_deleted
-from metadata.models import LakeTable, Project, Schema, Source
+from metadata.models import DIRECT, LakeTable, Project, Schema, Source
 from metadata.names import table_name
-
-DIRECT = "direct"
 
 
 @dataclass(frozen=True)
@@ -24,6 +22,16 @@ class FoundTable:
     path: str | None = None
 
 
+def direct_sources(session: Session, project_id: int) -> list[Source]:
+    """Those that are queried live, by prefix."""
+    live = (
+        select(Source)
+        .where(Source.project_id == project_id, Source.access_method == DIRECT, col(Source.deleted_at).is_(None))
+        .order_by(col(Source.prefix), col(Source.id))
+    )
+    return list(session.exec(live))
+
+
 def find_tables(session: Session, project_id: int, names: Collection[str]) -> list[FoundTable]:
     """Every table of the project that has one of these names; two may share one."""
     in_lake = session.exec(
@@ -35,7 +43,7 @@ def find_tables(session: Session, project_id: int, names: Collection[str]) -> li
     )
     found = [FoundTable(table.name, schema.name, source, {}, table.path) for table, schema, source in in_lake]
     beginnings = tuple(names)
-    for source in _direct_sources(session, project_id):
+    for source in direct_sources(session, project_id):
         start = table_name(source.prefix, source.source_type, "")
         if any(name.startswith(start) for name in beginnings):
             found += [table for table in _direct_tables(session, source) if table.name in names]
@@ -53,18 +61,11 @@ def table_names(session: Session, project_id: int, most: int) -> list[str]:
         .limit(most)
     )
     names = list(session.exec(in_lake))
-    for source in _direct_sources(session, project_id):
+    for source in direct_sources(session, project_id):
         if len(names) >= most:
             break
         names += [table.name for table in _direct_tables(session, source)]
     return names[:most]
-
-
-def _direct_sources(session: Session, project_id: int) -> list[Source]:
-    statement = select(Source).where(
-        Source.project_id == project_id, Source.access_method == DIRECT, col(Source.deleted_at).is_(None)
-    )
-    return list(session.exec(statement))
 
 
 def _direct_tables(session: Session, source: Source) -> Iterator[FoundTable]:

@@ -11,7 +11,7 @@ from api.backend import Backend
 from api.errors import ConflictError, InvalidError, NotFoundError
 from api.temporal import TemporalUnavailableError
 from metadata.live import live_schema
-from metadata.models import Schema, Source, WishKind
+from metadata.models import DIRECT, Schema, Source, WishKind
 from metadata.outbox import wish
 from metadata.schemas import delete_schemas, raise_generation, schemas_of
 from metadata.sources import delete_source, find_source
@@ -23,7 +23,8 @@ ERASE_PATIENCE_SECONDS = 5.0
 def reload(backend: Backend, caller: Caller, schema_id: uuid.UUID) -> None:
     """One run now; where one is active, exactly one more after it."""
     with backend.database.transaction() as session:
-        schema, _ = _schema(session, caller, schema_id, lock=True)
+        schema, source = _schema(session, caller, schema_id, lock=True)
+        _require_copied(source)
         _require_enabled(schema)
         wish(session, [schema], WishKind.START)
     backend.relay.deliver([str(schema_id)])
@@ -35,6 +36,7 @@ def reload_source(backend: Backend, caller: Caller, source_id: uuid.UUID) -> Non
         source = find_source(session, caller.project_id, source_id)
         if source is None:
             raise NotFoundError
+        _require_copied(source)
         enabled = [schema for schema in schemas_of(session, [source.id])[source.id] if schema.should_sync]
         wish(session, enabled, WishKind.START)
         ids = [str(schema.id) for schema in enabled]
@@ -44,7 +46,8 @@ def reload_source(backend: Backend, caller: Caller, source_id: uuid.UUID) -> Non
 def resync(backend: Backend, caller: Caller, schema_id: uuid.UUID) -> None:
     """Rebuild from nothing. The raised generation says so to whatever run comes next."""
     with backend.database.transaction() as session:
-        schema, _ = _schema(session, caller, schema_id, lock=True)
+        schema, source = _schema(session, caller, schema_id, lock=True)
+        _require_copied(source)
         _require_enabled(schema)
         raise_generation(session, [schema.id])
         wish(session, [schema], WishKind.RESYNC)
@@ -62,7 +65,8 @@ def cancel(backend: Backend, caller: Caller, schema_id: uuid.UUID) -> None:
 def delete_data(backend: Backend, caller: Caller, schema_id: uuid.UUID) -> None:
     """The settings and the schedule stay; the next run is a first load."""
     with backend.database.transaction() as session:
-        schema, _ = _schema(session, caller, schema_id, lock=True)
+        schema, source = _schema(session, caller, schema_id, lock=True)
+        _require_copied(source)
         raise_generation(session, [schema.id], erase=True)
         wish(session, [schema], WishKind.ERASE)
     remove(backend, [str(schema_id)])
@@ -96,6 +100,11 @@ def _schema(session: Session, caller: Caller, schema_id: uuid.UUID, *, lock: boo
     if found is None:
         raise NotFoundError
     return found
+
+
+def _require_copied(source: Source) -> None:
+    if source.access_method == DIRECT:
+        raise InvalidError("This source is queried live: nothing of it is ever copied.", code="direct_source")
 
 
 def _require_enabled(schema: Schema) -> None:

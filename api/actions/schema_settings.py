@@ -14,7 +14,7 @@ from api.errors import InvalidError, NotFoundError
 from api.presentation import schema_bodies
 from api.schema_rules import Effects, RuleError, SchemaSettings, TableFacts, check, effects
 from metadata.live import live_schema, locked_schemas
-from metadata.models import Schema, utc_now
+from metadata.models import DIRECT, Schema, Source, utc_now
 from metadata.outbox import wish
 from metadata.schemas import tables_of
 from metadata.sources import find_source
@@ -26,7 +26,7 @@ def change(backend: Backend, caller: Caller, schema_id: uuid.UUID, body: SchemaC
         found = live_schema(session, caller.project_id, str(schema_id), lock=True)
         if found is None:
             raise NotFoundError
-        [answer] = _change(backend, session, [found[0]], [body])
+        [answer] = _change(backend, session, found[1], [found[0]], [body])
     backend.relay.deliver([str(schema_id)])
     return answer
 
@@ -34,13 +34,14 @@ def change(backend: Backend, caller: Caller, schema_id: uuid.UUID, body: SchemaC
 def change_many(backend: Backend, caller: Caller, source_id: uuid.UUID, body: BulkChanges) -> list[SchemaBody]:
     """The same for several schemas of one source: all or none. Answers them as they were named."""
     with backend.database.transaction() as session:
-        if find_source(session, caller.project_id, source_id) is None:
+        source = find_source(session, caller.project_id, source_id)
+        if source is None:
             raise NotFoundError
         known = locked_schemas(session, source_id, [part.id for part in body.schemas])
         for place, part in enumerate(body.schemas):
             if part.id not in known:
                 raise InvalidError("This source has no such schema.", attr=f"schemas.{place}.id")
-        answers = _change(backend, session, [known[part.id] for part in body.schemas], body.schemas, "schemas")
+        answers = _change(backend, session, source, [known[part.id] for part in body.schemas], body.schemas, "schemas")
     backend.relay.deliver([str(part.id) for part in body.schemas])
     return answers
 
@@ -48,6 +49,7 @@ def change_many(backend: Backend, caller: Caller, source_id: uuid.UUID, body: Bu
 def _change(
     backend: Backend,
     session: Session,
+    source: Source,
     schemas: Sequence[Schema],
     bodies: Sequence[SchemaChanges],
     under: str = "",
@@ -59,6 +61,7 @@ def _change(
             schema,
             body.settings(),
             holds_data=schema.id in tables,
+            direct=source.access_method == DIRECT,
             under=f"{under}.{place}" if under else "",
         )
         session.add(schema)
@@ -67,12 +70,14 @@ def _change(
     return schema_bodies(backend, session, schemas)
 
 
-def with_settings(schema: Schema, changes: Mapping[str, Any], *, holds_data: bool, under: str = "") -> Effects:
+def with_settings(
+    schema: Schema, changes: Mapping[str, Any], *, holds_data: bool, under: str = "", direct: bool = False
+) -> Effects:
     """Give the row its new settings and say what they ask of Temporal; ``InvalidError`` where a rule forbids them."""
     before = SchemaSettings.of(schema)
     after = before.with_changes(changes)
     facts = TableFacts.from_discovered(
-        schema.discovered, vanished=schema.vanished_at is not None, holds_data=holds_data
+        schema.discovered, vanished=schema.vanished_at is not None, holds_data=holds_data, direct=direct
     )
     try:
         check(before, after, facts)
