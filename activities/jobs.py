@@ -107,8 +107,6 @@ def _check_key(reading: Reading) -> None:
     run = reading.order.run
     if run.mode != "incremental":
         return
-    if not run.primary_key:
-        raise SchemaChangedError(f"{run.schema_name} has no primary key any more: choose primary key columns.")
     found = registry.connector(run.source_type).discover(reading.config, [run.schema_name])
     if not found:
         raise SchemaChangedError(f"{run.schema_name} is gone from the source, or the user may no longer read it.")

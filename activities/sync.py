@@ -27,6 +27,7 @@ from activities.messages import (
 from activities.planning import Action, Decision, Intent, decide
 from activities.run_log import RunLog
 from connectors import registry
+from connectors.errors import SchemaChangedError
 from lake.failpoints import reach
 from lake.position import EMPTY, Position
 from lake.query import TableFacts
@@ -84,6 +85,9 @@ class SyncActivities:
     @activity.defn(name="plan", no_thread_cancel_exception=True)
     def plan(self, run: Run) -> Plan:
         """Compare the settings with what the table's log says, and decide what the run does."""
+        if run.mode == "incremental" and not run.primary_key:
+            # Before anything is decided: the table's rows are as good as ever.
+            raise SchemaChangedError(f"{run.schema_name} has no primary key any more: choose primary key columns.")
         intent = self._runs.intent(run.project_id, run.schema_id)
         # An earlier plan of this very run may have raised the generation: what holds now counts.
         generation = intent.generation if intent else run.generation
