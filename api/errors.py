@@ -175,8 +175,9 @@ def _allowed(request: Request) -> str:
     """Every method of the path; the router names those of one route only."""
     paths: dict[str, Any] = request.app.openapi()["paths"]
     asked = request.scope["path"]
-    fitting = [t for t in paths if t == asked] or [t for t in paths if re.fullmatch(PLACEHOLDER.sub("[^/]+", t), asked)]
-    return ", ".join(sorted(method.upper() for template in fitting for method in paths[template]))
+    fitting = [t for t in paths if re.fullmatch(PLACEHOLDER.sub("[^/]+", t), asked)]
+    own = min(fitting, key=lambda template: len(PLACEHOLDER.findall(template)), default=None)
+    return ", ".join(sorted(method.upper() for method in paths[own])) if own else "GET"
 
 
 def http_error(error: HTTPException) -> JSONResponse:
