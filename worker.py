@@ -9,6 +9,7 @@ from datetime import timedelta
 import structlog
 from temporalio import workflow
 from temporalio.client import Client
+from temporalio.runtime import Runtime
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -23,7 +24,7 @@ from lake.storage import LakeStore
 from metadata.inventory import Inventory
 from metadata.logs import RunLogs
 from metadata.runs import Runs
-from scheduling.connection import TemporalAddress, connect
+from scheduling.connection import TemporalAddress, connect, measuring
 from scheduling.gateway import SyncGateway
 from settings import Settings
 from workflows.erase_table import EraseTable
@@ -44,7 +45,8 @@ async def run(settings: Settings) -> None:
     store = lake_store(settings)
     await asyncio.to_thread(store.ensure_bucket)
     await asyncio.to_thread(store.probe_conditional_put)
-    client = await connect_patiently(temporal_address(settings))
+    runtime = measuring(settings.worker_metrics_address) if settings.worker_metrics_address else None
+    client = await connect_patiently(temporal_address(settings), runtime)
     gateway = SyncGateway(client, settings.task_queue)
     await gateway.ensure_search_attributes()
     await gateway.ensure_upkeep()
@@ -111,11 +113,11 @@ def workflow_runner() -> SandboxedWorkflowRunner:
     )
 
 
-async def connect_patiently(target: TemporalAddress) -> Client:
+async def connect_patiently(target: TemporalAddress, runtime: Runtime | None = None) -> Client:
     """Temporal may come up after the worker: keep trying, and say so."""
     while True:
         try:
-            return await connect(target)
+            return await connect(target, runtime=runtime)
         except RuntimeError as error:
             log.warning("Temporal does not answer yet", address=target.address, error=str(error))
             await asyncio.sleep(1)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from temporalio.client import Client, TLSConfig
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,24 @@ class TemporalAddress:
     tls_ca: Path | None = None
 
 
-async def connect(target: TemporalAddress, *, lazy: bool = False) -> Client:
+async def connect(target: TemporalAddress, *, lazy: bool = False, runtime: Runtime | None = None) -> Client:
     """A client; ``RuntimeError`` from the SDK where nobody answers, from the first call where it is ``lazy``."""
     return await Client.connect(
-        target.address, namespace=target.namespace, api_key=target.api_key, tls=_tls(target) or False, lazy=lazy
+        target.address,
+        namespace=target.namespace,
+        api_key=target.api_key,
+        tls=_tls(target) or False,
+        lazy=lazy,
+        runtime=runtime,
     )
+
+
+def measuring(address: str) -> Runtime:
+    """A runtime that serves the SDK's metrics to Prometheus there, as long as it is kept; one for each address."""
+    metrics = PrometheusConfig(
+        bind_address=address, counters_total_suffix=True, unit_suffix=True, durations_as_seconds=True
+    )
+    return Runtime(telemetry=TelemetryConfig(metrics=metrics))
 
 
 def _tls(target: TemporalAddress) -> TLSConfig | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 from psycopg import sql
@@ -90,8 +92,9 @@ def test_migrate_api_and_two_workers_sync_a_table(
     for command in command_of("migrate"), command_of("migrate"):
         subprocess.run(command, env=platform_environment(platform), check=True, capture_output=True)
     platform.start("api", command_of("api")[1])
-    for name in ("first", "second"):
-        platform.start(name, command_of("worker")[1])
+    metrics = f"127.0.0.1:{choose_ports(['metrics'])['metrics']}"
+    platform.start("first", command_of("worker")[1])
+    platform.start("second", command_of("worker")[1], WORKER_METRICS_ADDRESS=metrics)
     assert eventually(lambda: health(platform, "api") == 0, "a healthy API")
     assert eventually(lambda: len(pollers(platform)) == 2, "two workers")
     assert health(platform, "worker") == 0
@@ -117,6 +120,10 @@ def test_migrate_api_and_two_workers_sync_a_table(
         connection.execute("DELETE FROM city WHERE id % 2 = 0")
     assert platform.sync(source, city)["status"] == "Completed"
     assert_equal(postgres18.dsn(database), "city", url, object_store)
+    measured = httpx.get(f"http://{metrics}/metrics").text
+    assert re.search(r'^temporal_workflow_completed_total\{.*workflow_type="SyncSchema".*\} 1$', measured, re.MULTILINE)
+    ended = httpx.get(f"http://127.0.0.1:{platform.api_port}/metrics").text
+    assert re.search(r'^syncline_jobs_ended_last_hour\{status="Completed"\} 2\.0$', ended, re.MULTILINE)
     assert platform.stop("second") == 0
     # Once it has drained, uvicorn hands the signal on to itself.
     assert platform.stop("api") == -signal.SIGTERM

@@ -41,6 +41,7 @@ def test_commented_defaults_are_the_defaults() -> None:
         "SYNCLINE_TEMPORAL_UI_PORT",
         "SYNCLINE_TEMPORAL_UI_URL",
         "SYNCLINE_WORKER_READY_FILE",
+        "SYNCLINE_WORKER_METRICS_ADDRESS",
     }
     commented = dict(re.findall(r"^# (SYNCLINE_\w+)=(.*)$", ENV_EXAMPLE.read_text(), re.MULTILINE))
     for name in set(commented) - set_by_the_image - examples:
