@@ -95,10 +95,11 @@ def inspect(
 
 
 def narrow(
-    report: Report, store: LakeStore, run: Run, generation: int, columns: tuple[str, ...]
+    report: Report, store: LakeStore, run: Run, columns: tuple[str, ...], base: Position
 ) -> tuple[Position, query.TableFacts]:
     """Take out of the table what is not among the columns."""
-    position = narrowing.narrow(store, run.table_path, RunRef(run.job_id, run.fence, generation), columns)
+    writer = RunRef(run.job_id, run.fence, base.generation)
+    position = narrowing.narrow(store, run.table_path, writer, columns, base)
     return position, query.facts(store, run.table_path)
 
 

@@ -99,7 +99,7 @@ class SyncActivities:
         decision = decide(wanted, table, shadow)
         if decision.action is Action.NARROW:
             self._run_log.planned(run, decision.action, decision.reason)
-            decision = decide(wanted, self._narrow(run, generation, wanted.columns), shadow)
+            decision = decide(wanted, self._narrow(run, wanted, table), shadow)
         if decision.action is Action.TAKE_OVER:
             decision = self._take_over(run, wanted, decision)
         if decision.new_generation:
@@ -178,9 +178,9 @@ class SyncActivities:
             if intent is not None:
                 self._await(self._gateway.ensure_schedule(intent))
 
-    def _narrow(self, run: Run, generation: int, columns: tuple[str, ...] | None) -> Position:
+    def _narrow(self, run: Run, wanted: Intent, table: Position) -> Position:
         """Take the disabled columns out of the table, and say so."""
-        position, facts = self._children.run(jobs.narrow, self._store, run, generation, columns)
+        position, facts = self._children.run(jobs.narrow, self._store, run, wanted.columns, table)
         self._record(run, position, facts)
         return position
 

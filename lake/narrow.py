@@ -6,7 +6,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from lake.columns import SOURCE_NAME, SYNC_AT, SYNC_AT_FIELD, source_name, stored_names
-from lake.errors import FencedError
+from lake.errors import FencedError, StalePositionError
 from lake.manifest import RunRef
 from lake.parquet import ParquetSeries, WrittenFile, unique_stem
 from lake.position import Position
@@ -15,19 +15,21 @@ from lake.storage import LakeStore
 from lake.table import Commit, OpenTable, as_table_file, commit, open_table
 
 
-def narrow(store: LakeStore, path: str, run: RunRef, columns: tuple[str, ...]) -> Position:
-    """Leave the table only these columns of the source's, in one commit that rewrites the files that hold others.
+def narrow(store: LakeStore, path: str, run: RunRef, columns: tuple[str, ...], base: Position) -> Position:
+    """Leave the table, which stands at ``base``, only these columns of the source, in one commit of rewritten files.
 
     Every row stays, and so does all that the position says of them: cursor, mode, key. Columns that the table does
     not have are none to it. May be repeated; memory does not depend on the table. Readers see the old columns until
     the commit; the old files go with the next sweep that finds them old enough. Raises ``FencedError`` when a newer
     run owns the table, ``StalePositionError`` when another commit came in between.
     """
-    table = open_table(store, path)
+    table = open_table(store, path, base)
     if table.position.fence > run.fence or table.position.generation > run.generation:
         raise FencedError("A newer run owns the table.")
-    if table.schema is None or table.position.columns == columns:
+    if table.position.columns == columns:
         return table.position
+    if table.schema is None or table.position.sequence != base.sequence:
+        raise StalePositionError("The table moved on since this was planned.")
     kept = [column for column in table.schema if column.name != SYNC_AT and source_name(column) in columns]
     read = pa.schema([*kept, SYNC_AT_FIELD])
     position = replace(

@@ -6,9 +6,10 @@ import uuid
 from datetime import time
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from api.bodies.reading import RequestBody, Text, storable
+from connectors.filters import WITHOUT_VALUE
 from metadata.models import CursorFieldType, SyncFrequency, SyncType
 
 TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ?")
@@ -16,8 +17,6 @@ LONGEST_LOOKBACK_SECONDS = 10 * 366 * 24 * 3600
 MOST_COLUMNS = 2000
 MOST_FILTERS = 100
 MOST_SCHEMAS = 10_000
-
-WITHOUT_VALUE = ("is_null", "is_not_null")
 
 
 def _time_of_day(value: Any) -> Any:
@@ -48,21 +47,25 @@ class RowFilterBody(RequestBody):
 
     column: Annotated[str, Field(min_length=1), storable]
     op: Literal["=", "!=", "<", "<=", ">", ">=", "in", "is_null", "is_not_null", "like"]
-    value: Annotated[Any, AfterValidator(_filter_value)] = None
+    value: Annotated[Any, AfterValidator(_filter_value)] = Field(default=None, validate_default=True)
 
-    @model_validator(mode="after")
-    def _value_fits_op(self) -> "RowFilterBody":
-        if self.op in WITHOUT_VALUE:
-            if self.value is not None:
-                raise ValueError(f"The operator {self.op} takes no value")
-        elif self.op == "in":
-            if not isinstance(self.value, list) or not self.value or None in self.value:
+    @field_validator("value")
+    @classmethod
+    def _fits_op(cls, value: Any, info: ValidationInfo) -> Any:
+        op = info.data.get("op")
+        if op is None:
+            return value
+        if op in WITHOUT_VALUE:
+            if value is not None:
+                raise ValueError(f"The operator {op} takes no value")
+        elif op == "in":
+            if not isinstance(value, list) or not value or None in value:
                 raise ValueError("The operator in needs a list of values, without null")
-        elif self.value is None or isinstance(self.value, list):
-            raise ValueError(f"The operator {self.op} needs one value")
-        elif self.op == "like" and not isinstance(self.value, str):
+        elif value is None or isinstance(value, list):
+            raise ValueError(f"The operator {op} needs one value")
+        elif op == "like" and not isinstance(value, str):
             raise ValueError("The operator like needs a text")
-        return self
+        return value
 
 
 class SchemaChanges(RequestBody):

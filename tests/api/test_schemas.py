@@ -133,10 +133,10 @@ def test_a_time_of_day_may_say_that_it_is_utc(quick_api: Api, shop: Shop) -> Non
         ({"row_filter": [{"column": "id", "op": "~", "value": 1}]}, "row_filter.0.op"),
         ({"row_filter": [{"column": "id", "op": "=", "value": {}}]}, "row_filter.0.value"),
         ({"row_filter": [{"column": "id", "op": "=", "value": "\0"}]}, "row_filter.0.value"),
-        ({"row_filter": [{"column": "id", "op": "="}]}, "row_filter.0"),
-        ({"row_filter": [{"column": "id", "op": "in", "value": []}]}, "row_filter.0"),
-        ({"row_filter": [{"column": "id", "op": "is_null", "value": 1}]}, "row_filter.0"),
-        ({"row_filter": [{"column": "id", "op": "like", "value": 1}]}, "row_filter.0"),
+        ({"row_filter": [{"column": "id", "op": "="}]}, "row_filter.0.value"),
+        ({"row_filter": [{"column": "id", "op": "in", "value": []}]}, "row_filter.0.value"),
+        ({"row_filter": [{"column": "id", "op": "is_null", "value": 1}]}, "row_filter.0.value"),
+        ({"row_filter": [{"column": "id", "op": "like", "value": 1}]}, "row_filter.0.value"),
     ],
 )
 def test_a_wrong_setting_is_named_and_changes_nothing(

@@ -167,7 +167,7 @@ def test_row_filters_wider_narrower_and_cleared(platform: Platform, database: So
 @pytest.mark.parametrize("mode", ["incremental", "append"])
 def test_a_filter_with_a_look_back_and_ties(platform: Platform, database: SourceDatabase, mode: str) -> None:
     database.execute(*create_table("t", 200))
-    settings = {**INCREMENTAL, "sync_type": mode, "row_filter": NARROW}
+    settings = {**INCREMENTAL, "sync_type": mode, "row_filter": NARROW, "enabled_columns": []}
     source = start(platform, database, {"t": settings})
     patch(platform, source, "t", {"incremental_lookback_seconds": 1800})
     database.execute(
@@ -176,7 +176,7 @@ def test_a_filter_with_a_look_back_and_ties(platform: Platform, database: Source
         "INSERT INTO t SELECT 2000 + n, 'v' || n % 4, 'tie', max(at) FROM t, generate_series(0, 7) n GROUP BY n",
     )
     assert sync_all(platform, source, ["t"])["t"]["rows_synced"] == 8
-    assert_lake(platform, database, source, "t", "SELECT * FROM t WHERE v IN ('v1', 'v2')")
+    assert_lake(platform, database, source, "t", "SELECT id, at FROM t WHERE v IN ('v1', 'v2')")
 
 
 def test_filters_are_checked_when_they_are_set_and_computed_at_the_source(

@@ -15,6 +15,7 @@ from lake.position import Position
 from lake.query import facts
 from lake.storage import LakeStore
 from lake.sweep import sweep
+from lake.table import HISTORY_LIMIT
 from tests.lake.copier import TABLE, Copier, orders
 
 ROWS = [(1, "secret-a", 10), (2, "secret-b", 20), (3, None, 20)]
@@ -23,8 +24,10 @@ NARROW_ROWS = Counter((id, at) for id, _, at in ROWS)
 WITHOUT_NAME = pa.schema([("id", pa.int64()), ("at", pa.int64())])
 
 
-def narrowed(copier: Copier, columns: tuple[str, ...] = KEPT, run: RunRef | None = None) -> Position:
-    return narrow(copier.store, copier.table, run or copier.new_run(), columns)
+def narrowed(
+    copier: Copier, columns: tuple[str, ...] = KEPT, run: RunRef | None = None, base: Position | None = None
+) -> Position:
+    return narrow(copier.store, copier.table, run or copier.new_run(), columns, base or copier.position())
 
 
 def stored_bytes(store: LakeStore) -> bytes:
@@ -74,8 +77,9 @@ def test_readers_keep_what_they_opened_and_the_sweep_takes_the_values(copier: Co
 def test_it_may_be_repeated_and_takes_effect_once(copier: Copier) -> None:
     copier.copy("append", ROWS)
     run = copier.new_run()
-    first = narrowed(copier, run=run)
-    assert narrowed(copier, run=run) == first
+    before = copier.position()
+    first = narrowed(copier, run=run, base=before)
+    assert narrowed(copier, run=run, base=before) == first
     assert copier.position() == first
 
 
@@ -109,6 +113,21 @@ def test_a_batch_of_the_same_run_staged_before_is_stale(folder_copier: Copier) -
     narrowed(copier, run=run)
     with pytest.raises(StalePositionError):
         staged.publish()
+    with pytest.raises(StalePositionError):
+        narrowed(copier, ("id",), base=staged.plan.base)
+
+
+def test_a_position_that_only_the_database_remembers_is_kept(folder_copier: Copier) -> None:
+    """Somebody else's commits may have pushed ours out of the part of the log that is looked at."""
+    copier = folder_copier
+    copier.copy("append", ROWS)
+    known = copier.position()
+    for _ in range(HISTORY_LIMIT):
+        DeltaTable(copier.store.uri(TABLE)).alter.set_table_properties({"delta.appendOnly": "false"})
+    assert copier.position().mode is None
+    position = narrowed(copier, base=known)
+    assert (position.mode, position.cursor, position.loaded) == ("append", "20", True)
+    assert copier.position() == position
 
 
 def test_an_interrupted_first_load_stays_one(folder_copier: Copier) -> None:
