@@ -8,12 +8,15 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from urllib.parse import parse_qs
 
 from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
-from api.errors import invalid_body
+from api.errors import InvalidError, invalid_body
 
 FORM = "application/x-www-form-urlencoded"
+MOST_FORM_FIELDS = 20_000
+PARSED_AT_ONCE_BYTES = 64 * 2**10
 
 
 def _storable(value: str) -> str:
@@ -47,14 +50,21 @@ def reader(model: type[Body]) -> Callable[..., Any]:
     async def read(request: Request) -> Body:
         content = await request.body()
         form = request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
-        if form and not content.lstrip().startswith(b"{"):
-            content = json.dumps(_from_form(model, content)).encode()
-        try:
-            return model.model_validate_json(content or b"{}")
-        except ValidationError as error:
-            raise invalid_body(error) from error
+        if len(content) > PARSED_AT_ONCE_BYTES:
+            # Nobody else's request waits for a large one.
+            return await run_in_threadpool(_parsed, model, content, form)
+        return _parsed(model, content, form)
 
     return read
+
+
+def _parsed(model: type[Body], content: bytes, form: bool) -> Body:
+    if form and not content.lstrip().startswith(b"{"):
+        content = json.dumps(_from_form(model, content)).encode()
+    try:
+        return model.model_validate_json(content or b"{}")
+    except ValidationError as error:
+        raise invalid_body(error) from error
 
 
 def documented(model: type[RequestBody]) -> dict[str, Any]:
@@ -67,7 +77,11 @@ def documented(model: type[RequestBody]) -> dict[str, Any]:
 def _from_form(model: type[RequestBody], content: bytes) -> dict[str, Any]:
     """Texts stay texts where the field is one; else they are JSON. A field given several times is a list."""
     values: dict[str, Any] = {}
-    for name, texts in parse_qs(content.decode(errors="replace"), keep_blank_values=True).items():
+    try:
+        given = parse_qs(content.decode(errors="replace"), keep_blank_values=True, max_num_fields=MOST_FORM_FIELDS)
+    except ValueError as error:
+        raise InvalidError(f"A form has at most {MOST_FORM_FIELDS} fields.") from error
+    for name, texts in given.items():
         field = model.model_fields.get(name)
         if field is None:
             if model.model_config.get("extra") == "allow":

@@ -188,6 +188,11 @@ def test_a_large_body_within_the_limit_is_read(instance: Api) -> None:
     instance.refused("POST", "external_data_sources/", "description", json=body)
 
 
+def test_a_form_of_countless_fields_is_refused(instance: Api) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    instance.refused("POST", "external_data_sources/", None, content=b"a=1&" * 2**20, headers=form)
+
+
 # Sources
 
 
