@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+MINUTES ?= 5
+SEED ?= 1
 STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test check format bench lock clean
+.PHONY: help setup up demo test fuzz check format bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,6 +27,9 @@ demo: setup  ## sync a real Postgres into Delta on S3 and compare both sides
 
 test: setup  ## the whole suite, on real servers
 	$(BIN)/pytest --numprocesses 3 --dist worksteal
+
+fuzz: setup  ## fuzz the running API by its document, MINUTES=5 for each kind of key; SEED=n starts elsewhere
+	SYNCLINE_FUZZ_SECONDS=$$(($(MINUTES) * 60)) SYNCLINE_FUZZ_SEED=$(SEED) $(BIN)/pytest -s --timeout 0 tests/contract/test_fuzz.py
 
 check: setup  ## format, lint, types and import directions
 	$(BIN)/ruff format --check .

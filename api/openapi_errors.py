@@ -14,7 +14,7 @@ NAMES = {
     409: ("Conflict", "It does not fit the state that things are in."),
     413: ("TooLarge", "The body is too large."),
     429: ("Throttled", "Too many requests: wait as long as `Retry-After` says."),
-    503: ("Unavailable", "Something behind the API is out of reach, or busy: try again later."),
+    503: ("Unavailable", "The database, the scheduler or the source is out of reach, or too busy: try again later."),
     504: ("TimedOut", "The source did not answer in time."),
 }
 EXAMPLES: Mapping[int, tuple[str, str, str, str | None]] = {
@@ -38,18 +38,22 @@ HEADERS = {
 }
 
 ALSO: Mapping[str, tuple[int, ...]] = {
-    "external_data_sources_create": (503, 504),
-    "external_data_sources_database_schema": (503, 504),
-    "external_data_sources_partial_update": (409, 503, 504),
+    "external_data_sources_create": (504,),
+    "external_data_sources_database_schema": (504,),
+    "external_data_sources_partial_update": (409, 504),
     "external_data_sources_reload": (400,),
-    "external_data_sources_refresh_schemas": (400, 503, 504),
+    "external_data_sources_refresh_schemas": (400, 504),
+    "external_data_sources_create_webhook": (400,),
+    "external_data_sources_delete_webhook": (400,),
+    "external_data_sources_disable_cdc": (400,),
     "external_data_schemas_reload": (400,),
     "external_data_schemas_resync": (400,),
-    "external_data_schemas_cancel": (409, 503),
-    "external_data_schemas_incremental_fields": (400, 503, 504),
+    "external_data_schemas_cancel": (409,),
+    "external_data_schemas_incremental_fields": (400, 504),
     "projects_destroy": (409,),
     "api_keys_destroy": (409,),
     "api_keys_destroy_many": (409,),
+    "query_query": (406,),
     "health_ready": (503,),
 }
 """What a call answers beyond the rules, for reasons of its own."""
@@ -72,7 +76,7 @@ def add_errors(document: dict[str, Any]) -> None:
 
 def _by_rule(path: str, method: str, operation: dict[str, Any]) -> Iterator[int]:
     if operation.get("security"):
-        yield from (401, 403, 429)
+        yield from (401, 403, 429, 503)
     if "{" in path:
         yield 404
     if method != "get" and operation.get("security"):
