@@ -50,7 +50,7 @@ class RunLogs:
     def write(self, job_id: str, *lines: Line) -> None:
         """Add lines to a run's. Beyond ``MOST_LINES_OF_RUN`` there is only a line that says so."""
         with self._database.transaction() as session:
-            job = session.get(Job, parse_id(job_id))
+            job = session.exec(select(Job).where(Job.id == parse_id(job_id))).first()
             if job is None:
                 return
             written = select(JobLog.id).where(JobLog.job_id == job.id).limit(MOST_LINES_OF_RUN)
