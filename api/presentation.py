@@ -131,5 +131,13 @@ def _table_body(backend: Backend, table: LakeTable) -> TableBody:
         url_pattern=backend.lake_uri(table.path),
         row_count=table.row_count,
         size_in_s3_mib=round(table.size_bytes / MIB, 6),
-        columns=[TableColumn.model_validate({"key": column["name"], **column}) for column in table.columns],
+        columns=[
+            TableColumn(
+                key=column.get("key", column["name"]),
+                name=column["name"],
+                type=column["type"],
+                nullable=column["nullable"],
+            )
+            for column in table.columns
+        ],
     )

@@ -23,6 +23,12 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
+LIVE: dict[str, Any] = {
+    "sqlite_where": text("deleted_at IS NULL"),
+    "postgresql_where": text("deleted_at IS NULL"),
+}
+"""An index of what is not deleted."""
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware UTC datetime on every database."""
@@ -155,10 +161,9 @@ class Source(SQLModel, table=True):
             "source_type",
             "prefix",
             unique=True,
-            sqlite_where=text("deleted_at IS NULL"),
-            postgresql_where=text("deleted_at IS NULL"),
+            **LIVE,
         ),
-        Index("ix_source_project_created", "project_id", "created_at"),
+        Index("ix_source_page", "project_id", "created_at", "id", **LIVE),
     )
 
     id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
@@ -186,10 +191,17 @@ class Schema(SQLModel, table=True):
             "source_id",
             "name",
             unique=True,
-            sqlite_where=text("deleted_at IS NULL"),
-            postgresql_where=text("deleted_at IS NULL"),
+            **LIVE,
         ),
-        Index("ix_schema_project_created", "project_id", "created_at"),
+        Index(
+            "ix_schema_page",
+            "project_id",
+            "created_at",
+            "id",
+            # What a list is filtered by, so that counting and skipping read nothing but the index.
+            postgresql_include=["source_id", "status", "sync_type", "should_sync"],
+            **LIVE,
+        ),
     )
 
     id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
@@ -236,6 +248,14 @@ class SchemaState(SQLModel, table=True):
     """
 
     __tablename__ = "schema_state"
+    __table_args__ = (
+        Index(
+            "ix_schema_state_erase",
+            "schema_id",
+            sqlite_where=text("erase_pending"),
+            postgresql_where=text("erase_pending"),
+        ),
+    )
 
     schema_id: uuid.UUID = Field(foreign_key="schema.id", primary_key=True)
     generation: int = 1
@@ -252,7 +272,7 @@ class Job(SQLModel, table=True):
 
     __tablename__ = "job"
     __table_args__ = (
-        Index("ix_job_source_created", "source_id", "created_at"),
+        Index("ix_job_source_created", "source_id", "created_at", "id"),
         Index("ix_job_schema_created", "schema_id", "created_at"),
         Index("ix_job_status", "status", "created_at"),
         UniqueConstraint("workflow_id", "workflow_run_id", name="uq_job_workflow_run"),

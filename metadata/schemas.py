@@ -5,11 +5,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, update
+from sqlalchemy import update
 from sqlmodel import Session, col, or_, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from metadata.database import for_update
+from metadata.listing import page_of
 from metadata.models import LakeTable, Schema, SchemaState, Source, WishKind, utc_now
 from metadata.outbox import wish
 
@@ -49,10 +50,7 @@ def list_schemas(
     session: Session, project_id: int, wanted: SchemaFilter, limit: int, offset: int
 ) -> tuple[int, list[Schema]]:
     """How many there are in all, and one page of them, newest first."""
-    found = _narrowed(_alive().where(Schema.project_id == project_id), wanted)
-    count = session.exec(select(func.count()).select_from(found.subquery())).one()
-    newest_first = found.order_by(col(Schema.created_at).desc(), col(Schema.id).desc())
-    return count, list(session.exec(newest_first.limit(limit).offset(offset)))
+    return page_of(session, Schema, _narrowed(_alive().where(Schema.project_id == project_id), wanted), limit, offset)
 
 
 def schemas_of(session: Session, source_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, list[Schema]]:

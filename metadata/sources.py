@@ -11,6 +11,7 @@ from sqlmodel import Session, col, or_, select
 
 from metadata.database import for_update
 from metadata.errors import MetadataError
+from metadata.listing import page_of
 from metadata.models import Job, JobStatus, Schema, Source, utc_now
 from metadata.schemas import add_schemas, delete_schemas
 
@@ -37,9 +38,7 @@ def list_sources(
     if search:
         searched = (col(Source.source_type), col(Source.prefix), col(Source.description))
         found = found.where(or_(*(column.icontains(search, autoescape=True) for column in searched)))
-    count = session.exec(select(func.count()).select_from(found.subquery())).one()
-    newest_first = found.order_by(col(Source.created_at).desc(), col(Source.id).desc())
-    return count, list(session.exec(newest_first.limit(limit).offset(offset)))
+    return page_of(session, Source, found, limit, offset)
 
 
 def find_source(session: Session, project_id: int, source_id: uuid.UUID, *, lock: bool = False) -> Source | None:
@@ -83,11 +82,16 @@ def delete_source(session: Session, source: Source) -> list[str]:
 def last_runs(session: Session, source_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, datetime]:
     """When the newest completed job of each source started."""
     newest = (
-        select(Job.source_id, func.max(Job.created_at))
-        .where(col(Job.source_id).in_(source_ids), Job.status == JobStatus.COMPLETED)
-        .group_by(col(Job.source_id))
+        select(Job.created_at)
+        .where(Job.source_id == Source.id, Job.status == JobStatus.COMPLETED)
+        .order_by(col(Job.created_at).desc())
+        .limit(1)
+        .correlate(Source)
+        .scalar_subquery()
     )
-    return dict(session.exec(newest).all())
+    # One step into the index for each source, however many jobs it has.
+    found = session.exec(select(Source.id, newest).where(col(Source.id).in_(source_ids)))
+    return {source_id: at for source_id, at in found if at is not None}
 
 
 def list_jobs(session: Session, source_id: uuid.UUID, wanted: JobFilter) -> list[tuple[Job, Schema]]:

@@ -5,11 +5,14 @@ from datetime import datetime, time
 from typing import Any
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
 
 from metadata.models import SyncFrequency
 
 
-class TableColumn(BaseModel):
+class TableColumn(TypedDict):
+    """A plain dict, as is ``AvailableColumn``: a page has tens of thousands of them."""
+
     key: str
     name: str
     type: str
@@ -28,7 +31,7 @@ class TableBody(BaseModel):
     columns: list[TableColumn]
 
 
-class AvailableColumn(BaseModel):
+class AvailableColumn(TypedDict):
     name: str
     type: str
     nullable: bool

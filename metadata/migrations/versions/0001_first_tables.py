@@ -1,5 +1,7 @@
 """The first tables: projects, keys, sources, schemas with their state, jobs and lake tables."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -7,6 +9,11 @@ revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+
+LIVE: dict[str, Any] = {
+    "sqlite_where": sa.text("deleted_at IS NULL"),
+    "postgresql_where": sa.text("deleted_at IS NULL"),
+}
 
 
 def upgrade() -> None:
@@ -55,14 +62,13 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["project_id"], ["project.id"]),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("ix_source_project_created", "source", ["project_id", "created_at"], unique=False)
+    op.create_index("ix_source_page", "source", ["project_id", "created_at", "id"], unique=False, **LIVE)
     op.create_index(
         "uq_source_prefix_live",
         "source",
         ["project_id", "source_type", "prefix"],
         unique=True,
-        sqlite_where=sa.text("deleted_at IS NULL"),
-        postgresql_where=sa.text("deleted_at IS NULL"),
+        **LIVE,
     )
 
     op.create_table(
@@ -98,14 +104,20 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["source_id"], ["source.id"]),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("ix_schema_project_created", "schema", ["project_id", "created_at"], unique=False)
+    op.create_index(
+        "ix_schema_page",
+        "schema",
+        ["project_id", "created_at", "id"],
+        unique=False,
+        postgresql_include=["source_id", "status", "sync_type", "should_sync"],
+        **LIVE,
+    )
     op.create_index(
         "uq_schema_name_live",
         "schema",
         ["source_id", "name"],
         unique=True,
-        sqlite_where=sa.text("deleted_at IS NULL"),
-        postgresql_where=sa.text("deleted_at IS NULL"),
+        **LIVE,
     )
 
     op.create_table(
@@ -135,7 +147,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("workflow_id", "workflow_run_id", name="uq_job_workflow_run"),
     )
     op.create_index("ix_job_schema_created", "job", ["schema_id", "created_at"], unique=False)
-    op.create_index("ix_job_source_created", "job", ["source_id", "created_at"], unique=False)
+    op.create_index("ix_job_source_created", "job", ["source_id", "created_at", "id"], unique=False)
     op.create_index("ix_job_status", "job", ["status", "created_at"], unique=False)
 
     op.create_table(
@@ -168,6 +180,14 @@ def upgrade() -> None:
         sa.Column("position", sa.JSON(), nullable=True),
         sa.ForeignKeyConstraint(["schema_id"], ["schema.id"]),
         sa.PrimaryKeyConstraint("schema_id"),
+    )
+    op.create_index(
+        "ix_schema_state_erase",
+        "schema_state",
+        ["schema_id"],
+        unique=False,
+        sqlite_where=sa.text("erase_pending"),
+        postgresql_where=sa.text("erase_pending"),
     )
 
     op.create_table(
