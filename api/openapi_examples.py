@@ -31,6 +31,7 @@ MODELS: Mapping[str, Any] = {
     "SourcePayload": {**CONNECTION, "schemas": [{"name": "customer", **CUSTOMER}]},
     "SourceChanges": {"description": "The shop's database", "job_inputs": {"user": "reader", "password": "secret"}},
     "SchemaChanges": CUSTOMER,
+    "WebhookInputs": {"inputs": {"signing_secret": "whsec_secret"}},
     "BulkChanges": {"schemas": [{"id": ID, **CUSTOMER}]},
 }
 """Bodies that say more than their fields would one by one."""
