@@ -15,11 +15,12 @@ def open_dataset(store: LakeStore, path: str) -> ds.Dataset | None:
     Later commits change nothing of it. Its files stay for as long as a sweep keeps what commits have removed.
     """
     table = open_table(store, path)
-    if table.delta is None or table.schema is None:
+    if table.delta is None:
         return None
     with storage_errors("read a table's log"):
+        schema = pa.schema(pa.schema(table.delta.schema().to_arrow()))
         actions = pa.table(table.delta.get_add_actions())
         files = [f"{path}/{unquote(file)}" for file in actions.column("path").to_pylist()]
     return ds.FileSystemDataset.from_paths(
-        files, schema=table.schema.remove_metadata(), format=ds.ParquetFileFormat(), filesystem=store.filesystem
+        files, schema=schema.remove_metadata(), format=ds.ParquetFileFormat(), filesystem=store.filesystem
     )

@@ -77,7 +77,7 @@ def main() -> None:
     except Exception as error:
         failure = error if isinstance(error, QueryError) else engine.explained(error)
         # What is wrong with the SQL itself may quote values of it, which are nothing for a log.
-        cause = None if isinstance(failure, InvalidQueryError) else repr(error)[:2000]
+        cause = None if isinstance(failure, InvalidQueryError) else f"{error!r} from {error.__cause__!r}"[:2000]
         parent.send(Kind.FAILURE, {"code": failure.code, "message": failure.message, "cause": cause})
     # What still streams from a source ends with its socket; waiting for it helps nobody.
     os._exit(0)
