@@ -66,4 +66,4 @@ def make_world(instance: Api, shop: Shop) -> World:
     loaded(owner, source)
     with owner.database.transaction() as session:
         key, _ = create_key(session, owner.project_id, "another key", [READ_SCOPE, WRITE_SCOPE])
-    return World(owner, instance.other_project(), owner.with_key(READ_SCOPE), shop, source, str(key.id))
+    return World(owner, instance.other_project(), owner.with_key(READ_SCOPE), instance, shop, source, str(key.id))

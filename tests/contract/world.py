@@ -58,6 +58,7 @@ class World:
     owner: Api
     stranger: Api
     reader: Api
+    instance: Api
     shop: Shop
     source: dict[str, Any]
     api_key_id: str
