@@ -112,12 +112,8 @@ def test_columns_go_without_a_row_and_come_back_filled(platform: Platform, datab
         assert columns(platform, database, source, name) == ["id", "at"]
         assert_lake(platform, database, source, name, f"SELECT id, at FROM old_{name} UNION SELECT id, at FROM {name}")
 
-    changed = change(platform, source, MODES, {"enabled_columns": ["secret", "id"]})
+    changed = change(platform, source, MODES, {"enabled_columns": None})
     assert set(changed.values()) == {83}
-    assert_lake(platform, database, source, "whole", "SELECT id, secret FROM whole")
-    for name in KEEPING:
-        assert_lake(platform, database, source, name, f"SELECT id, secret, at FROM {name}")
-    change(platform, source, MODES, {"enabled_columns": None})
     for name in MODES:
         database.assert_in_lake(platform, named(source, name))
 
@@ -127,7 +123,7 @@ def test_a_selection_that_names_what_was_there_changes_nothing(platform: Platfor
     source = start(platform, database, {"keyed": INCREMENTAL})
     database.execute("DELETE FROM keyed WHERE id <= 20", "CREATE TABLE expected AS TABLE keyed")
     before = rows(platform, database, source, "keyed")
-    for everything in (["id", "v", "secret", "at"], None, ["at", "secret", "v"]):
+    for everything in (["at", "secret", "v"], None):
         assert change(platform, source, ["keyed"], {"enabled_columns": everything}) == {"keyed": 0}
         assert rows(platform, database, source, "keyed") == before
     assert before.total() == 100
@@ -154,8 +150,6 @@ def test_row_filters_wider_narrower_and_cleared(platform: Platform, database: So
     change(platform, source, MODES, {"row_filter": NARROWER})
     for name in MODES:
         assert_lake(platform, database, source, name, f"SELECT * FROM {name} WHERE v IN ('v1', 'v2') AND id <= 50")
-    same = change(platform, source, KEEPING, {"row_filter": NARROWER[::-1]})
-    assert same == dict.fromkeys(KEEPING, 0), "the order of conditions means nothing"
     change(platform, source, MODES, {"row_filter": HOSTILE})
     for name in MODES:
         assert_lake(platform, database, source, name, f"SELECT * FROM {name} WHERE v IS NOT NULL")
@@ -401,7 +395,6 @@ def test_a_change_between_plan_and_commit_takes_effect_with_the_next_run(
             "SELECT id, v, at FROM t WHERE v IN ('v1', 'v2')",
             "SELECT * FROM t",
         ),
-        (APPEND, "SELECT * FROM t", "SELECT * FROM t"),
         (FULL, "SELECT * FROM t", "SELECT * FROM t"),
         (
             {"sync_type": "incremental", "incremental_field": "id", "incremental_field_type": "integer"},
