@@ -111,13 +111,19 @@ class Engine:
         ):
             first = text.partition("\n\nLINE ")[0].strip()
             if not _INNER_WORDS.search(first):
-                return InvalidQueryError(first[:_MOST_WORDS])
+                return InvalidQueryError(_sentence(first))
         if isinstance(error, OSError) or "arrow_scan" in text:
             return TableUnreadableError("A table could not be read to its end: try again.")
         return QueryError("The engine could not answer this query.")
 
 
 _NAMES_OF_ERRORS = ("Invalid Input Error", "Conversion Error", "Out of Range Error")
+
+
+def _sentence(text: str) -> str:
+    """One line that ends."""
+    line = " ".join(text[:_MOST_WORDS].split())
+    return line if line.endswith((".", "!", "?")) else f"{line}."
 
 
 def _lake_rows(store: LakeStore, table: LakeTable) -> Any:

@@ -77,7 +77,7 @@ def _statement(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any
     answer = json.loads(text)
     if answer.get("error"):
         if answer.get("error_type") == "parser":
-            raise InvalidQueryError(f"The query is not valid SQL: {answer['error_message']}")
+            raise InvalidQueryError(f"The query is not valid SQL: {answer['error_message']}.")
         raise InvalidQueryError(_NOT_READING)
     statements = answer["statements"]
     if len(statements) != 1:

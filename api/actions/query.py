@@ -51,7 +51,7 @@ def _resolved(backend: Backend, project_id: int, names: Sequence[str]) -> list[N
 
 def _unknown(name: str, names: Sequence[str]) -> UnknownTableError:
     near = get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    hint = f" Similar names: {', '.join(near)}." if near else ""
     return UnknownTableError(f"There is no table {name[:200]}.{hint}")
 
 
