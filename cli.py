@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from local.errors import LocalError
+from local.query_client import Output, ask
 from metadata.database import Database, migrate
 from metadata.errors import MetadataError
 from metadata.keys import EVERY_SCOPE, create_key, ensure_bootstrap, list_keys, revoke_key
@@ -87,6 +88,20 @@ def worker() -> None:
     from worker import run
 
     asyncio.run(run(settings))
+
+
+@app.command("query")
+def query_command(
+    sql: str,
+    api_key: Annotated[str, typer.Option(envvar="SYNCLINE_API_KEY", help="An API key of the project.")],
+    api_url: Annotated[str, typer.Option(envvar="SYNCLINE_API_URL")] = f"http://127.0.0.1:{DEFAULT_API_PORT}",
+    project: ProjectId = 1,
+    limit: Annotated[int, typer.Option(min=1, help="The most rows to answer.")] = 1000,
+    output: Annotated[Output, typer.Option("--format", help="How to print the answer.")] = Output.TABLE,
+) -> None:
+    """Ask a running API: read-only SQL over a project's tables."""
+    with _plain_errors():
+        typer.echo(ask(api_url, api_key, project, sql, limit, output), nl=output is Output.JSON)
 
 
 @app.command("migrate")

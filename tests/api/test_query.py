@@ -210,7 +210,8 @@ def test_direct_tables_answer_as_the_source_does(quick_api: Api, own_shop: Shop,
           moment timestamptz, day date, tags text[], doc jsonb, raw bytea, who uuid, "CASE" text, "case" text);
         INSERT INTO "Odd Table" SELECT n, n + 0.000000000000000001, n / 100.0,
           CASE n WHEN 3 THEN 'NaN' ELSE n / 3.0 END, '2024-01-01Z'::timestamptz + n * interval '1 hour',
-          DATE '2024-01-01' + n, ARRAY['a', n::text], jsonb_build_object('n', n), decode(lpad(to_hex(n), 4, '0'), 'hex'),
+          DATE '2024-01-01' + n, ARRAY['a', n::text],
+          jsonb_build_object('n', n), decode(lpad(to_hex(n), 4, '0'), 'hex'),
           lpad(n::text, 32, '0')::uuid, 'U' || n, 'l' || n FROM generate_series(1, 500) n;
         INSERT INTO orders SELECT n, n % 5 + 1, n * 1.25, DATE '2024-01-01' + n FROM generate_series(1, 1000) n;
         """
