@@ -79,6 +79,8 @@ def test_hosts_that_do_not_answer(source18: Source) -> None:
     unknown = refusal(source18, host="nowhere.invalid")
     assert (type(unknown), unknown.attr) == (UnreachableError, "host")
     assert "nowhere.invalid is unknown" in unknown.message
+    impossible = refusal(source18, host="a" * 100)
+    assert (type(impossible), impossible.attr) == (UnreachableError, "host")
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     assert "Nothing answers" in refusal(source18, port=port).message

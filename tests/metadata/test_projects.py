@@ -1,5 +1,8 @@
+import pytest
+
+from metadata import projects
 from metadata.keys import READ_SCOPE, create_key, find_key
-from metadata.models import SchemaState, WishKind, utc_now
+from metadata.models import Schema, SchemaState, Source, WishKind, utc_now
 from metadata.outbox import Outbox
 from metadata.projects import create_project, delete_project, get_project, list_projects
 from metadata.runs import Runs
@@ -37,3 +40,17 @@ def test_a_deleted_project_takes_everything_with_it_and_nothing_of_others(worksh
     [errand] = Outbox(workshop.database).claim([str(one.id) for one in (schema, never_ran, kept)])
     assert (errand.schema_id, errand.intent) == (str(schema.id), None)
     assert [wish.kind for wish in errand.wishes] == [WishKind.UNSCHEDULE, WishKind.ERASE]
+
+
+def test_a_project_of_many_schemas_is_deleted_in_steps(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projects, "AT_ONCE", 2)
+    schemas = [workshop.schema(enabled_at=utc_now()) for _ in range(5)]
+    with workshop.database.transaction() as session:
+        left = delete_project(session, workshop.project_id)
+    assert left is not None
+    assert sorted(left) == sorted(str(schema.id) for schema in schemas)
+    errands = Outbox(workshop.database).claim(left)
+    assert [[wish.kind for wish in errand.wishes] for errand in errands] == [[WishKind.UNSCHEDULE]] * 5
+    for schema in schemas:
+        assert workshop.fresh(Schema, schema.id).deleted_at is not None
+        assert workshop.fresh(Source, schema.source_id).deleted_at is not None
