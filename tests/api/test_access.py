@@ -22,6 +22,7 @@ CALLS = [
     ("PATCH", "external_data_sources/{id}/bulk_update_schemas/"),
     ("GET", "external_data_sources/{id}/jobs/"),
     ("GET", "external_data_sources/wizard/"),
+    ("GET", "external_data_sources/connections/"),
     ("POST", "external_data_sources/database_schema/"),
     ("POST", "external_data_sources/source_prefix/"),
     ("POST", "external_data_sources/check_cdc_prerequisites/"),

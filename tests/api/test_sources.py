@@ -78,7 +78,7 @@ def nothing_is_left(api: Api) -> None:
         ({"description": "x" * 401}, "description"),
         ({"description": "\0"}, "description"),
         ({"access_method": "magic"}, "access_method"),
-        ({"access_method": "direct"}, "access_method"),
+        ({"access_method": "direct"}, "prefix"),
     ],
 )
 def test_a_wrong_field_is_named(quick_api: Api, shop: Shop, change: dict[str, Any], attr: str) -> None:
