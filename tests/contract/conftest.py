@@ -11,6 +11,7 @@ from metadata.keys import READ_SCOPE, WRITE_SCOPE, create_key
 from metadata.vault import generate_key
 from settings import Settings
 from tests.api.conftest import Api, Shop, running_api, running_shop
+from tests.contract.server import Server, run_server
 from tests.contract.world import World, loaded
 from tests.kit.servers import MetadataTemplates, RunningTemporal
 
@@ -67,3 +68,16 @@ def make_world(instance: Api, shop: Shop) -> World:
     with owner.database.transaction() as session:
         key, _ = create_key(session, owner.project_id, "another key", [READ_SCOPE, WRITE_SCOPE])
     return World(owner, instance.other_project(), owner.with_key(READ_SCOPE), instance, shop, source, str(key.id))
+
+
+@pytest.fixture(scope="session")
+def server(
+    postgres18: PostgresServer,
+    temporal: RunningTemporal,
+    metadata_templates: MetadataTemplates,
+    shop: Shop,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Server]:
+    """A process of its own, with its metadata in PostgreSQL; each test makes a project there."""
+    with run_server(postgres18, temporal, metadata_templates, shop, tmp_path_factory.mktemp("server")) as running:
+        yield running

@@ -10,10 +10,8 @@ import pytest
 
 from tests.api.conftest import Api, Shop
 from tests.contract.reference_calls import CALLS, PAGE, SCHEMA, SOURCE, UNSUPPORTED, Call
-from tests.contract.test_fuzz import Server, server
+from tests.contract.server import Server
 from tests.kit.platform import eventually
-
-__all__ = ["server"]
 
 
 class Curl:
