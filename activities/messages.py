@@ -113,3 +113,5 @@ class ReconcileResult:
     schedules_removed: int = 0
     jobs_closed: int = 0
     erasures_resumed: int = 0
+    failed: int = 0
+    """Schemas and jobs that could not be looked after; the log says why."""

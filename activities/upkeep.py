@@ -12,6 +12,7 @@ from temporalio import activity
 from activities.errors import StillRunningError
 from activities.heartbeat import beating, stop_if_asked
 from activities.messages import ReconcileResult
+from activities.schedules import Failures, ScheduleRepair
 from lake.storage import LakeStore
 from lake.sweep import erase, sweep
 from metadata.intents import RunningJob, ScheduleIntent
@@ -87,13 +88,20 @@ class UpkeepActivities:
 
     @activity.defn(name="reconcile", no_thread_cancel_exception=True)
     def reconcile(self, _: None = None) -> ReconcileResult:
-        """Go through all schemas and running jobs by pages; nothing is held that grows with the installation."""
+        """Go through all schemas and running jobs by pages.
+
+        One that cannot be looked after does not keep the others waiting. After a crash all is looked at again, which
+        costs little, as what was repaired is right now.
+        """
         with beating():
+            failures = Failures()
+            repaired, removed = ScheduleRepair(self._inventory, self._gateway, self._await, failures).run()
             return ReconcileResult(
-                schedules_repaired=self._repair_schedules(),
-                schedules_removed=self._remove_strays(),
-                jobs_closed=self._close_jobs(),
-                erasures_resumed=self._resume_erasures(),
+                schedules_repaired=repaired,
+                schedules_removed=removed,
+                jobs_closed=self._close_jobs(failures),
+                erasures_resumed=self._resume_erasures(failures),
+                failed=failures.count,
             )
 
     @activity.defn(name="sweep", no_thread_cancel_exception=True)
@@ -116,58 +124,29 @@ class UpkeepActivities:
                 yield intent
             after = page[-1].schema_id
 
-    def _resume_erasures(self) -> int:
+    def _resume_erasures(self, failures: Failures) -> int:
         resumed = 0
         after: str | None = None
         while page := self._inventory.pending_erasures(after, PAGE):
             for erasure in page:
                 stop_if_asked()
-                self._await(self._gateway.start_erasure(erasure.project_id, erasure.schema_id))
-                resumed += 1
+                with failures.survived("erasure not resumed", erasure.schema_id):
+                    self._await(self._gateway.start_erasure(erasure.project_id, erasure.schema_id))
+                    resumed += 1
             after = page[-1].schema_id
         return resumed
 
-    def _repair_schedules(self) -> int:
-        repaired = 0
-        for intent in self._schemas():
-            if self._await(self._gateway.schedule_matches(intent)):
-                continue
-            # The page may be minutes old: what is repaired must be what the settings say now.
-            current = self._inventory.schedule_intent(intent.schema_id)
-            if current is not None:
-                self._await(self._gateway.ensure_schedule(current))
-                log.info("schedule repaired", schema_id=intent.schema_id)
-                repaired += 1
-        return repaired
-
-    def _remove_strays(self) -> int:
-        """Schedules whose schema is gone."""
-        removed = 0
-        for page in self._await(self._schedule_pages()):
-            stop_if_asked()
-            live = self._inventory.live_schema_ids(page)
-            for schema_id in set(page) - live:
-                if not self._await(self._gateway.is_ours(schema_id)):
-                    continue
-                self._await(self._gateway.delete_schedule(schema_id))
-                log.info("stray schedule removed", schema_id=schema_id)
-                removed += 1
-        return removed
-
-    async def _schedule_pages(self) -> list[list[str]]:
-        ids = [schema_id async for schema_id in self._gateway.scheduled_schemas()]
-        return [ids[start : start + PAGE] for start in range(0, len(ids), PAGE)]
-
-    def _close_jobs(self) -> int:
+    def _close_jobs(self, failures: Failures) -> int:
         """Jobs that say Running although Temporal knows of no run."""
         closed = 0
         after: str | None = None
         while page := self._inventory.running_jobs(datetime.now(UTC) - GRACE, PAGE, after):
             for job in page:
                 stop_if_asked()
-                if not self._await(self._gateway.is_running(job.workflow_id)):
-                    self._close(job)
-                    closed += 1
+                with failures.survived("job not looked after", job.schema_id):
+                    if not self._await(self._gateway.is_running(job.workflow_id)):
+                        self._close(job)
+                        closed += 1
             after = page[-1].job_id
         return closed
 

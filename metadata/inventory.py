@@ -6,6 +6,7 @@ Pages are ordered by id and begin behind ``after_id``, the last id of the page b
 from collections.abc import Iterable
 from datetime import datetime
 
+from sqlalchemy.orm import defer
 from sqlmodel import col, select
 from sqlmodel.sql.expression import Select
 
@@ -48,6 +49,13 @@ class Inventory:
             page = schedulable_schemas().where(*after(Schema.id, after_id)).order_by(col(Schema.id)).limit(limit)
             return [schedule_intent(schema, source, state) for schema, source, state in session.exec(page)]
 
+    def schedulable_among(self, ids: Iterable[str]) -> dict[str, ScheduleIntent]:
+        """Those of these ids, by id, that ``schedulable`` would find."""
+        asked = {identity for text in ids if (identity := parse_id(text)) is not None}
+        with self._database.read() as session:
+            found = session.exec(schedulable_schemas().where(col(Schema.id).in_(asked)))
+            return {str(schema.id): schedule_intent(schema, source, state) for schema, source, state in found}
+
     def schedule_intent(self, schema_id: str) -> ScheduleIntent | None:
         """The same for one schema; None where it is gone or has no sync type."""
         with self._database.read() as session:
@@ -87,6 +95,8 @@ def schedulable_schemas() -> Select[Schema, Source, SchemaState]:
         .join(Project, col(Project.id) == Schema.project_id)
         .join(SchemaState, col(SchemaState.schema_id) == Schema.id, isouter=True)
         .where(col(Schema.sync_type).is_not(None), *nothing_deleted())
+        # What discovery saw is most of a row, and a schedule needs nothing of it.
+        .options(defer(Schema.discovered), defer(Source.encrypted_inputs))  # type: ignore[arg-type]
     )
 
 

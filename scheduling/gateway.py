@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio.api.enums.v1 import IndexedValueType
@@ -58,6 +59,21 @@ CATCH_UP = timedelta(minutes=10)
 BUFFER_ONE = OverlapPolicy.SCHEDULE_OVERLAP_POLICY_BUFFER_ONE
 RECONCILE_EVERY = timedelta(minutes=5)
 SWEEP_EVERY = timedelta(hours=6)
+
+
+SCHEDULES_PER_PAGE = 500
+
+Intervals = list[tuple[timedelta, timedelta]]
+"""How often, and with which offset."""
+
+
+@dataclass(frozen=True)
+class ListedSchedule:
+    """What Temporal's list shows of a schema's schedule."""
+
+    schema_id: str
+    intervals: Intervals
+    paused: bool
 
 
 class SyncGateway:
@@ -190,19 +206,30 @@ class SyncGateway:
         except RPCError as error:
             _unless_not_found(error)
             return False
-        wanted = self._schedule(intent)
-        intervals = [(spec.every, spec.offset or timedelta()) for spec in found.schedule.spec.intervals]
-        return (
-            intervals == [(spec.every, spec.offset or timedelta()) for spec in wanted.spec.intervals]
-            and found.schedule.state.paused == wanted.state.paused
-        )
+        spec, state = found.schedule.spec, found.schedule.state
+        return self.looks_right(intent, ListedSchedule(intent.schema_id, _intervals(spec), state.paused))
 
-    async def scheduled_schemas(self) -> AsyncIterator[str]:
-        """Ids of the schemas that have a schedule in the namespace, of other installations too, in no order."""
-        async for listed in await self._client.list_schedules():
-            action = listed.schedule.action if listed.schedule else None
-            if getattr(action, "workflow", None) == SYNC_SCHEMA:
-                yield listed.id
+    def looks_right(self, intent: ScheduleIntent, listed: "ListedSchedule") -> bool:
+        """Whether this is the schedule that the settings ask for, as far as one can see."""
+        wanted = self._schedule(intent)
+        return listed.intervals == _intervals(wanted.spec) and listed.paused == wanted.state.paused
+
+    async def schedule_pages(self) -> AsyncIterator[list["ListedSchedule"]]:
+        """The schemas' schedules in the namespace, of other installations too, in no order, some hundreds at once.
+
+        Temporal's lists lag behind: what was made, changed or deleted a moment ago may look as it did before.
+        """
+        pages = await self._client.list_schedules(page_size=SCHEDULES_PER_PAGE)
+        while True:
+            await pages.fetch_next_page()
+            found = [
+                ListedSchedule(one.id, _intervals(one.schedule.spec), one.schedule.state.paused)
+                for one in pages.current_page or ()
+                if one.schedule and getattr(one.schedule.action, "workflow", None) == SYNC_SCHEMA
+            ]
+            yield found
+            if not pages.next_page_token:
+                return
 
     async def is_ours(self, schema_id: str) -> bool:
         """Whether the schedule starts runs on our task queue, and so belongs to this installation."""
@@ -269,6 +296,10 @@ class SyncGateway:
             policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP),
             state=ScheduleState(paused=not intent.should_sync),
         )
+
+
+def _intervals(spec: ScheduleSpec) -> Intervals:
+    return [(interval.every, interval.offset or timedelta()) for interval in spec.intervals]
 
 
 def _unless_not_found(error: RPCError) -> None:
