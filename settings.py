@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     """Where the worker writes its process id when it takes work: for a supervisor, or a readiness probe."""
 
     worker_metrics_address: str | None = None
-    """``host:port`` at which the worker shows the metrics of Temporal's SDK to Prometheus; nowhere where it is unset."""
+    """``host:port`` at which the worker shows the metrics of Temporal's SDK to Prometheus; unset: nowhere."""
 
     log_retention_days: int = Field(default=30, ge=1, le=36500)
     """How long the lines that runs wrote can be read."""
