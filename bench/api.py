@@ -22,7 +22,6 @@ from typing import Any
 import psutil
 
 from bench.load import Plan
-from bench.seed import Size, seed
 from local.binaries import find_program
 from local.ports import choose_ports
 from local.postgres import PostgresServer
@@ -31,6 +30,7 @@ from local.temporal import PORT_NAMES, TemporalServer
 from metadata.database import Database, migrate
 from metadata.keys import ensure_bootstrap
 from metadata.vault import Vault, generate_key
+from tests.kit.seed import Size, seed
 
 TARGET_SECONDS = 0.050
 WARM_UP_SECONDS = 5.0

@@ -85,13 +85,13 @@ def running_api(metadata_url: str, temporal_address: str, lake: Path, **more: An
 
     ``more`` settings; requests are not limited but where these say so.
     """
+    unlimited = {"api_requests_per_second": 0, "api_failed_logins_per_minute": 0, "encryption_keys": generate_key()}
     settings = Settings(
         database_url=metadata_url,
-        encryption_keys=generate_key(),
         temporal_address=temporal_address,
         task_queue=f"test-{secrets.token_hex(6)}",
         lake_url=f"file://{lake}",
-        **({"api_requests_per_second": 0, "api_failed_logins_per_minute": 0} | more),
+        **(unlimited | more),
     )
     database = Database(metadata_url)
     with database.transaction() as session:
