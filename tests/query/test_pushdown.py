@@ -1,0 +1,86 @@
+"""What is asked of a source: never less than the query can mean."""
+
+from typing import Any
+
+import duckdb
+import pytest
+
+from connectors.base import RowFilter
+from query.guard import check
+from query.pushdown import needed_columns, row_filters
+
+COLUMNS = {
+    "id": "bigint",
+    "Name": "text",
+    "day": "date",
+    "moment": "timestamp with time zone",
+    "rough": "timestamp(0) without time zone",
+    "total": "numeric(12,2)",
+    "who": "uuid",
+}
+
+
+def tree(sql: str) -> Any:
+    with duckdb.connect() as connection:
+        return check(connection, sql).tree
+
+
+@pytest.mark.parametrize(
+    ("sql", "needed"),
+    [
+        ("select id from t", ("id",)),
+        ("select NAME, t.day from t where total > 1", ("Name", "day", "total")),
+        ("select count(*) from t", ("id",)),
+        ("select a.id from t a join (values (1)) b(id) using (id)", None),
+        ("select a.id from t a join u using (who)", ("id", "who")),
+        ("select * from t", None),
+        ("select t from t", None),
+        ("select x from t x", None),
+        ("select count(t) from t", None),
+        ("select id from t natural join u", None),
+        ("select a from t as t(a)", None),
+        ("summarize t", None),
+        ("select columns('i.*') from t", None),
+        ("select id from t order by (select max(day) from t)", ("id", "day")),
+    ],
+)
+def test_columns(sql: str, needed: tuple[str, ...] | None) -> None:
+    assert needed_columns(tree(sql), COLUMNS) == needed
+
+
+@pytest.mark.parametrize(
+    ("sql", "filters"),
+    [
+        ("select * from t where id = 5", [("id", "=", 5)]),
+        ("select * from t where 5 < id and t.name = 'x''y' and total > 1", [("id", ">", 5), ("Name", "=", "x'y")]),
+        ("select * from t x where x.day >= '2024-01-01'", [("day", ">=", "2024-01-01")]),
+        ("select * from t where moment < timestamp '2024-01-01 10:00:00'", [("moment", "<", "2024-01-01 10:00:00")]),
+        ("with a as (select * from t where id = 5) select * from a, a b", [("id", "=", 5)]),
+        ("select * from t where id = 5 or id = 6", []),
+        ("select * from t where not id = 5", []),
+        ("select * from t where id + 1 = 5", []),
+        ("select * from t where id = 99999999999999999999", []),
+        ("select * from t where id = '5'", []),
+        ("select * from t where id = true", []),
+        ("select * from t where id = null", []),
+        ("select * from t where name < 'x'", []),
+        ("select * from t where name = 'x' collate nocase", []),
+        ("select * from t where day >= '2024-01-01 12:00:00'", []),
+        ("select * from t where rough >= '2024-01-01 12:00:00.5'", []),
+        ("select * from t where who = 'A'", []),
+        ("select * from t where id = 5 union select * from t", []),
+        ("select * from t a, t b where a.id = 5", []),
+        ("select * from t left join u on true where id = 5", []),
+        ("select * from t tablesample 10 rows where id = 5", []),
+        ("select * from t where other.id = 5", []),
+    ],
+)
+def test_conditions(sql: str, filters: list[tuple[str, str, Any]]) -> None:
+    assert row_filters(tree(sql), "t", COLUMNS) == tuple(RowFilter(*each) for each in filters)
+
+
+def test_a_column_wins_over_an_alias_of_the_same_name() -> None:
+    """What is pushed down takes a name in WHERE for the column; so does the engine."""
+    with duckdb.connect() as connection:
+        connection.execute("create table t as select range as id from range(10)")
+        assert connection.execute("select id + 1 as id from t where id = 5").fetchall() == [(6,)]
