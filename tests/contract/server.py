@@ -67,15 +67,23 @@ class Server:
         key: str = "",
         kept: tuple[str, ...] = (),
         objects: dict[str, str] | None = None,
+        share: float = 1.0,
     ) -> None:
-        """Fails with the fuzzer's report."""
+        """Takes this share of the time; fails with the fuzzer's report."""
         url = f"{self.address}/api/schema/"
         folder = self.folder / secrets.token_hex(4)
         folder.mkdir()
         fixed = f'"path.project_id" = "{project}"' if project else ""
         (folder / "schemathesis.toml").write_text(CONFIG.format(parameters=fixed))
         command = [str(Path(sys.executable).with_name("st")), "run", url, "--checks", "all", "--seed", str(SEED)]
-        command += ["--max-time", str(SECONDS), "--continue-on-failure", "--no-color", "--request-timeout", "60"]
+        command += [
+            "--max-time",
+            str(max(1, int(SECONDS * share))),
+            "--continue-on-failure",
+            "--no-color",
+            "--request-timeout",
+            "60",
+        ]
         command += ["--suppress-health-check", "all", "--exclude-checks", NOT_CHECKED, *options]
         if key:
             command += ["--header", f"Authorization: Bearer {key}"]

@@ -29,11 +29,11 @@ def test_with_a_valid_key(server: Server, phases: str) -> None:
 def test_with_a_key_that_may_only_read(server: Server) -> None:
     project = server.new_project()
     _, key = server.new_key(project, READ_SCOPE)
-    server.fuzz(key=key, project=project)
+    server.fuzz(key=key, project=project, share=0.5)
 
 
 def test_without_a_key(server: Server) -> None:
-    server.fuzz(project=server.new_project())
+    server.fuzz(project=server.new_project(), share=0.5)
 
 
 def test_with_an_instance_key(server: Server) -> None:
@@ -46,4 +46,5 @@ def test_with_an_instance_key(server: Server) -> None:
         key=key,
         kept=(id, str(FIRST_PROJECT_ID)),
         project=None,
+        share=0.5,
     )
