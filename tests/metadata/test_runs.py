@@ -58,7 +58,7 @@ def test_the_intent_says_all_that_a_run_needs(workshop: Workshop, runs: Runs) ->
         primary_key_columns=["a", "b"],
         enabled_columns=["c"],
         row_filter=[{"column": "c", "op": ">", "value": 1}],
-        discovered={"primary_key": ["id"]},
+        discovered={"primary_key": ["id"], "columns": [{"name": "id"}, {"name": "c"}]},
     )
     intent = runs.intent(workshop.project_id, str(schema.id))
     assert intent is not None
@@ -76,6 +76,8 @@ def test_the_intent_says_all_that_a_run_needs(workshop: Workshop, runs: Runs) ->
         "incremental_field_type": "timestamp",
         "lookback_seconds": 60,
         "primary_key": ("a", "b"),
+        "key_detected": False,
+        "available_columns": frozenset({"id", "c"}),
         "enabled_columns": ("c",),
         "row_filter": ({"column": "c", "op": ">", "value": 1},),
         "generation": 1,
