@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, event, make_url
 from sqlalchemy.engine import Engine
 
 from local.postgres import PostgresServer
@@ -53,10 +53,10 @@ class Large:
 
 
 @contextmanager
-def watched(large: Large) -> Iterator[Large]:
-    def note(_c: Any, _cursor: Any, statement: str, values: Any, context: Any, _many: bool) -> None:
-        # What the outbox does meanwhile in its own thread is not the request's.
-        if " outbox" not in statement:
+def watched(large: Large, database: str | None) -> Iterator[Large]:
+    def note(connection: Connection, _cursor: Any, statement: str, values: Any, _context: Any, _many: bool) -> None:
+        # Other APIs of this process have databases of their own and threads that never rest, as this one's outbox.
+        if connection.engine.url.database == database and " outbox" not in statement:
             large.statements.append((statement, values))
 
     event.listen(Engine, "before_cursor_execute", note)
@@ -76,7 +76,7 @@ def large(
         running_api(url, temporal.address, lake, encryption_keys=key) as api,
     ):
         dsn = url.replace("postgresql+psycopg", "postgresql")
-        with watched(Large(api, seed(dsn, Vault([key]), Size(SOURCES)))) as large:
+        with watched(Large(api, seed(dsn, Vault([key]), Size(SOURCES))), make_url(url).database) as large:
             yield large
 
 

@@ -60,12 +60,14 @@ def test_rebuilding_and_deleting_are_stored(alone: Api, shop: Shop) -> None:
     assert state() == (2, False)
     alone("DELETE", f"{path_of(source)}delete_data/", 204)
     assert state() == (3, True)
+    assert waiting(alone) == ["schedule", "start", "resync", "erase"]
     alone("DELETE", path_of(source), 204)
     assert state() == (4, True)
     alone("DELETE", f"external_data_sources/{source['id']}/", 204)
     pending = Runs(alone.database, Vault([generate_key()])).pending_erasures(None, 10)
     assert [erasure.schema_id for erasure in pending] == [schema_id]
-    assert waiting(alone) == ["schedule", "start", "resync", "erase", "unschedule", "erase"]
+    # What was wanted of a schema that is gone may have been dropped by now, as it asks nothing of Temporal any more.
+    assert waiting(alone)[-3:] == ["erase", "unschedule", "erase"]
 
 
 def test_nobody_waits_long_for_what_is_away(alone: Api, shop: Shop) -> None:
