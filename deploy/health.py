@@ -68,4 +68,7 @@ def main(part: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    status = main(sys.argv[1])
+    sys.stdout.flush()
+    # The threads of Temporal's SDK may still be busy, and abort a process that is taken down around them.
+    os._exit(status)
