@@ -1,10 +1,8 @@
 """TPC-H tables in a PostgreSQL database: the sample data of the demo and of the benchmark."""
 
 import subprocess
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -79,27 +77,17 @@ def load(
     connection: psycopg.Connection[Any], scale: float, tables: Sequence[TpchTable] = TABLES, *, cursor: bool = True
 ) -> dict[str, int]:
     """Make the tables and fill them; the rows of each. Without ``cursor`` they have TPC-H's own columns only."""
-    with tempfile.TemporaryDirectory(prefix="syncline-tpch-") as folder:
-        _generate(Path(folder), scale, tables)
-        return {table.name: _load_table(connection, table, Path(folder), cursor=cursor) for table in tables}
+    return {table.name: _load_table(connection, table, scale, cursor=cursor) for table in tables}
 
 
-def _generate(folder: Path, scale: float, tables: Sequence[TpchTable]) -> None:
-    """One CSV file with a header line for each table."""
-    program = str(find_program("tpchgen-cli", "tpchgen-cli"))
-    names = ",".join(table.name for table in tables)
-    argv = [program, "csv", f"--scale-factor={scale}", f"--tables={names}", f"--output-dir={folder}"]
-    subprocess.run(argv, stdout=subprocess.DEVNULL, check=True)
-
-
-def _load_table(connection: psycopg.Connection[Any], table: TpchTable, folder: Path, *, cursor: bool) -> int:
+def _load_table(connection: psycopg.Connection[Any], table: TpchTable, scale: float, *, cursor: bool) -> int:
     with_cursor = cursor and table.has_cursor
     names = ", ".join(column.split(" ")[0] for column in table.columns.split(", "))
     connection.execute(_raw(f"CREATE TABLE {table.name} ({table.columns}{_CURSOR_COLUMN if with_cursor else ''})"))
     copy_in = _raw(f"COPY {table.name} ({names}) FROM STDIN (FORMAT csv, HEADER)")
-    with connection.cursor() as rows, (folder / f"{table.name}.csv").open("rb") as lines:
+    with connection.cursor() as rows:
         with rows.copy(copy_in) as copy:
-            while chunk := lines.read(_CHUNK_BYTES):
+            for chunk in _generated(table, scale):
                 copy.write(chunk)
         count = rows.rowcount
     connection.execute(_raw(f"ALTER TABLE {table.name} ADD PRIMARY KEY ({', '.join(table.primary_key)})"))
@@ -107,6 +95,18 @@ def _load_table(connection: psycopg.Connection[Any], table: TpchTable, folder: P
         connection.execute(_raw(f"CREATE INDEX ON {table.name} ({CURSOR})"))
     connection.execute(_raw(f"ANALYZE {table.name}"))
     return count
+
+
+def _generated(table: TpchTable, scale: float) -> Iterator[bytes]:
+    """The rows as CSV with a header line."""
+    program = str(find_program("tpchgen-cli", "tpchgen-cli"))
+    argv = [program, "csv", f"--scale-factor={scale}", f"--tables={table.name}", "--stdout", "--quiet"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        while chunk := process.stdout.read(_CHUNK_BYTES):
+            yield chunk
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, argv)
 
 
 def _raw(text: str) -> sql.SQL:
