@@ -48,6 +48,12 @@ class PostgresServer:
     host: str = field(default=LOOPBACK, init=False)
     user: str = field(default=USER, init=False)
 
+    @property
+    def pid(self) -> int:
+        """Of the postmaster, whose children the sessions are."""
+        assert self._process and self._process.pid, "the server was started"
+        return self._process.pid
+
     def start(self) -> None:
         """Make the data folder where there is none, start, and wait until a login works."""
         self._process = self.process()

@@ -1,6 +1,7 @@
 """The REST API as a user of the demo calls it."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import TracebackType
 from typing import Any
 
@@ -49,9 +50,10 @@ class DemoClient:
             if source["prefix"] == prefix:
                 self._call("DELETE", f"/external_data_sources/{source['id']}/")
 
-    def jobs(self, source: Json) -> list[Json]:
-        """Newest first."""
-        found: list[Json] = self._call("GET", f"/external_data_sources/{source['id']}/jobs/", params={"limit": 500})
+    def jobs(self, source: Json, after: datetime | None = None, limit: int = 500) -> list[Json]:
+        """Newest first; those that began ``after`` a moment."""
+        wanted = {"limit": limit, **({"after": after.isoformat()} if after else {})}
+        found: list[Json] = self._call("GET", f"/external_data_sources/{source['id']}/jobs/", params=wanted)
         return found
 
     def schema(self, schema_id: str) -> Json:
@@ -60,6 +62,10 @@ class DemoClient:
 
     def reload(self, schema_id: str) -> None:
         self._call("POST", f"/external_data_schemas/{schema_id}/reload/")
+
+    def reload_source(self, source: Json) -> None:
+        """All of its enabled schemas."""
+        self._call("POST", f"/external_data_sources/{source['id']}/reload/")
 
     def _call(self, method: str, path: str, **how: Any) -> Any:
         try:
