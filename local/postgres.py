@@ -51,8 +51,9 @@ class PostgresServer:
     @property
     def pid(self) -> int:
         """Of the postmaster, whose children the sessions are."""
-        assert self._process and self._process.pid, "the server was started"
-        return self._process.pid
+        started = self._process.pid if self._process else None
+        assert started, "the server was started"
+        return started
 
     def start(self) -> None:
         """Make the data folder where there is none, start, and wait until a login works."""
