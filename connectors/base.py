@@ -106,6 +106,29 @@ class CursorRange:
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """A state of the source that several sessions, of any process, can read while somebody holds it."""
+
+    name: str
+    """By which a session joins it; never used twice."""
+    horizon: str
+    """The oldest write that the state may lack: what was written before it is in the state."""
+    fingerprint: str
+    """Of where and in what shape the table lies: rows of another fingerprint cannot be compared with these."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of a table's rows. Of one snapshot, the parts of a division hold each row once between them.
+
+    The bounds are the connector's own; ``None`` is open.
+    """
+
+    lower: str | None
+    upper: str | None
+
+
+@dataclass(frozen=True)
 class ReadRequest:
     """One read of one table, under one snapshot of the source."""
 
@@ -122,6 +145,11 @@ class ReadRequest:
     """Read in small steps whatever it costs in speed: set after a read ran out of memory."""
     text_columns: tuple[str, ...] = ()
     """Numeric columns without a declared precision that the lake already holds as text: they stay text."""
+    type_overrides: Mapping[str, str] = field(default_factory=dict)
+    """Lake types that the user chose (``connectors.overrides``), by column; of columns that are gone, of no account."""
+    part: Part | None = None
+    """Read these rows only, in no order, as they are in ``snapshot``; a cursor then has no bounds."""
+    snapshot: Snapshot | None = None
     statement_seconds: int | None = None
     """After which the source itself ends a statement of this read; None for no such limit."""
 
@@ -142,6 +170,8 @@ class ReadReport:
     warnings: list[ValueWarning] = field(default_factory=list)
     more: bool = False
     """``max_rows`` cut the read short: rows remain beyond the last cursor value."""
+    text_columns: tuple[str, ...] = ()
+    """Numeric columns without a declared precision that came as text: so must those of the table's other parts."""
 
 
 class TableRead(Protocol):
@@ -196,3 +226,39 @@ class Direct(Connector, Protocol):
 
     engine: str
     """What answers queries at the source, as the API calls it."""
+
+
+@dataclass(frozen=True)
+class Division:
+    """A table that is better read in parts than as a whole."""
+
+    parts: tuple[Part, ...]
+    row_estimate: int | None = None
+
+
+@runtime_checkable
+class Divisible(Connector, Protocol):
+    """A connector that can read large tables in parts, each on a session of its own, all of one state."""
+
+    def read_or_divide(
+        self, config: Any, request: ReadRequest, part_bytes: int
+    ) -> AbstractContextManager[TableRead | Division]:
+        """As ``read``; a table of more than ``part_bytes`` may be divided instead. Planned without looking at a row."""
+
+    def hold(self, config: Any, table: str, read_id: str) -> AbstractContextManager["HeldSnapshot"]:
+        """Take a snapshot, of which parts of that table are read. ``NotDivisibleError`` where the source gives none."""
+
+    def is_unchanged(self, config: Any, request: ReadRequest, since: Snapshot, rows: int) -> bool:
+        """Whether the requested part holds in ``request.snapshot`` the very rows that it held in ``since``, when there
+        were so many of them. In doubt False.
+        """
+
+
+class HeldSnapshot(Protocol):
+    """A snapshot for as long as its context lasts, or the source keeps it."""
+
+    @property
+    def snapshot(self) -> Snapshot: ...
+
+    def is_held(self, wait_seconds: float) -> bool:
+        """Whether sessions can still join it, after waiting that long for its end."""

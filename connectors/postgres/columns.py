@@ -1,29 +1,43 @@
 """The plan of each column: what to select for it, so that every driver gives it right, and its Arrow type.
 
 The drivers' own ways with a type are not trusted. Whatever has no exact counterpart is turned into text by Postgres
-itself; numerics lose their NaN at the source, because DuckDB reads it as 0; what is left to check (dates and times
-out of range, the padding of ``char(n)``) is done on the Arrow side for all drivers alike (``values.py``).
+itself; numbers that a decimal cannot hold become null at the source, because DuckDB reads NaN as 0; what is left to
+check (times out of range, the padding of ``char(n)``, bytes that are no text) is done on the Arrow side for all drivers
+alike (``values.py``). A type that the user chose in place of the contract's is planned in ``chosen.py``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import pyarrow as pa
 
-from connectors.postgres.catalogue import SourceColumn, SourceTable
+from connectors.postgres.catalogue import SourceColumn
 from connectors.postgres.sql import identifier
 
 UNBOUNDED = pa.decimal128(38, 18)
 INFINITY_VERSION = 140000
+NAN = "NaN"
+INFINITE = "infinite"
+OUT_OF_RANGE = "outside the years 1 to 9999"
+NOT_UTF8 = "not valid UTF-8"
 
 
 class Check(Enum):
     """What may hide in a column that its Arrow type cannot hold."""
 
     NONE = "none"
-    NUMERIC = "numeric"
     DATE = "date"
     TIMESTAMP = "timestamp"
+    UTF8 = "utf8"
+
+
+@dataclass(frozen=True)
+class Server:
+    """What the way of reading a column depends on beside the column."""
+
+    version: int
+    raw_text: bool = False
+    """The database is SQL_ASCII: its texts are bytes in whatever encoding the clients wrote them."""
 
 
 @dataclass(frozen=True)
@@ -37,26 +51,47 @@ class ColumnPlan:
     check: Check = Check.NONE
     pad: int = 0
     """``char(n)``: DuckDB strips the trailing blanks that Postgres gives; they are put back to this length."""
+    nulled: tuple[tuple[str, str], ...] = ()
+    """Values that ``expression`` turns into null: the reason to report, and the condition by which they are counted."""
+
+    @property
+    def carried(self) -> pa.DataType:
+        """What the drivers deliver."""
+        return pa.binary() if self.check is Check.UTF8 else self.arrow
 
 
-_PLAIN: dict[str, pa.DataType] = {
-    "bool": pa.bool_(),
-    "int2": pa.int16(),
-    "int4": pa.int32(),
-    "int8": pa.int64(),
-    "float4": pa.float32(),
-    "float8": pa.float64(),
-    "bytea": pa.binary(),
-    "text": pa.string(),
-    "uuid": pa.string(),
+@dataclass(frozen=True)
+class _Rule:
+    """``select`` over ``{here}``, the column; ``wire`` where that is of another type than the column."""
+
+    arrow: pa.DataType
+    select: str = "{here}"
+    wire: str = ""
+    check: Check = Check.NONE
+
+
+_RULES = {
+    "bool": _Rule(pa.bool_()),
+    "int2": _Rule(pa.int16()),
+    "int4": _Rule(pa.int32()),
+    "int8": _Rule(pa.int64()),
+    "oid": _Rule(pa.int64(), "CAST({here} AS int8)", "int8"),
+    "float4": _Rule(pa.float32()),
+    "float8": _Rule(pa.float64()),
+    "bytea": _Rule(pa.binary()),
+    "text": _Rule(pa.string()),
+    "varchar": _Rule(pa.string(), wire="text"),
+    "uuid": _Rule(pa.string()),
+    "date": _Rule(pa.date32(), check=Check.DATE),
+    "timestamp": _Rule(pa.timestamp("us"), check=Check.TIMESTAMP),
+    "timestamptz": _Rule(pa.timestamp("us", tz="UTC"), check=Check.TIMESTAMP),
+    # Their cast to text gives another text than Postgres shows.
+    "inet": _Rule(pa.string(), "textin(inet_out({here}))", "text"),
+    "bpchar": _Rule(pa.string(), "textin(bpcharout({here}))", "text"),
 }
-_TIMES: dict[str, tuple[pa.DataType, Check]] = {
-    "date": (pa.date32(), Check.DATE),
-    "timestamp": (pa.timestamp("us"), Check.TIMESTAMP),
-    "timestamptz": (pa.timestamp("us", tz="UTC"), Check.TIMESTAMP),
-}
-_OUTPUT_FUNCTIONS = {"inet": "inet_out", "bpchar": "bpcharout"}
-"""Types whose cast to text gives another text than Postgres shows."""
+"""All built-in types but ``numeric`` that do not travel as the text that a cast gives."""
+_CAST = _Rule(pa.string(), "CAST({here} AS text)", "text")
+_ARRAY = _Rule(pa.string(), "CAST(to_json({here}) AS text)", "text")
 
 
 def reference(name: str) -> str:
@@ -64,28 +99,33 @@ def reference(name: str) -> str:
     return f"t.{identifier(name)}"
 
 
+def value_of(column: SourceColumn) -> str:
+    """The column in the type below its domains."""
+    here = reference(column.name)
+    return f"CAST({here} AS {column.cast})" if column.is_domain else here
+
+
 def is_unbounded(column: SourceColumn) -> bool:
     """A numeric whose declaration alone does not say whether its values fit a decimal of 38 digits."""
     return column.base == "numeric" and _precision(column) is None
 
 
-def plan(column: SourceColumn, version: int, *, as_text: bool = False) -> ColumnPlan:
+def plan(column: SourceColumn, server: Server, *, as_text: bool = False) -> ColumnPlan:
     """``as_text`` is for unbounded numerics whose values do not all fit ``decimal(38,18)``."""
-    here = f"CAST({reference(column.name)} AS {column.cast})" if column.is_domain else reference(column.name)
-    if column.base in _TIMES:
-        arrow, check = _TIMES[column.base]
-        return ColumnPlan(column.name, here, arrow, column.base, check)
     if column.base == "numeric":
-        return _numeric(column, here, version, as_text)
-    if column.base in _PLAIN:
-        return ColumnPlan(column.name, here, _PLAIN[column.base], column.base)
-    if column.base == "varchar":
-        return ColumnPlan(column.name, here, pa.string(), "text")
-    if column.base == "bpchar" and column.typmod > 4:
-        return ColumnPlan(column.name, here, pa.string(), "text", pad=column.typmod - 4)
-    if column.base == "oid":
-        return ColumnPlan(column.name, f"CAST({here} AS int8)", pa.int64(), "int8")
-    return ColumnPlan(column.name, _text(column, here), pa.string(), "text")
+        return _numeric(column, server.version, as_text)
+    if column.base == "bpchar" and column.typmod > 4 and not server.raw_text:
+        # Selected as it is, which spares the server two functions for each value.
+        return ColumnPlan(column.name, value_of(column), pa.string(), "text", pad=column.typmod - 4)
+    rule = _ARRAY if column.is_array else _RULES.get(column.base, _CAST)
+    select = rule.select.format(here=value_of(column))
+    found = ColumnPlan(column.name, select, rule.arrow, rule.wire or column.base, rule.check)
+    return in_utf8(found) if server.raw_text and found.wire == "text" else found
+
+
+def in_utf8(found: ColumnPlan) -> ColumnPlan:
+    """A text that travels as its bytes, since the drivers break off at one that is no UTF-8."""
+    return replace(found, expression=f"textsend(CAST({found.expression} AS text))", wire="bytea", check=Check.UTF8)
 
 
 def misfits(column: SourceColumn, version: int) -> str:
@@ -97,16 +137,15 @@ def misfits(column: SourceColumn, version: int) -> str:
 def not_a_value(column: SourceColumn, version: int) -> dict[str, str]:
     """Conditions for the values that a decimal cannot hold, by the reason to report."""
     here = reference(column.name)
-    found = {"NaN": f"{here} = 'NaN'"}
-    if _has_infinity(column, version):
-        found["infinite"] = f"{here} IN ('Infinity', '-Infinity')"
+    found = {NAN: f"{here} = 'NaN'"}
+    if has_infinity(column, version):
+        found[INFINITE] = f"{here} IN ('Infinity', '-Infinity')"
     return found
 
 
-def planned(table: SourceTable, names: tuple[str, ...], version: int, as_text: frozenset[str]) -> list[ColumnPlan]:
-    """Plans of the named columns, in the order of the table."""
-    wanted = set(names)
-    return [plan(each, version, as_text=each.name in as_text) for each in table.columns if each.name in wanted]
+def has_infinity(column: SourceColumn, version: int) -> bool:
+    """Whether a numeric may be infinite."""
+    return column.typmod < 4 and version >= INFINITY_VERSION
 
 
 def _precision(column: SourceColumn) -> tuple[int, int] | None:
@@ -121,33 +160,23 @@ def _precision(column: SourceColumn) -> tuple[int, int] | None:
     return (precision, scale) if precision <= 38 else None
 
 
-def _numeric(column: SourceColumn, here: str, version: int, as_text: bool) -> ColumnPlan:
-    finite = _finite(column, here, version)
+def _numeric(column: SourceColumn, version: int, as_text: bool) -> ColumnPlan:
+    finite = _finite(column, value_of(column), version)
+    nulled = tuple(not_a_value(column, version).items())
     if as_text:
-        return ColumnPlan(column.name, f"CAST({finite} AS text)", pa.string(), "text", Check.NUMERIC)
+        # Equal numbers are equal texts, whatever the zeros behind them: the copy may have to recognise a row by it.
+        return ColumnPlan(column.name, f"CAST(trim_scale({finite}) AS text)", pa.string(), "text", nulled=nulled)
     fixed = _precision(column)
     if fixed is None:
-        return ColumnPlan(column.name, f"CAST({finite} AS numeric(38,18))", UNBOUNDED, "numeric", Check.NUMERIC)
+        return ColumnPlan(column.name, f"CAST({finite} AS numeric(38,18))", UNBOUNDED, "numeric", nulled=nulled)
     precision, scale = fixed
     declared = column.typmod - 4 == (precision << 16 | scale)
     exact = finite if declared and not column.is_domain else f"CAST({finite} AS numeric({precision},{scale}))"
-    return ColumnPlan(column.name, exact, pa.decimal128(precision, scale), "numeric", Check.NUMERIC)
+    return ColumnPlan(column.name, exact, pa.decimal128(precision, scale), "numeric", nulled=nulled)
 
 
 def _finite(column: SourceColumn, here: str, version: int) -> str:
     finite = f"NULLIF({here}, 'NaN')"
-    if _has_infinity(column, version):
+    if has_infinity(column, version):
         finite = f"NULLIF(NULLIF({finite}, 'Infinity'), '-Infinity')"
     return finite
-
-
-def _has_infinity(column: SourceColumn, version: int) -> bool:
-    return column.typmod < 4 and version >= INFINITY_VERSION
-
-
-def _text(column: SourceColumn, here: str) -> str:
-    if column.is_array:
-        return f"CAST(to_json({here}) AS text)"
-    if column.base in _OUTPUT_FUNCTIONS:
-        return f"textin({_OUTPUT_FUNCTIONS[column.base]}({here}))"
-    return f"CAST({here} AS text)"

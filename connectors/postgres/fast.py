@@ -71,7 +71,7 @@ class FastSession:
 
     def chunks(self, sql: str, plans: Sequence[ColumnPlan]) -> Iterator[pa.RecordBatch]:
         """Rows in the order of the query, in chunks of a fixed number of rows."""
-        expected = [plan.arrow for plan in plans]
+        expected = [plan.carried for plan in plans]
         try:
             reader = self._query(sql).to_arrow_reader(self._chunk_rows)
             if reader.schema.types != expected:

@@ -89,7 +89,7 @@ def _array(plan: ColumnPlan, values: tuple[Any, ...]) -> pa.Array:
         return _times(values, 32, _POSTGRES_EPOCH_DAYS, pa.int32()).view(plan.arrow)
     if plan.wire in _TRAVELS_AS:
         return _times(values, 64, _POSTGRES_EPOCH_MICROSECONDS, pa.int64()).view(plan.arrow)
-    return pa.array(values, plan.arrow)
+    return pa.array(values, plan.carried)
 
 
 def _times(values: tuple[Any, ...], bits: int, epoch: int, storage: pa.DataType) -> pa.Array:

@@ -9,13 +9,15 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import psycopg
 import pyarrow as pa
 
 from connectors.base import ReadReport, ReadRequest, ValueWarning
 from connectors.cursor import encode
 from connectors.errors import ConfigurationError, SchemaChangedError
 from connectors.postgres.catalogue import SourceColumn, SourceTable, row_width_bytes
-from connectors.postgres.columns import ColumnPlan, is_unbounded, misfits, not_a_value, planned
+from connectors.postgres.chosen import planned
+from connectors.postgres.columns import ColumnPlan, Server, is_unbounded, misfits
 from connectors.postgres.config import PostgresConfig
 from connectors.postgres.discovery import find
 from connectors.postgres.fast import VECTOR_ROWS, FastSession
@@ -47,7 +49,7 @@ class _Outline:
     names: tuple[str, ...]
     gone: tuple[str, ...]
     """Columns that were asked for and that the table does not have."""
-    version: int
+    server: Server
     width: float
     """Bytes of a row, roughly."""
 
@@ -80,10 +82,11 @@ class PostgresRead:
         self._session = session
         self._query = outline.query
         self._gone = outline.gone
-        self._version = outline.version
+        self._server = outline.server
+        self._overrides = request.type_overrides
         self._batch_bytes = request.batch_bytes
         text = self._text_columns(outline.names, set(request.text_columns))
-        self._plans = planned(outline.query.table, outline.names, outline.version, frozenset(text))
+        self._plans = planned(outline.query.table, outline.names, outline.server, text, request.type_overrides)
         self._check = ValueCheck(self._plans, arrow_schema(self._plans))
         self._rows = 0
         self._ordered_rows = 0
@@ -103,7 +106,7 @@ class PostgresRead:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Batches of ``batch_bytes`` at the most, or of one row. The next is fetched while one is worked on."""
         yield from _joined(_ahead(self._chunks()), self._batch_bytes)
-        self.report.warnings += [*self._check.warnings(), *self._numbers_taken_out(), *self._rows_left_out()]
+        self.report.warnings += [*self._check.warnings(), *self._values_nulled(), *self._rows_left_out()]
         self.report.warnings += [ValueWarning(name, GONE, self._rows) for name in self._gone if self._rows]
         self.report.more = self._is_more()
 
@@ -128,7 +131,10 @@ class PostgresRead:
 
     def _text_columns(self, names: tuple[str, ...], stored_as_text: set[str]) -> set[str]:
         """Numerics that travel as text: those the lake holds so, and those whose values fit no decimal."""
-        numerics = [each for each in self._query.table.columns if each.name in names and each.base == "numeric"]
+        open_to_choice = set(names) - set(self._overrides)
+        numerics = [
+            each for each in self._query.table.columns if each.name in open_to_choice and each.base == "numeric"
+        ]
         known = {each.name for each in numerics} & stored_as_text
         found = known | self._misfitting([each for each in numerics if is_unbounded(each) and each.name not in known])
         cursor = self._query.cursor
@@ -143,7 +149,7 @@ class PostgresRead:
         """Those with a value that ``decimal(38,18)`` cannot hold, among the rows of this read."""
         if not columns:
             return set()
-        conditions = [f"bool_or({misfits(column, self._version)})" for column in columns]
+        conditions = [f"bool_or({misfits(column, self._server.version)})" for column in columns]
         cursor = self._query.cursor
         if cursor is not None and cursor.resumed:
             sql = self._query.aggregate_next(conditions)
@@ -152,14 +158,14 @@ class PostgresRead:
         (answer,) = self._session.rows(sql)
         return {column.name for column, misfit in zip(columns, answer, strict=True) if misfit}
 
-    def _numbers_taken_out(self) -> list[ValueWarning]:
-        """Counted at the source, and only where nulls arrived: NULLIF leaves no other trace of a NaN."""
-        table, cursor = self._query.table, self._query.cursor
+    def _values_nulled(self) -> list[ValueWarning]:
+        """Counted at the source, and only where nulls arrived: a value that became one leaves no other trace."""
+        cursor = self._query.cursor
         reasons = [
-            (column.name, reason, condition)
-            for column in table.columns
-            if column.name in self._check.with_nulls
-            for reason, condition in not_a_value(column, self._version).items()
+            (plan.name, reason, condition)
+            for plan in self._plans
+            if plan.name in self._check.with_nulls
+            for reason, condition in plan.nulled
         ]
         if not reasons:
             return []
@@ -196,18 +202,22 @@ class PostgresRead:
 
 def _outline(config: PostgresConfig, request: ReadRequest, name: str) -> _Outline:
     with transaction(config, name) as connection:
-        version = connection.info.server_version
+        server = Server(connection.info.server_version, _is_raw(connection))
         found = find(connection, config, [request.table])
         if not found:
             raise SchemaChangedError(f"{request.table} is gone from the source, or the user may no longer read it.")
         table = found[0]
         names, gone = _column_names(table, request)
         width = row_width_bytes(connection, table, names)
-    cursor = cursor_of(table, request.cursor, version) if request.cursor else None
+    cursor = cursor_of(table, request.cursor, server.version) if request.cursor else None
     if cursor is not None and cursor.column.name not in names:
         raise ConfigurationError(f"The incremental field {cursor.column.name} must be among the columns of the read.")
     filters = tuple(filter_condition(table, each) for each in request.row_filters)
-    return _Outline(ReadQuery(table, filters, cursor), names, gone, version, width or UNKNOWN_WIDTH)
+    return _Outline(ReadQuery(table, filters, cursor), names, gone, server, width or UNKNOWN_WIDTH)
+
+
+def _is_raw(connection: psycopg.Connection) -> bool:
+    return connection.info.parameter_status("server_encoding") == "SQL_ASCII"
 
 
 def _column_names(table: SourceTable, request: ReadRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -1,8 +1,8 @@
 """What is done to the values of a read after they arrived, the same for every driver.
 
-Dates and times outside the years 1 to 9999, infinity included, become null and are counted; ``char(n)`` gets its
-blanks back. Both drivers deliver such times as numbers beyond the limits here, DuckDB by the conventions of its own
-``infinity`` and, where the difference of the epochs overflows, wrapped around to the far end.
+Dates and times outside the years 1 to 9999, infinity included, become null and are counted, as do texts that are no
+UTF-8; ``char(n)`` gets its blanks back. Both drivers deliver such times as numbers beyond the limits here, DuckDB by
+the conventions of its own ``infinity`` and, where the difference of the epochs overflows, wrapped to the far end.
 """
 
 from collections import Counter
@@ -14,10 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.base import ValueWarning
-from connectors.postgres.columns import Check, ColumnPlan
-
-INFINITE = "infinite"
-OUT_OF_RANGE = "outside the years 1 to 9999"
+from connectors.postgres.columns import INFINITE, NOT_UTF8, OUT_OF_RANGE, Check, ColumnPlan
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_DAY = (date.min - _EPOCH.date()).days
@@ -54,7 +51,7 @@ class ValueCheck:
     schema: pa.Schema
     taken_out: Counter[tuple[str, str]] = field(default_factory=Counter)
     with_nulls: set[str] = field(default_factory=set)
-    """Numeric columns in which a null was seen: it may have been a NaN at the source."""
+    """Columns in which a null was seen that may have been a value at the source (``ColumnPlan.nulled``)."""
 
     def clean(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         columns = [self._clean(plan, batch.column(number)) for number, plan in enumerate(self.plans)]
@@ -66,11 +63,20 @@ class ValueCheck:
     def _clean(self, plan: ColumnPlan, values: pa.Array) -> pa.Array:
         if plan.pad:
             return pc.utf8_rpad(values, plan.pad)
-        if plan.check is Check.NUMERIC and values.null_count:
+        if plan.nulled and values.null_count:
             self.with_nulls.add(plan.name)
         if plan.check in _LIMITS:
             return self._in_range(plan, values, _LIMITS[plan.check])
-        return values
+        return self._decoded(plan, values) if plan.check is Check.UTF8 else values
+
+    def _decoded(self, plan: ColumnPlan, values: pa.Array) -> pa.Array:
+        try:
+            return values.cast(plan.arrow)
+        except pa.ArrowInvalid:
+            texts = [_decoded(value) for value in values.to_pylist()]
+        decoded = pa.array(texts, plan.arrow)
+        self.taken_out[plan.name, NOT_UTF8] += decoded.null_count - values.null_count
+        return decoded
 
     def _in_range(self, plan: ColumnPlan, values: pa.Array, limits: _Limits) -> pa.Array:
         numbers = values.view(limits.storage)
@@ -87,3 +93,10 @@ class ValueCheck:
 
 def arrow_schema(plans: Iterable[ColumnPlan]) -> pa.Schema:
     return pa.schema([pa.field(plan.name, plan.arrow) for plan in plans])
+
+
+def _decoded(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None
