@@ -153,6 +153,7 @@ def _request(reading: Reading, base: Position, stored_as_text: tuple[str, ...]) 
         columns=columns_of(run),
         cursor=_cursor_range(reading.order, base),
         row_filters=tuple(RowFilter(**clause) for clause in run.row_filter),
+        type_overrides=run.type_overrides,
         narrow=reading.order.narrow,
         text_columns=stored_as_text if run.cursor_field else (),
     )

@@ -37,6 +37,7 @@ class Run:
     lookback_seconds: int = 0
     enabled_columns: list[str] | None = None
     row_filter: list[dict[str, Any]] = field(default_factory=list)
+    type_overrides: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ class Intent:
     columns: tuple[str, ...] | None = None
     """Those to be read, key and cursor among them, in the order of the alphabet; None for all there are."""
     row_filter: str = ""
+    type_overrides: tuple[tuple[str, str], ...] = ()
+    """Columns and the types that were chosen for them, in the order of the alphabet."""
     known_columns: frozenset[str] = frozenset()
     """What discovery last saw: it tells whether "all" is more than what was selected before."""
 
@@ -67,6 +69,7 @@ def _rebuild(intent: Intent, shadow: Position, reason: str) -> Decision:
         and shadow.mode == intent.mode
         and shadow.cursor_field == intent.cursor_field
         and (shadow.columns, shadow.row_filter) == (intent.columns, intent.row_filter)
+        and shadow.type_overrides == intent.type_overrides
         and (intent.mode != "incremental" or shadow.primary_key == intent.primary_key)
     )
     if shadow.sequence > 0 and not begun:
@@ -80,6 +83,8 @@ def _unprovable(intent: Intent, table: Position) -> str | None:
         return "the row filter changed"
     if _brings_columns(intent, table):
         return "columns were enabled"
+    if _chosen(table.type_overrides, intent) != _chosen(intent.type_overrides, intent):
+        return "the type of a column was chosen anew"
     if intent.mode == "incremental" and table.mode == "incremental" and table.primary_key != intent.primary_key:
         return "the primary key changed"
     if not table.loaded and (table.mode != intent.mode or table.cursor_field != intent.cursor_field):
@@ -94,6 +99,11 @@ def _brings_columns(intent: Intent, table: Position) -> bool:
     if intent.columns is not None:
         return not set(intent.columns) <= set(table.columns)
     return not intent.known_columns or not intent.known_columns <= set(table.columns)
+
+
+def _chosen(overrides: tuple[tuple[str, str], ...], intent: Intent) -> dict[str, str]:
+    """The types of the columns that are copied: what others would be of does not matter."""
+    return {name: kind for name, kind in overrides if intent.columns is None or name in intent.columns}
 
 
 def _to_be_taken_over(intent: Intent, table: Position) -> str | None:
@@ -114,5 +124,6 @@ def _towards(intent: Intent, position: Position) -> Position:
         cursor_field=intent.cursor_field,
         columns=intent.columns,
         row_filter=intent.row_filter,
+        type_overrides=intent.type_overrides,
         cursor=position.cursor if position.cursor_field == intent.cursor_field else None,
     )

@@ -266,6 +266,7 @@ def _run(intent: RunIntent, job_id: str) -> Run:
         lookback_seconds=intent.lookback_seconds,
         enabled_columns=list(intent.enabled_columns) if intent.enabled_columns is not None else None,
         row_filter=[dict(clause) for clause in intent.row_filter],
+        type_overrides=intent.type_overrides,
     )
 
 
@@ -277,5 +278,6 @@ def _intent(run: Run, generation: int, known_columns: frozenset[str]) -> Intent:
         cursor_field=run.cursor_field,
         columns=jobs.columns_of(run),
         row_filter=jobs.filter_text(run),
+        type_overrides=tuple(sorted(run.type_overrides.items())),
         known_columns=known_columns,
     )

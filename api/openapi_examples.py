@@ -61,6 +61,7 @@ FIELDS: Mapping[str, Any] = {
     "detected_primary_keys": ["id"],
     "enabled_columns": ["name"],
     "row_filter": [{"column": "country", "op": "=", "value": "NL"}],
+    "type_overrides": {"balance": "decimal(18,2)"},
     "job_inputs": {"host": "db.example.com", "port": 5432, "database": "shop", "user": "reader", "schema": "public"},
     "user_access_level": "manager",
     "role": "editor",

@@ -6,6 +6,7 @@ from datetime import time
 from typing import Any
 
 from connectors.filters import FilterError, check_filter
+from connectors.overrides import OverrideError, check_key, override_type
 from metadata.models import CursorFieldType, SyncFrequency, SyncType, WishKind
 
 CURSOR_MODES = frozenset({SyncType.INCREMENTAL, SyncType.APPEND})
@@ -42,6 +43,7 @@ class SchemaSettings:
     cdc_table_mode: str = "consolidated"
     enabled_columns: list[str] | None = None
     row_filter: list[dict[str, Any]] | None = None
+    type_overrides: dict[str, str] | None = None
 
     @classmethod
     def of(cls, owner: Any) -> "SchemaSettings":
@@ -132,6 +134,11 @@ def check(before: SchemaSettings, after: SchemaSettings, table: TableFacts) -> N
         _check_columns("enabled_columns", after.enabled_columns or (), table)
     if before.row_filter != after.row_filter:
         _check_filter(after.row_filter or [], table)
+    chosen = before.type_overrides != after.type_overrides
+    if chosen:
+        _check_overrides(after.type_overrides or {}, table)
+    if chosen or moded or _cursor(before) != _cursor(after) or before.primary_key_columns != after.primary_key_columns:
+        _check_overrides_fit(after, table, chosen)
 
 
 def effects(before: SchemaSettings, after: SchemaSettings) -> Effects:
@@ -233,3 +240,35 @@ def _check_filter(clauses: Sequence[Mapping[str, Any]], table: TableFacts) -> No
             check_filter(clause["column"], kind, labels, clause["op"], clause.get("value"))
         except FilterError as error:
             raise RuleError(f"row_filter.{place}.{error.part}", error.message) from error
+
+
+def _check_overrides(overrides: Mapping[str, str], table: TableFacts) -> None:
+    for column, wanted in overrides.items():
+        attr = f"type_overrides.{column}"
+        _check_columns(attr, [column], table)
+        try:
+            override_type(column, _kind(column, table), wanted)
+        except OverrideError as error:
+            raise RuleError(attr, error.message) from error
+
+
+def _check_overrides_fit(after: SchemaSettings, table: TableFacts, chosen: bool) -> None:
+    """What orders the rows stays in its own type, and what tells them apart in one that can."""
+    overrides = after.type_overrides or {}
+    cursor = after.incremental_field
+    if after.sync_type in CURSOR_MODES and cursor is not None and cursor in overrides:
+        attr = f"type_overrides.{cursor}" if chosen else "incremental_field"
+        raise RuleError(attr, f"The column {cursor} is the cursor: its type cannot be overridden.")
+    if after.sync_type not in KEYED_MODES:
+        return
+    for column in after.primary_key_columns or table.primary_key:
+        if column not in overrides:
+            continue
+        try:
+            check_key(column, _kind(column, table), overrides[column])
+        except OverrideError as error:
+            raise RuleError(f"type_overrides.{column}" if chosen else "primary_key_columns", error.message) from error
+
+
+def _kind(column: str, table: TableFacts) -> str:
+    return table.kinds.get(column, ("other", ()))[0]

@@ -35,6 +35,8 @@ class Position:
     """The source's columns that were selected; None where all are taken, new ones too."""
     row_filter: str = ""
     """Canonical text of the row filter that the rows were read by; empty without one."""
+    type_overrides: tuple[tuple[str, str], ...] = ()
+    """Columns that were read in a type of the user's choice, with that type, in the order of the alphabet."""
     loaded: bool = False
     """The first load of this generation has come to its end."""
     version: int = -1
@@ -42,7 +44,13 @@ class Position:
 
     def as_dict(self) -> dict[str, Any]:
         columns = None if self.columns is None else list(self.columns)
-        return {**asdict(self), "primary_key": list(self.primary_key), "columns": columns}
+        overrides = [list(pair) for pair in self.type_overrides]
+        return {
+            **asdict(self),
+            "primary_key": list(self.primary_key),
+            "columns": columns,
+            "type_overrides": overrides,
+        }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Position":
@@ -51,6 +59,7 @@ class Position:
         sequences = {
             "primary_key": tuple(known.get("primary_key") or ()),
             "columns": None if columns is None else tuple(columns),
+            "type_overrides": tuple((name, kind) for name, kind in known.get("type_overrides") or ()),
         }
         return cls(**{**known, **sequences})
 

@@ -191,6 +191,7 @@ def _advance(table: OpenTable, manifest: Manifest, plan: PublishPlan) -> Positio
         cursor=manifest.cursor if manifest.cursor is not None else manifest.edge,
         columns=plan.base.columns,
         row_filter=plan.base.row_filter,
+        type_overrides=plan.base.type_overrides,
         loaded=plan.mode == "full_refresh" or plan.last_batch or plan.base.loaded,
     )
 

@@ -31,6 +31,7 @@ class RunIntent:
     """As discovery last saw them."""
     enabled_columns: tuple[str, ...] | None
     row_filter: tuple[dict[str, Any], ...]
+    type_overrides: dict[str, str]
     generation: int
     fence: int
     """Of the run, where one has begun; else of the newest run so far."""
@@ -107,6 +108,7 @@ def run_intent(schema: Schema, source: Source, state: SchemaState) -> RunIntent:
         available_columns=frozenset(column["name"] for column in schema.discovered.get("columns") or ()),
         enabled_columns=None if columns is None else tuple(columns),
         row_filter=tuple(schema.row_filter or ()),
+        type_overrides=dict(schema.type_overrides or {}),
         generation=state.generation,
         fence=state.fence,
         erase_pending=state.erase_pending,

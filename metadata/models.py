@@ -222,6 +222,7 @@ class Schema(SQLModel, table=True):
     cdc_table_mode: str = Field(default="consolidated", max_length=20)
     enabled_columns: list[str] | None = Field(default=None, sa_type=JSON)
     row_filter: list[dict[str, Any]] | None = Field(default=None, sa_type=JSON)
+    type_overrides: dict[str, str] | None = Field(default=None, sa_type=JSON)
 
     discovered: dict[str, Any] = Field(
         default_factory=dict,

@@ -61,6 +61,7 @@ class SchemaBody(BaseModel):
     cdc_table_mode: str
     enabled_columns: list[str] | None
     row_filter: list[dict[str, Any]] | None
+    type_overrides: dict[str, str] | None = Field(description="lake types in place of the usual ones, by column")
     available_columns: list[AvailableColumn]
 
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from api.bodies.reading import RequestBody, Text, storable
 from connectors.filters import WITHOUT_VALUE
+from connectors.overrides import canonical
 from metadata.models import CursorFieldType, SyncFrequency, SyncType
 
 TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ?")
@@ -29,6 +30,12 @@ def _time_of_day(value: Any) -> Any:
 
 TimeOfDay = Annotated[time | None, BeforeValidator(_time_of_day, json_schema_input_type=str | None)]
 Columns = Annotated[list[Annotated[str, Field(min_length=1), storable]], Field(max_length=MOST_COLUMNS)]
+
+TypeName = Annotated[str, Field(min_length=1, max_length=100), storable]
+TypeOverrides = Annotated[
+    dict[Annotated[str, Field(min_length=1), storable], TypeName],
+    Field(max_length=MOST_COLUMNS, description="string, long, double, decimal(p,s), timestamp, …, by column"),
+]
 
 
 def _filter_value(value: Any) -> Any:
@@ -82,11 +89,17 @@ class SchemaChanges(RequestBody):
     cdc_table_mode: Literal["consolidated", "cdc_only", "both"] | None = None
     enabled_columns: Columns | None = None
     row_filter: Annotated[list[RowFilterBody], Field(max_length=MOST_FILTERS)] | None = None
+    type_overrides: TypeOverrides | None = None
 
     @field_validator("enabled_columns")
     @classmethod
     def _named_once(cls, columns: list[str] | None) -> list[str] | None:
         return columns if columns is None else list(dict.fromkeys(columns))
+
+    @field_validator("type_overrides")
+    @classmethod
+    def _spelled_one_way(cls, overrides: dict[str, str] | None) -> dict[str, str] | None:
+        return {name: canonical(kind) for name, kind in (overrides or {}).items()} or None
 
     def settings(self) -> dict[str, Any]:
         """The settings that were given, as the metadata keeps them."""

@@ -1,5 +1,6 @@
 """What a run decides, from the settings and the table's own position."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -161,3 +162,37 @@ def test_rows_that_cannot_be_proven_right_are_rebuilt_in_a_new_generation(intent
     assert decision.new_generation
     assert decision.reason
     assert decision.base.sequence == 0
+
+
+TEXT = (("name", "string"),)
+
+
+@pytest.mark.parametrize(
+    ("intent", "table"),
+    [
+        (replace(INCREMENTAL, type_overrides=TEXT), TABLE),
+        (INCREMENTAL, replace(TABLE, type_overrides=TEXT)),
+        (replace(INCREMENTAL, type_overrides=(("name", "double"),)), replace(TABLE, type_overrides=TEXT)),
+    ],
+)
+def test_another_type_of_a_column_rebuilds(intent: Intent, table: Position) -> None:
+    decision = decide(intent, table)
+    assert (decision.action, decision.new_generation) == (Action.REBUILD, True)
+    assert decision.base.type_overrides == intent.type_overrides
+    begun = replace(table, type_overrides=intent.type_overrides, generation=2, cursor="x", loaded=False)
+    again = decide(replace(intent, generation=2), table, begun)
+    assert (again.action, again.new_generation, again.base.cursor) == (Action.REBUILD, False, "x")
+    other = decide(replace(intent, generation=2), table, replace(begun, type_overrides=(("id", "string"),)))
+    assert (other.action, other.new_generation) == (Action.REBUILD, True)
+
+
+def test_the_type_of_a_column_that_is_not_copied_does_not_matter() -> None:
+    without = replace(INCREMENTAL, columns=("id", "updated_at"), type_overrides=TEXT)
+    assert decide(without, replace(TABLE, columns=("id", "updated_at"))).action is Action.CONTINUE
+    narrowing = replace(INCREMENTAL, columns=("id", "updated_at"))
+    assert decide(narrowing, replace(TABLE, type_overrides=TEXT)).action is Action.NARROW
+
+
+def test_a_position_keeps_its_types_as_text() -> None:
+    position = replace(TABLE, type_overrides=TEXT)
+    assert Position.from_dict(json.loads(json.dumps(position.as_dict()))) == position

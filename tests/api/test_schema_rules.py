@@ -135,6 +135,61 @@ def test_a_filter_that_its_column_does_not_take(clause: dict[str, Any], attr: st
     assert raised.value.attr == attr
 
 
+CHOOSABLE = TableFacts.from_discovered(
+    {
+        "columns": [
+            {"name": "id", "kind": "integer"},
+            {"name": "updated_at", "kind": "timestamptz"},
+            {"name": "price", "kind": "numeric"},
+            {"name": "ratio", "kind": "float"},
+            {"name": "tags", "kind": "array"},
+        ],
+        "primary_key": ["id"],
+        "incremental_fields": [
+            {"field": "id", "field_type": "integer"},
+            {"field": "updated_at", "field_type": "timestamp"},
+        ],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "attr"),
+    [
+        ({"nope": "string"}, "type_overrides.nope"),
+        ({"price": "string", "tags": "long"}, "type_overrides.tags"),
+        ({"price": "text"}, "type_overrides.price"),
+        ({"price": "decimal"}, "type_overrides.price"),
+        ({"price": "decimal(39,2)"}, "type_overrides.price"),
+        ({"price": "decimal(5,6)"}, "type_overrides.price"),
+        ({"price": "timestamp"}, "type_overrides.price"),
+        ({"ratio": "decimal(10,2)"}, "type_overrides.ratio"),
+        ({"updated_at": "timestamp_ntz"}, "type_overrides.updated_at"),
+        ({"id": "double"}, "type_overrides.id"),
+    ],
+)
+def test_a_type_that_its_column_does_not_take(overrides: dict[str, str], attr: str) -> None:
+    with pytest.raises(RuleError) as raised:
+        change(INCREMENTAL, CHOOSABLE, type_overrides=overrides)
+    assert raised.value.attr == attr
+
+
+def test_types_that_their_columns_take() -> None:
+    wanted = {"id": "decimal(20,0)", "price": "double", "ratio": "string", "tags": "string"}
+    chosen = change(INCREMENTAL, CHOOSABLE, type_overrides=wanted)
+    assert chosen.type_overrides == wanted
+    assert change(chosen, CHOOSABLE, type_overrides=None).type_overrides is None
+    whole = change(chosen, CHOOSABLE, sync_type="full_refresh", type_overrides={"updated_at": "string", "id": "double"})
+    with pytest.raises(RuleError, match="is the cursor") as raised:
+        change(whole, CHOOSABLE, sync_type="incremental")
+    assert raised.value.attr == "incremental_field"
+    by_id = {"sync_type": "incremental", "incremental_field": "id", "incremental_field_type": "integer"}
+    floating = change(FRESH, CHOOSABLE, type_overrides={"ratio": "string"})
+    with pytest.raises(RuleError, match="part of the key") as raised:
+        change(floating, CHOOSABLE, **by_id, primary_key_columns=["ratio"])
+    assert raised.value.attr == "primary_key_columns"
+
+
 def test_no_columns_need_a_key_or_a_cursor() -> None:
     assert change(INCREMENTAL, enabled_columns=[]).enabled_columns == []
     whole = SchemaSettings(sync_type="full_refresh")

@@ -83,6 +83,7 @@ def test_settings_change_one_by_one(api: Api, shop: Shop) -> None:
         {"cdc_table_mode": "both"},
         {"enabled_columns": ["name"]},
         {"row_filter": [{"column": "name", "op": "in", "value": ["a", "b"]}]},
+        {"type_overrides": {"name": "binary", "id": "decimal(20,0)"}},
         {"sync_time_of_day": "14:15:22"},
     ]
     for change in changes:
@@ -137,6 +138,10 @@ def test_a_time_of_day_may_say_that_it_is_utc(quick_api: Api, shop: Shop) -> Non
         ({"row_filter": [{"column": "id", "op": "in", "value": []}]}, "row_filter.0.value"),
         ({"row_filter": [{"column": "id", "op": "is_null", "value": 1}]}, "row_filter.0.value"),
         ({"row_filter": [{"column": "id", "op": "like", "value": 1}]}, "row_filter.0.value"),
+        ({"type_overrides": ["id"]}, "type_overrides"),
+        ({"type_overrides": {"id": 1}}, "type_overrides.id"),
+        ({"type_overrides": {"nope": "string"}}, "type_overrides.nope"),
+        ({"type_overrides": {"name": "decimal(10,2)"}}, "type_overrides.name"),
     ],
 )
 def test_a_wrong_setting_is_named_and_changes_nothing(

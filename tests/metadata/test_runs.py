@@ -58,6 +58,7 @@ def test_the_intent_says_all_that_a_run_needs(workshop: Workshop, runs: Runs) ->
         primary_key_columns=["a", "b"],
         enabled_columns=["c"],
         row_filter=[{"column": "c", "op": ">", "value": 1}],
+        type_overrides={"c": "string"},
         discovered={"primary_key": ["id"], "columns": [{"name": "id"}, {"name": "c"}]},
     )
     intent = runs.intent(workshop.project_id, str(schema.id))
@@ -80,6 +81,7 @@ def test_the_intent_says_all_that_a_run_needs(workshop: Workshop, runs: Runs) ->
         "available_columns": frozenset({"id", "c"}),
         "enabled_columns": ("c",),
         "row_filter": ({"column": "c", "op": ">", "value": 1},),
+        "type_overrides": {"c": "string"},
         "generation": 1,
         "fence": 0,
         "erase_pending": False,

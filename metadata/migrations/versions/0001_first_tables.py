@@ -90,6 +90,7 @@ def upgrade() -> None:
         sa.Column("cdc_table_mode", sa.String(length=20), nullable=False),
         sa.Column("enabled_columns", sa.JSON(), nullable=True),
         sa.Column("row_filter", sa.JSON(), nullable=True),
+        sa.Column("type_overrides", sa.JSON(), nullable=True),
         sa.Column("discovered", sa.JSON(), nullable=False),
         sa.Column("vanished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("status", sa.Text(), nullable=True),
