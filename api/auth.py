@@ -112,7 +112,7 @@ ProjectReader = Annotated[Caller, Depends(_caller(EVERY_SCOPE, VIEWER))]
 ProjectManager = Annotated[Caller, Depends(_caller(EVERY_SCOPE, MANAGER))]
 
 
-def _object_id(id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> uuid.UUID:
+async def _object_id(id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> uuid.UUID:
     try:
         return uuid.UUID(id)
     except ValueError as error:

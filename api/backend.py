@@ -31,7 +31,7 @@ class Backend:
     queries: QueryRunner
 
 
-def _backend(request: Request) -> Backend:
+async def _backend(request: Request) -> Backend:
     backend: Backend = request.app.state.backend
     return backend
 

@@ -48,7 +48,7 @@ class PageRequest:
         return str(self.request.url.include_query_params(limit=self.limit, offset=offset))
 
 
-def _page_request(
+async def _page_request(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=MOST_LIMIT)] = DEFAULT_LIMIT,
     offset: Annotated[int, Query(ge=0, le=MOST_OFFSET)] = 0,

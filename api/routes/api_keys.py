@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/projects/{project_id}/api_keys", tags=["api_keys
 New = Annotated[KeyCreate, Depends(reader(KeyCreate))]
 
 
-def _key_id(key_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> uuid.UUID:
+async def _key_id(key_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> uuid.UUID:
     try:
         return uuid.UUID(key_id)
     except ValueError as error:

@@ -25,7 +25,7 @@ PartOfMessage = Annotated[
 ]
 
 
-def _filter(
+async def _filter(
     level: Levels = None,
     after: Annotated[Moment | None, Query(description="exclusive")] = None,
     before: Annotated[Moment | None, Query(description="exclusive")] = None,

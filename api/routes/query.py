@@ -49,7 +49,7 @@ _ROWS_AND_BYTES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _format(request: Request) -> Format:
+async def _format(request: Request) -> Format:
     """The first of our types that the client likes best."""
     accepted = request.headers.get("accept", "*/*") or "*/*"
     weighted = [_weight(part) for part in accepted.lower().split(",") if part.strip()]

@@ -24,7 +24,7 @@ router = APIRouter(prefix="/api/projects/{project_id}/external_data_schemas", ta
 Changes = Annotated[SchemaChanges, Depends(reader(SchemaChanges))]
 
 
-def _filter(
+async def _filter(
     search: Search = None,
     source_id: uuid.UUID | None = None,
     status: SchemaStatus | None = None,

@@ -25,7 +25,7 @@ Bulk = Annotated[BulkChanges, Depends(reader(BulkChanges))]
 Changes = Annotated[SourceChanges, Depends(reader(SourceChanges))]
 
 
-def _job_filter(
+async def _job_filter(
     after: Annotated[Moment | None, Query(description="exclusive")] = None,
     before: Annotated[Moment | None, Query(description="exclusive")] = None,
     schemas: Annotated[list[Text] | None, Query(description="names of schemas")] = None,
