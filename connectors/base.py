@@ -110,9 +110,9 @@ class Snapshot:
     """A state of the source that several sessions, of any process, can read while somebody holds it."""
 
     name: str
-    """By which a session joins it; never used twice."""
+    """By which a session joins it."""
     horizon: str
-    """The oldest write that the state may lack: what was written before it is in the state."""
+    """The connector's own text for the writes that are in the state for certain."""
     fingerprint: str
     """Of where and in what shape the table lies: rows of another fingerprint cannot be compared with these."""
 
@@ -172,6 +172,8 @@ class ReadReport:
     """``max_rows`` cut the read short: rows remain beyond the last cursor value."""
     text_columns: tuple[str, ...] = ()
     """Numeric columns without a declared precision that came as text: so must those of the table's other parts."""
+    lasting: bool = True
+    """No crash of the source can take back what was read: a later snapshot may be held against it."""
 
 
 class TableRead(Protocol):

@@ -69,3 +69,15 @@ class ReadCancelledError(SourceError):
     """The read was stopped because somebody asked for it."""
 
     code = "cancelled"
+
+
+class SnapshotLostError(SourceError):
+    """The state that a part was to be read of is no longer to be had, or the table was rewritten since."""
+
+    code = "snapshot_lost"
+
+
+class NotDivisibleError(SourceError):
+    """The source cannot show several sessions one state: the table must be read as a whole."""
+
+    code = "not_divisible"

@@ -4,18 +4,19 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from connectors.base import DiscoveredTable, ReadRequest, SourceForm, TableRead
+from connectors.base import DiscoveredTable, Division, HeldSnapshot, ReadRequest, Snapshot, SourceForm, TableRead
 from connectors.errors import ConfigurationError
 from connectors.postgres import discovery
 from connectors.postgres.config import FORM, PostgresConfig, parse_config
-from connectors.postgres.reader import open_read
+from connectors.postgres.partitions import hold
+from connectors.postgres.reader import is_unchanged, open_read, read_or_divide
 from connectors.postgres.session import MINIMUM_VERSION, application_name, cancel, connect, transaction
 
 _SESSION_NAME = "syncline"
 
 
 class PostgresConnector:
-    """``connectors.base.Direct`` for PostgreSQL."""
+    """``connectors.base.Direct`` and ``Divisible`` for PostgreSQL."""
 
     source_type: str = "Postgres"
     engine: str = "postgres"
@@ -47,6 +48,17 @@ class PostgresConnector:
 
     def read(self, config: PostgresConfig, request: ReadRequest) -> AbstractContextManager[TableRead]:
         return open_read(config, request)
+
+    def read_or_divide(
+        self, config: PostgresConfig, request: ReadRequest, part_bytes: int
+    ) -> AbstractContextManager[TableRead | Division]:
+        return read_or_divide(config, request, part_bytes)
+
+    def hold(self, config: PostgresConfig, table: str, read_id: str) -> AbstractContextManager[HeldSnapshot]:
+        return hold(config, application_name(read_id), table)
+
+    def is_unchanged(self, config: PostgresConfig, request: ReadRequest, since: Snapshot, rows: int) -> bool:
+        return is_unchanged(config, request, since, rows)
 
     def cancel(self, config: PostgresConfig, read_id: str) -> None:
         cancel(config, application_name(read_id))

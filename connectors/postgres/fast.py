@@ -15,9 +15,9 @@ import duckdb_extension_postgres_scanner
 import psycopg
 import pyarrow as pa
 
-from connectors.errors import ReadCancelledError, SourceError, UnreachableError
+from connectors.errors import ReadCancelledError, SnapshotLostError, SourceError, UnreachableError
 from connectors.postgres.columns import ColumnPlan
-from connectors.postgres.session import Reading, cancel, conninfo, session_settings, transaction
+from connectors.postgres.session import Reading, begin, cancel, connect, conninfo, join_statement, session_settings
 
 VECTOR_ROWS = 2048
 MAXIMUM_ROWS = 8 * VECTOR_ROWS
@@ -89,6 +89,8 @@ class FastSession:
             self._duckdb.execute("SET TimeZone = 'UTC'")
             self._duckdb.execute(f"ATTACH '{quoted}' AS source (TYPE postgres, READ_ONLY)")
             self._duckdb.execute("BEGIN")
+            if self._reading.snapshot is not None:
+                self._duckdb.execute("CALL postgres_execute('source', ?)", [join_statement(self._reading.snapshot)])
             self._query(session_settings(self._reading.statement_seconds)).fetchall()
         except duckdb.Error:
             raise self._verdict("SELECT") or UnreachableError("The connection to Postgres failed.") from None
@@ -105,8 +107,12 @@ class FastSession:
     def _verdict(self, sql: str) -> SourceError | None:
         """What the server has against the statement, or against our login; None if nothing."""
         try:
-            with transaction(self._reading.config, self._reading.name) as connection:
+            with connect(self._reading.config, self._reading.name) as connection:
+                begin(connection, self._reading.snapshot)
+                connection.execute(session_settings().encode())
                 connection.execute(f"EXPLAIN {sql}".encode())
+        except SnapshotLostError as error:
+            return error
         except SourceError as error:
             cause = error.__cause__
             return self._reading.error(cause) if isinstance(cause, psycopg.Error) and cause.sqlstate else error

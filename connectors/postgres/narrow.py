@@ -12,7 +12,7 @@ import pyarrow as pa
 from psycopg.abc import Query
 
 from connectors.postgres.columns import ColumnPlan
-from connectors.postgres.session import Reading, connect, session_settings
+from connectors.postgres.session import Reading, begin, connect, session_settings
 
 MAXIMUM_ROWS = 16_384
 
@@ -35,9 +35,7 @@ class NarrowSession:
     def open(cls, reading: Reading, size_bytes: int) -> Iterator["NarrowSession"]:
         """``size_bytes``: how much a chunk may hold, except where a single row holds more."""
         with connect(reading.config, reading.name) as connection:
-            connection.autocommit = False
-            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            connection.read_only = True
+            begin(connection, reading.snapshot)
             session = cls(reading, connection, size_bytes)
             session.rows(session_settings(reading.statement_seconds))
             yield session

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 import psycopg
 import pyarrow as pa
 
-from connectors.base import ReadReport, ReadRequest, ValueWarning
+from connectors.base import Division, Part, ReadReport, ReadRequest, Snapshot, ValueWarning
 from connectors.cursor import encode
 from connectors.errors import ConfigurationError, SchemaChangedError
+from connectors.postgres import partitions
 from connectors.postgres.catalogue import SourceColumn, SourceTable, row_width_bytes
 from connectors.postgres.chosen import planned
 from connectors.postgres.columns import ColumnPlan, Server, is_unbounded, misfits
@@ -23,6 +24,7 @@ from connectors.postgres.discovery import find
 from connectors.postgres.fast import VECTOR_ROWS, FastSession
 from connectors.postgres.filters import filter_condition
 from connectors.postgres.narrow import NarrowSession
+from connectors.postgres.partitions import check_state, divide, state_query
 from connectors.postgres.query import ReadQuery, cursor_of
 from connectors.postgres.session import Reading, application_name, transaction
 from connectors.postgres.values import ValueCheck, arrow_schema
@@ -52,19 +54,48 @@ class _Outline:
     server: Server
     width: float
     """Bytes of a row, roughly."""
+    parts: tuple[Part, ...] = ()
+    """Those that the table had better be read in."""
 
 
 @contextmanager
 def open_read(config: PostgresConfig, request: ReadRequest) -> Iterator["PostgresRead"]:
     """Open a read over the driver that fits the width of the rows."""
+    with _opened(config, request, _outline(config, request)) as read:
+        yield read
+
+
+@contextmanager
+def read_or_divide(
+    config: PostgresConfig, request: ReadRequest, part_bytes: int
+) -> Iterator["PostgresRead | Division"]:
+    """As ``open_read``, but for a table of more than so many bytes."""
+    outline = _outline(config, request, part_bytes)
+    if len(outline.parts) > 1:
+        yield Division(outline.parts, None if outline.query.filters else outline.query.table.row_estimate)
+        return
+    with _opened(config, request, outline) as read:
+        yield read
+
+
+def is_unchanged(config: PostgresConfig, request: ReadRequest, since: Snapshot, rows: int) -> bool:
+    """Whether the requested part has the rows of an earlier snapshot still."""
+    if request.snapshot is None:
+        return False
+    query = _outline(config, request).query
+    return partitions.is_unchanged(config, application_name(request.read_id), query, request.snapshot, since, rows)
+
+
+@contextmanager
+def _opened(config: PostgresConfig, request: ReadRequest, outline: _Outline) -> Iterator["PostgresRead"]:
     name = application_name(request.read_id)
-    outline = _outline(config, request, name)
     reading = Reading(
         config,
         name,
         request.table,
         filtered=bool(request.row_filters),
         statement_seconds=request.statement_seconds,
+        snapshot=request.snapshot,
     )
     opened: AbstractContextManager[Session]
     if request.narrow or outline.width * VECTOR_ROWS > request.batch_bytes:
@@ -85,13 +116,16 @@ class PostgresRead:
         self._server = outline.server
         self._overrides = request.type_overrides
         self._batch_bytes = request.batch_bytes
+        self._snapshot = request.snapshot
+        # A part has no order, and no row's place in it depends on the cursor.
+        self._cursor = None if request.part else outline.query.cursor
         text = self._text_columns(outline.names, set(request.text_columns))
         self._plans = planned(outline.query.table, outline.names, outline.server, text, request.type_overrides)
         self._check = ValueCheck(self._plans, arrow_schema(self._plans))
         self._rows = 0
         self._ordered_rows = 0
         self._edge: str | None = None
-        self.report = ReadReport()
+        self.report = ReadReport(text_columns=tuple(sorted(text)))
 
     @property
     def schema(self) -> pa.Schema:
@@ -109,9 +143,12 @@ class PostgresRead:
         self.report.warnings += [*self._check.warnings(), *self._values_nulled(), *self._rows_left_out()]
         self.report.warnings += [ValueWarning(name, GONE, self._rows) for name in self._gone if self._rows]
         self.report.more = self._is_more()
+        if self._snapshot is not None:
+            (state,) = self._session.rows(state_query(self._query.table, self._snapshot))
+            self.report.lasting = check_state(self._query.table, self._snapshot, state)
 
     def _chunks(self) -> Iterator[pa.RecordBatch]:
-        query, cursor = self._query, self._query.cursor
+        query, cursor = self._query, self._cursor
         if cursor is None:
             yield from self._read(query.select(self._plans))
             return
@@ -160,7 +197,7 @@ class PostgresRead:
 
     def _values_nulled(self) -> list[ValueWarning]:
         """Counted at the source, and only where nulls arrived: a value that became one leaves no other trace."""
-        cursor = self._query.cursor
+        cursor = self._cursor
         reasons = [
             (plan.name, reason, condition)
             for plan in self._plans
@@ -185,14 +222,14 @@ class PostgresRead:
 
     def _rows_left_out(self) -> list[ValueWarning]:
         """Rows without a cursor value that this read passes over. Counted where an index makes it cheap."""
-        cursor = self._query.cursor
+        cursor = self._cursor
         if cursor is None or cursor.include_nulls or not self._query.table.is_indexed(cursor.column.name):
             return []
         ((count,),) = self._session.rows(self._query.aggregate(["count(*)"], cursor.unordered))
         return [ValueWarning(cursor.column.name, WITHOUT_CURSOR, count)] if count else []
 
     def _is_more(self) -> bool:
-        cursor = self._query.cursor
+        cursor = self._cursor
         if cursor is None or cursor.max_rows is None or self._edge is None or self._ordered_rows < cursor.max_rows:
             return False
         rest = self._query.where(f"{cursor.ordered} AND {cursor.beyond(self._edge)}")
@@ -200,8 +237,8 @@ class PostgresRead:
         return bool(more)
 
 
-def _outline(config: PostgresConfig, request: ReadRequest, name: str) -> _Outline:
-    with transaction(config, name) as connection:
+def _outline(config: PostgresConfig, request: ReadRequest, part_bytes: int | None = None) -> _Outline:
+    with transaction(config, application_name(request.read_id)) as connection:
         server = Server(connection.info.server_version, _is_raw(connection))
         found = find(connection, config, [request.table])
         if not found:
@@ -209,11 +246,14 @@ def _outline(config: PostgresConfig, request: ReadRequest, name: str) -> _Outlin
         table = found[0]
         names, gone = _column_names(table, request)
         width = row_width_bytes(connection, table, names)
+        parts = divide(connection, table, part_bytes) if part_bytes else ()
     cursor = cursor_of(table, request.cursor, server.version) if request.cursor else None
     if cursor is not None and cursor.column.name not in names:
         raise ConfigurationError(f"The incremental field {cursor.column.name} must be among the columns of the read.")
     filters = tuple(filter_condition(table, each) for each in request.row_filters)
-    return _Outline(ReadQuery(table, filters, cursor), names, gone, server, width or UNKNOWN_WIDTH)
+    if request.part is not None:
+        filters += (partitions.condition(request.part),)
+    return _Outline(ReadQuery(table, filters, cursor), names, gone, server, width or UNKNOWN_WIDTH, parts)
 
 
 def _is_raw(connection: psycopg.Connection) -> bool:

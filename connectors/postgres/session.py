@@ -15,8 +15,9 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from connectors.base import Snapshot
 from connectors.deadline import remaining
-from connectors.errors import ConfigurationError, SourceError
+from connectors.errors import ConfigurationError, SnapshotLostError, SourceError
 from connectors.postgres.config import PostgresConfig
 from connectors.postgres.errors import login_error, query_error
 from connectors.postgres.sql import literal
@@ -25,6 +26,9 @@ CONNECT_TIMEOUT_SECONDS = 10
 LOCK_TIMEOUT_SECONDS = 30
 MINIMUM_VERSION = 130000
 CANCEL_PATIENCE_SECONDS = 0.5
+GONE = "The snapshot that the table is read in is no longer held."
+_PASSING = ("08", "40", "53", "57")
+"""States that say nothing of the statement: connection, conflict, resources, an operator's hand."""
 MOST_ADDRESSES = 3
 """How many addresses of one host name are tried where somebody waits."""
 
@@ -54,6 +58,8 @@ class Reading:
     what: str
     filtered: bool = False
     statement_seconds: int | None = None
+    snapshot: Snapshot | None = None
+    """The state to be read; None for the one that the read finds."""
 
     def error(self, error: psycopg.Error) -> SourceError:
         return query_error(error, self.what, filtered=self.filtered)
@@ -135,6 +141,26 @@ def transaction(config: PostgresConfig, name: str) -> Iterator[psycopg.Connectio
     with connect(config, name) as connection, connection.transaction():
         connection.execute(session_settings().encode())
         yield connection
+
+
+def begin(connection: psycopg.Connection, snapshot: Snapshot | None = None) -> None:
+    """Have the connection's next transaction read one state, that of the snapshot where one is given."""
+    connection.autocommit = False
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+    if snapshot is None:
+        return
+    try:
+        connection.execute(join_statement(snapshot).encode())
+    except psycopg.Error as error:
+        if error.sqlstate is None or error.sqlstate.startswith(_PASSING):
+            raise
+        raise SnapshotLostError(GONE) from error
+
+
+def join_statement(snapshot: Snapshot) -> str:
+    """Must be the first statement of a transaction, of isolation level repeatable read."""
+    return f"SET TRANSACTION SNAPSHOT {literal(snapshot.name)}"
 
 
 def _attempts(config: PostgresConfig) -> dict[str, Any]:
