@@ -5,12 +5,12 @@ they were written, and both are needed here: to sweep, to carry a shadow's files
 """
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lake.errors import LakeError, StalePositionError
@@ -34,12 +34,22 @@ class TableFile:
 
 @dataclass
 class Snapshot:
-    """``files`` make up the table at ``version``; ``removed`` maps former ones to when they left it (ms)."""
+    """``files`` make up the table at ``version``; ``removed`` maps former ones to when they left it (ms).
+
+    Those that left it before the last checkpoint are only counted, unless they were asked for.
+    """
 
     root: str
     version: int
     files: dict[str, TableFile] = field(default_factory=dict)
     removed: dict[str, int] = field(default_factory=dict)
+    checkpoint: int = -1
+    """Version of the last checkpoint; -1 without one."""
+    removed_before: int = 0
+
+    @property
+    def tombstones(self) -> int:
+        return self.removed_before + len(self.removed)
 
     def apply(self, action: dict[str, Any]) -> None:
         if add := action.get("add"):
@@ -52,18 +62,17 @@ class Snapshot:
             self.removed[path] = remove.get("deletionTimestamp") or 0
 
 
-def read_snapshot(store: LakeStore, root: str, version: int) -> Snapshot:
+def read_snapshot(store: LakeStore, root: str, version: int, *, all_removed: bool = False) -> Snapshot:
     """The table's files as of a version that exists. ``StalePositionError`` where the log has moved far past it."""
     snapshot = Snapshot(root, version)
-    first = 0
     if checkpoint := store.read_json(f"{root}/_delta_log/_last_checkpoint"):
         if checkpoint["version"] > version:
             raise StalePositionError("The table moved on while it was looked at.")
         if checkpoint.get("parts"):
             raise LakeError("The table's checkpoint was written by something else and cannot be read.")
-        for action in _checkpoint_actions(store, root, checkpoint["version"]):
-            snapshot.apply(action)
-        first = checkpoint["version"] + 1
+        snapshot.checkpoint = checkpoint["version"]
+        _read_checkpoint(store, snapshot, all_removed)
+    first = snapshot.checkpoint + 1
     with ThreadPoolExecutor(PARALLEL_READS) as pool:
         commits = pool.map(lambda number: _commit(store, root, number), range(first, version + 1))
         for content in commits:
@@ -79,10 +88,14 @@ def _commit(store: LakeStore, root: str, version: int) -> bytes:
     return content
 
 
-def _checkpoint_actions(store: LakeStore, root: str, version: int) -> Iterator[dict[str, Any]]:
+def _read_checkpoint(store: LakeStore, snapshot: Snapshot, all_removed: bool) -> None:
     wanted = ["add.path", "add.size", "add.stats", "remove.path", "remove.deletionTimestamp"]
     with storage_errors("read a table's checkpoint"):
-        file = store.filesystem.open_input_file(f"{root}/_delta_log/{version:020d}.checkpoint.parquet")
-        with pq.ParquetFile(file) as checkpoint:
+        path = f"{snapshot.root}/_delta_log/{snapshot.checkpoint:020d}.checkpoint.parquet"
+        with pq.ParquetFile(store.filesystem.open_input_file(path)) as checkpoint:
             for batch in checkpoint.iter_batches(batch_size=1024, columns=wanted):
-                yield from batch.to_pylist()
+                adds, removes = batch.column("add").is_valid(), batch.column("remove").is_valid()
+                if not all_removed:
+                    snapshot.removed_before += removes.true_count
+                for action in batch.filter(pc.or_(adds, removes) if all_removed else adds).to_pylist():
+                    snapshot.apply(action)

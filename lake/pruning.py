@@ -28,10 +28,10 @@ def files_with_keys(connection: duckdb.DuckDBPyConnection, publishing: Publishin
 
 def may_hold(file: TableFile, column: str, kind: pa.DataType, lower: pa.Scalar, upper: pa.Scalar) -> bool:
     """May the file hold a value of the column between the two, inclusive?"""
-    bounds = _bounds(file, column, kind)
-    if bounds is None or not lower.is_valid:
+    span = bounds(file, column, kind)
+    if span is None or not lower.is_valid:
         return True
-    least, greatest = bounds
+    least, greatest = span
     return bool(pc.less_equal(least, upper.cast(kind)).as_py() and pc.greater_equal(greatest, lower.cast(kind)).as_py())
 
 
@@ -39,7 +39,8 @@ def may_hold_nulls(file: TableFile, column: str) -> bool:
     return null_count(file.statistics, column) != 0
 
 
-def _bounds(file: TableFile, column: str, kind: pa.DataType) -> tuple[pa.Scalar, pa.Scalar] | None:
+def bounds(file: TableFile, column: str, kind: pa.DataType) -> tuple[pa.Scalar, pa.Scalar] | None:
+    """Least and greatest value of a column, or values beyond them; None where the file does not say."""
     try:
         return read_bounds(file.statistics, column, kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -55,9 +56,9 @@ def _near_a_key(connection: duckdb.DuckDBPyConnection, publishing: Publishing, n
     conditions = []
     for position, name in enumerate(publishing.primary_key):
         kind = publishing.evolution.schema.field(name).type
-        bounds = [_bounds(publishing.target[number], name, kind) for number in numbers]
-        columns[f"lower{position}"] = pa.array([b and b[0].as_py() for b in bounds], kind)
-        columns[f"upper{position}"] = pa.array([b and b[1].as_py() for b in bounds], kind)
+        spans = [bounds(publishing.target[number], name, kind) for number in numbers]
+        columns[f"lower{position}"] = pa.array([span and span[0].as_py() for span in spans], kind)
+        columns[f"upper{position}"] = pa.array([span and span[1].as_py() for span in spans], kind)
         key = f"incoming.{quoted(name)}"
         conditions.append(f"(lower{position} is null or {key} between lower{position} and upper{position})")
     connection.register("bounds", pa.table(columns))

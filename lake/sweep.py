@@ -9,7 +9,7 @@ from datetime import datetime
 from lake.log import Snapshot
 from lake.manifest import STAGING
 from lake.objects import StoredObject
-from lake.storage import LakeStore
+from lake.storage import LakeStore, storage_errors
 from lake.table import generation_root, open_table
 
 _GENERATION = re.compile(r"g(\d+)/")
@@ -19,7 +19,8 @@ def sweep(store: LakeStore, table_path: str, live_runs: set[str], older_than: da
     """Delete what is older than a time and belongs neither to the table nor to a live run; the number of objects.
 
     Kept besides: files that a commit removed after that time, which a reader may still use, and the shadow of a
-    generation that is not in place yet. Safe beside runs that begin meanwhile, and to repeat.
+    generation that is not in place yet. Entries of the table's log that have outlived its retention go too. Safe
+    beside runs that begin meanwhile, and to repeat.
     """
     # Listed before the logs are read: what is committed in between is then seen as committed.
     lying = list(store.list(table_path))
@@ -28,7 +29,18 @@ def sweep(store: LakeStore, table_path: str, live_runs: set[str], older_than: da
     store.delete(doomed)
     if not live_runs:
         store.abort_uploads(table_path, older_than.timestamp())
+    log = f"{table_path}/_delta_log/"
+    if any(stored.path.startswith(log) and stored.modified < older_than for stored in lying):
+        _clean_log(store, table_path)
     return len(doomed)
+
+
+def _clean_log(store: LakeStore, table_path: str) -> None:
+    """Commits before a checkpoint go once they are as old as the table's ``delta.logRetentionDuration`` says."""
+    table = open_table(store, table_path)
+    if table.delta is not None:
+        with storage_errors("clean a table's log up"):
+            table.delta.cleanup_metadata()
 
 
 def erase(store: LakeStore, table_path: str) -> None:
@@ -53,10 +65,10 @@ class _Keep:
         self._older_than = older_than
         main = open_table(store, table_path)
         self._generation = main.position.generation
-        self._used = set(_used(main.snapshot(), older_than))
+        self._used = set(_used(main.snapshot(all_removed=True), older_than))
         for generation in self._pending_generations(lying):
             shadow = open_table(store, generation_root(table_path, generation))
-            self._used.update(_used(shadow.snapshot(), older_than))
+            self._used.update(_used(shadow.snapshot(all_removed=True), older_than))
 
     def _pending_generations(self, lying: list[StoredObject]) -> set[int]:
         found = (_GENERATION.match(self._inside(stored)) for stored in lying)

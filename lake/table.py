@@ -22,6 +22,9 @@ from lake.storage import LakeStore, storage_errors
 HISTORY_LIMIT = 20
 """Commits to look back for the newest position. Every commit of ours carries it, so that one is enough."""
 
+CONFIGURATION = {"delta.deletedFileRetentionDuration": "interval 2 days"}
+"""What checkpoints remember of removed files: longer than a sweep needs, or they would grow for a week."""
+
 
 def generation_root(table_path: str, generation: int) -> str:
     """Root of a generation's shadow table, and the folder of its data files."""
@@ -46,10 +49,10 @@ class OpenTable:
         fields = pa.schema(self.delta.schema().to_arrow())
         return pa.schema([column.with_type(stored_type(column)) for column in fields])
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, *, all_removed: bool = False) -> Snapshot:
         if self.delta is None:
             return Snapshot(self.root, -1)
-        return read_snapshot(self.store, self.root, self.delta.version())
+        return read_snapshot(self.store, self.root, self.delta.version(), all_removed=all_removed)
 
 
 def open_table(store: LakeStore, root: str, cached: Position | None = None) -> OpenTable:
@@ -96,10 +99,11 @@ def read_position(store: LakeStore, path: str, cached: Position | None = None) -
 
 
 def _newest_commit_info(delta: DeltaTable, sequence: int) -> dict[str, Any]:
-    for commit in delta.history(HISTORY_LIMIT):
-        info = commit.get(METADATA_KEY)
-        if isinstance(info, dict) and info.get("sequence") == sequence:
-            return info
+    for limit in (1, HISTORY_LIMIT):
+        for commit in delta.history(limit):
+            info = commit.get(METADATA_KEY)
+            if isinstance(info, dict) and info.get("sequence") == sequence:
+                return info
     return {}
 
 
@@ -113,6 +117,8 @@ class Commit:
     removes: Sequence[TableFile] = ()
     overwrite: bool = False
     """The added files, in the new schema, become the whole table."""
+    data_change: bool = True
+    """False: the same rows in other files, which readers of changes need not look at."""
     facts: Mapping[str, Any] | None = None
     """Carried beside the position, for who finds the commit already there."""
 
@@ -160,7 +166,10 @@ def _prepare(table: OpenTable, change: Commit) -> OpenTable:
 
 def _write(table: OpenTable, change: Commit) -> None:
     now = int(time.time() * 1000)
-    adds = [AddAction(file.path, file.size_bytes, {}, now, True, file.statistics or "{}") for file in change.adds]
+    adds = [
+        AddAction(file.path, file.size_bytes, {}, now, change.data_change, file.statistics or "{}")
+        for file in change.adds
+    ]
     properties = _properties(change.position, change.facts or {})
     with storage_errors("commit to a table"):
         if table.delta is None:
@@ -168,7 +177,7 @@ def _write(table: OpenTable, change: Commit) -> None:
             return
         # An overwrite removes every file of the version that it replaces, of its own accord.
         removed = [] if change.overwrite else change.removes
-        removes = [RemoveAction(file.path, True, now, file.size_bytes, {}) for file in removed]
+        removes = [RemoveAction(file.path, change.data_change, now, file.size_bytes, {}) for file in removed]
         table.delta.create_write_transaction(
             [*adds, *removes],
             mode="overwrite" if change.overwrite else "append",
@@ -186,6 +195,7 @@ def _create(table: OpenTable, change: Commit, adds: list[AddAction], properties:
             mode="error",
             storage_options=table.store.storage_options(),
             commit_properties=properties,
+            configuration=CONFIGURATION,
         )
     except CommitFailedError:
         raise
