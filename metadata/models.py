@@ -290,6 +290,9 @@ class Job(SQLModel, table=True):
     rows_synced: int = Field(default=0, sa_type=BigInteger)
     rows_to_sync: int | None = Field(default=None, sa_type=BigInteger)
     bytes_written: int = Field(default=0, sa_type=BigInteger)
+    parts: dict[str, list[int]] = Field(
+        default_factory=dict, sa_type=JSON, description="rows and bytes of each part of a table that is read in parts"
+    )
     latest_error: str | None = Field(default=None, sa_type=Text)
     warnings: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
     workflow_id: str = Field(max_length=200)

@@ -93,6 +93,20 @@ class Runs(Inventory):
                 .values(rows_synced=rows_synced, rows_to_sync=rows_to_sync, bytes_written=bytes_written)
             )
 
+    def part_progress(
+        self, job_id: str, part: int, rows_synced: int, rows_to_sync: int | None, bytes_written: int
+    ) -> None:
+        """As ``progress``, of one part of the table alone: the job shows the sum of the parts."""
+        with self._database.transaction() as session:
+            running = select(Job).where(Job.id == parse_id(job_id), Job.status == JobStatus.RUNNING)
+            job = session.exec(for_update(running)).first()
+            if job is None:
+                return
+            job.parts = {**job.parts, str(part): [rows_synced, bytes_written]}
+            job.rows_synced, job.bytes_written = (sum(figures) for figures in zip(*job.parts.values(), strict=True))
+            job.rows_to_sync = rows_to_sync
+            session.add(job)
+
     def committed(self, schema_id: str, position: dict[str, Any]) -> None:
         """Copy a commit's position. A copy that comes late never replaces that of a later commit."""
         with self._database.transaction() as session:

@@ -212,6 +212,18 @@ def test_progress_shows_absolute_figures_while_the_job_runs(workshop: Workshop, 
     assert job(workshop, begun).rows_synced == 30
 
 
+def test_the_progress_of_parts_is_their_sum(workshop: Workshop, runs: Runs) -> None:
+    begun = begin(runs, workshop.schema())
+    runs.part_progress(begun.job_id, 0, 10, 100, 1000)
+    runs.part_progress(begun.job_id, 1, 20, 100, 2000)
+    runs.part_progress(begun.job_id, 0, 5, 100, 500)
+    running = job(workshop, begun)
+    assert (running.rows_synced, running.rows_to_sync, running.bytes_written) == (25, 100, 2500)
+    runs.finish(begun.job_id, "Completed")
+    runs.part_progress(begun.job_id, 2, 99, 99, 99)
+    assert job(workshop, begun).rows_synced == 25
+
+
 def test_a_position_never_goes_backwards(workshop: Workshop, runs: Runs) -> None:
     schema = workshop.schema()
     told = [position(1), position(3), position(2), position(4, generation=2), position(9), position(5, generation=2)]

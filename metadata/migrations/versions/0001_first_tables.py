@@ -134,6 +134,7 @@ def upgrade() -> None:
         sa.Column("rows_synced", sa.BigInteger(), nullable=False),
         sa.Column("rows_to_sync", sa.BigInteger(), nullable=True),
         sa.Column("bytes_written", sa.BigInteger(), nullable=False),
+        sa.Column("parts", sa.JSON(), nullable=False),
         sa.Column("latest_error", sa.Text(), nullable=True),
         sa.Column("warnings", sa.JSON(), nullable=False),
         sa.Column("workflow_id", sa.String(length=200), nullable=False),
