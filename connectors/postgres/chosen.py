@@ -103,7 +103,7 @@ def _number(column: SourceColumn, here: str, arrow: pa.DataType, wanted: str, se
     misfit = " AND ".join([f"NOT {fits}", *(f"NOT {special}" for special in specials.values())])
     return ColumnPlan(
         column.name,
-        f"CASE WHEN {fits} THEN CAST({number} AS {cast}) END",
+        f"CAST(CASE WHEN {fits} THEN {number} END AS {cast})",
         arrow,
         wire,
         nulled=(*specials.items(), (f"does not fit {wanted}", misfit)),
