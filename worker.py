@@ -92,7 +92,7 @@ def workers(settings: Settings, client: Client, gateway: SyncGateway, store: Lak
     extracting = Worker(
         client,
         task_queue=settings.task_queue + EXTRACTION_QUEUE_SUFFIX,
-        activities=[sync.plan, sync.extract, sync.publish, sync.swap_in],
+        activities=[sync.plan, sync.extract, sync.publish, sync.swap_in, sync.maintain],
         activity_executor=ThreadPoolExecutor(slots),
         max_concurrent_activities=slots,
         interceptors=[TranslateErrors(run_log)],

@@ -7,14 +7,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from activities.messages import Extracted, ExtractInput, Plan, PublishInput, Run, SwapInput
+from activities.messages import Extracted, ExtractInput, MaintainInput, Plan, PublishInput, Run, SwapInput
 from connectors import cursor, registry
 from connectors.base import CursorRange, ReadRequest, RowFilter
 from connectors.errors import SchemaChangedError
+from lake import maintenance, query
 from lake import narrow as narrowing
 from lake import publish as publishing
-from lake import query
 from lake.failpoints import reach
+from lake.maintenance import Maintained
 from lake.manifest import RunRef
 from lake.position import Position
 from lake.publish import Published, PublishPlan
@@ -82,6 +83,13 @@ def swap_in(report: Report, store: LakeStore, order: SwapInput) -> tuple[Publish
     """Make a rebuilt generation the table."""
     published = publishing.swap_in(store, _publish_plan(order.run, order.plan, order.batch, last=True))
     return published, query.facts(store, order.run.table_path)
+
+
+def maintain(report: Report, store: LakeStore, order: MaintainInput) -> tuple[Maintained, query.TableFacts]:
+    """Merge small files and shorten the log, where the table owes it."""
+    run = order.run
+    maintained = maintenance.maintain(store, run.table_path, RunRef(run.job_id, run.fence, order.generation))
+    return maintained, query.facts(store, run.table_path)
 
 
 def inspect(

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from connectors.base import Part, Snapshot
+
 
 @dataclass(frozen=True)
 class BeginInput:
@@ -52,18 +54,27 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class ExtractInput:
+class HoldInput:
+    """``number`` counts the snapshots that one run takes."""
+
     run: Run
-    plan: Plan
-    batch: int
-    rows_before: int = 0
-    bytes_before: int = 0
-    narrow: bool = False
+    number: int
+
+
+@dataclass(frozen=True)
+class Held:
+    """A snapshot that is held for a run: what the holder tells the workflow."""
+
+    number: int
+    snapshot: Snapshot
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """A staged batch: where its manifest lies, and whether the source has more."""
+    """A staged batch or part: where its manifest lies, and whether the source has more.
+
+    Where ``parts`` are named nothing was staged: the table is to be read in these.
+    """
 
     manifest: str
     rows: int
@@ -71,6 +82,47 @@ class Extracted:
     more: bool
     row_estimate: int | None = None
     warnings: list[dict[str, Any]] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    text_columns: list[str] = field(default_factory=list)
+    lasting: bool = True
+    """As in ``connectors.base.ReadReport``."""
+
+
+@dataclass(frozen=True)
+class StagedPart:
+    """What was staged of a part, and the snapshot of which it has the rows."""
+
+    held: Held
+    extracted: Extracted
+
+
+@dataclass(frozen=True)
+class PartOrder:
+    """Which part of a table to read, as it is in which snapshot."""
+
+    number: int
+    count: int
+    part: Part
+    held: Held
+    text_columns: list[str] = field(default_factory=list)
+    """Known to need text in some part."""
+    earlier: StagedPart | None = None
+    """Need not be read again where it has the same rows."""
+    row_estimate: int | None = None
+    """Of the whole table."""
+
+
+@dataclass(frozen=True)
+class ExtractInput:
+    run: Run
+    plan: Plan
+    batch: int
+    rows_before: int = 0
+    bytes_before: int = 0
+    narrow: bool = False
+    whole: bool = False
+    """Do not divide the table, however large it is."""
+    part: PartOrder | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +130,8 @@ class PublishInput:
     run: Run
     plan: Plan
     batch: int
-    manifest: str
+    manifests: list[str]
+    """Of one batch: several where it was read in parts."""
     last: bool
 
 
@@ -87,6 +140,7 @@ class PublishResult:
     position: dict[str, Any]
     rows: int
     bytes_written: int
+    maintenance_due: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +148,12 @@ class SwapInput:
     run: Run
     plan: Plan
     batch: int
+
+
+@dataclass(frozen=True)
+class MaintainInput:
+    run: Run
+    generation: int
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import time
 import structlog
 
 from activities.messages import Extracted, ExtractInput, PublishInput, Run
+from lake.maintenance import Maintained
 from lake.publish import Published
 from metadata.logs import Line, RunLogs
 from metadata.models import LogLevel
@@ -65,6 +66,21 @@ class RunLog:
     def swapped_in(self, run: Run, published: Published) -> None:
         text = f"The rebuilt table took the place of the old one, as version {published.position.version}."
         self._write(run, Line(text, {"event": "swapped_in", **_figures(published)}))
+
+    def maintained(self, run: Run, maintained: Maintained) -> None:
+        merged = f"{maintained.files_before} small files became {maintained.files_after}"
+        done = [merged] if maintained.files_before else []
+        done += ["a checkpoint was written"] if maintained.checkpoint else []
+        if done:
+            fields = {
+                "event": "maintained",
+                "version": maintained.position.version,
+                "files_before": maintained.files_before,
+                "files_after": maintained.files_after,
+                "bytes_written": maintained.bytes_written,
+                "checkpoint": maintained.checkpoint,
+            }
+            self._write(run, Line(f"Table maintained: {', '.join(done)}.", fields))
 
     def attempt_failed(self, run: Run, step: str, attempt: int, code: str, message: str, *, goes_on: bool) -> None:
         """``message`` as users read it, ``goes_on`` where the run tries again."""

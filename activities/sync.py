@@ -18,6 +18,7 @@ from activities.messages import (
     Extracted,
     ExtractInput,
     FinishInput,
+    MaintainInput,
     Plan,
     PublishInput,
     PublishResult,
@@ -146,6 +147,7 @@ class SyncActivities:
             published.position.as_dict(),
             rows=published.rows_added + published.rows_changed,
             bytes_written=published.bytes_written,
+            maintenance_due=facts.debt.is_due,
         )
 
     @activity.defn(name="swap_in", no_thread_cancel_exception=True)
@@ -154,6 +156,13 @@ class SyncActivities:
         published, facts = self._children.run(jobs.swap_in, self._store, order)
         self._record(order.run, published.position, facts)
         self._run_log.swapped_in(order.run, published)
+
+    @activity.defn(name="maintain", no_thread_cancel_exception=True)
+    def maintain(self, order: MaintainInput) -> None:
+        """Merge small files and shorten the log. What the run read is committed already and stays as it is."""
+        maintained, facts = self._children.run(jobs.maintain, self._store, order)
+        self._record(order.run, maintained.position, facts)
+        self._run_log.maintained(order.run, maintained)
 
     @activity.defn(name="finish")
     def finish(self, order: FinishInput) -> None:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from lake.columns import source_name
 from lake.duck import Budget, column_list, engine
 from lake.evolution import describe_type
+from lake.maintenance import Debt, debt
 from lake.rows import DataFile, numbered_rows, stored_batches
 from lake.staging import describe_key
 from lake.storage import LakeStore
@@ -61,17 +62,20 @@ class TableFacts:
     row_count: int
     size_bytes: int
     columns: list[dict[str, Any]]
+    debt: Debt
 
 
 def facts(store: LakeStore, path: str) -> TableFacts:
     """From the log alone; no data file is opened."""
     table = open_table(store, path)
-    files = table.snapshot().files.values()
+    snapshot = table.snapshot()
+    files = snapshot.files.values()
     columns = [
         {"key": column.name, "name": source_name(column), "type": describe_type(column.type), "nullable": True}
         for column in table.schema or ()
     ]
-    return TableFacts(sum(file.rows for file in files), sum(file.size_bytes for file in files), columns)
+    rows, size_bytes = sum(file.rows for file in files), sum(file.size_bytes for file in files)
+    return TableFacts(rows, size_bytes, columns, debt(table, snapshot))
 
 
 def _stored(table: OpenTable, names: Sequence[str]) -> list[pa.Field]:

@@ -17,6 +17,9 @@ LONG = timedelta(days=7)
 HEARTBEAT = timedelta(seconds=15)
 """Children are attended every second; a worker that is silent for so long is gone."""
 
+ONCE = RetryPolicy(maximum_attempts=1)
+"""For what the next run does as well."""
+
 FOR_EVER = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(seconds=30)
 )

@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
         Extracted,
         ExtractInput,
         FinishInput,
+        MaintainInput,
         Plan,
         PublishInput,
         PublishResult,
@@ -71,7 +72,7 @@ CANCELLED = Outcome("Cancelled")
 
 @workflow.defn(name=SYNC_SCHEMA)
 class SyncSchema:
-    """begin → plan → (extract → publish) until the source has no more → swap a rebuild in → finish.
+    """begin → plan → (extract → publish) until the source has no more → swap a rebuild in, or maintain → finish.
 
     Signal ``cancel`` stops it, whatever it does, and keeps what was committed. Signal ``resync`` stops it and starts a
     run that rebuilds (the caller has raised the generation before). However the copying ends, ``finish`` runs.
@@ -202,6 +203,8 @@ class SyncSchema:
                 self._carry_on(run)
         if plan.rebuild:
             await self._swap_in(run, plan)
+        elif published.maintenance_due:
+            await self._maintain(run, plan)
 
     def _carry_on(self, run: Run) -> None:
         carried = asdict(self._tally)
@@ -253,6 +256,17 @@ class SyncSchema:
     async def _swap_in(self, run: Run, plan: Plan) -> None:
         self._report("swapping the rebuilt table in", run)
         await self._step("swap_in", SwapInput(run, plan, self._tally.batch), type(None))
+
+    async def _maintain(self, run: Run, plan: Plan) -> None:
+        """The rows are committed: a failure is told in the run's log, and the next run with news does it instead."""
+        self._report("maintaining", run)
+        try:
+            order = MaintainInput(run, plan.generation)
+            await self._step("maintain", order, type(None), retry_policy=policies.ONCE)
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            workflow.logger.warning("table not maintained: %s", error.cause)
 
     def _report(self, phase: str, run: Run | None = None, rows_to_sync: int | None = None) -> None:
         """Keep the ``progress`` query and what Temporal's own UI shows of the run up to date."""

@@ -13,7 +13,17 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from activities.messages import BeginInput, Extracted, ExtractInput, FinishInput, Plan, PublishInput, PublishResult, Run
+from activities.messages import (
+    BeginInput,
+    Extracted,
+    ExtractInput,
+    FinishInput,
+    MaintainInput,
+    Plan,
+    PublishInput,
+    PublishResult,
+    Run,
+)
 from scheduling.contract import CANCEL_SIGNAL, RESYNC_SIGNAL, SYNC_SCHEMA, SyncSchemaInput
 from tests.kit.servers import RunningTemporal
 from worker import WORKFLOWS, workflow_runner
@@ -28,6 +38,7 @@ class Steps:
 
     held: str
     fails: bool = False
+    maintenance_due: bool = False
     begun: threading.Event = field(default_factory=threading.Event)
     let_go: threading.Event = field(default_factory=threading.Event)
     seen: list[str] = field(default_factory=list)
@@ -58,7 +69,11 @@ class Steps:
     @activity.defn(name="publish")
     def publish(self, order: PublishInput) -> PublishResult:
         self._reach("publish")
-        return PublishResult({}, rows=1, bytes_written=1)
+        return PublishResult({}, rows=1, bytes_written=1, maintenance_due=self.maintenance_due)
+
+    @activity.defn(name="maintain")
+    def maintain(self, order: MaintainInput) -> None:
+        self._reach("maintain")
 
     @activity.defn(name="finish")
     def finish(self, order: FinishInput) -> None:
@@ -82,7 +97,7 @@ def run_and_ask(temporal: RunningTemporal, task_queue: str, steps: Steps, ask: A
             extracting = Worker(
                 client,
                 task_queue=task_queue + EXTRACTION_QUEUE_SUFFIX,
-                activities=[steps.plan, steps.extract, steps.publish],
+                activities=[steps.plan, steps.extract, steps.publish, steps.maintain],
                 activity_executor=threads,
             )
             async with light, extracting:
@@ -107,6 +122,10 @@ async def cancel(handle: WorkflowHandle[Any, Any]) -> None:
 
 async def resync(handle: WorkflowHandle[Any, Any]) -> None:
     await handle.signal(RESYNC_SIGNAL)
+
+
+async def ask_nothing(_: WorkflowHandle[Any, Any]) -> None:
+    return
 
 
 async def cancel_in_temporal(handle: WorkflowHandle[Any, Any]) -> None:
@@ -138,12 +157,17 @@ def test_a_step_that_fails_while_it_is_stopped_counts_as_stopped(temporal: Runni
 
 def test_a_run_that_nobody_stops_fails_as_it_does(temporal: RunningTemporal, task_queue: str) -> None:
     steps = Steps("extract", fails=True)
-
-    async def ask_nothing(_: WorkflowHandle[Any, Any]) -> None:
-        return
-
     run_and_ask(temporal, task_queue, steps, ask_nothing)
     assert steps.seen == [*UNTIL["extract"], "Failed"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_maintenance_is_done_once_where_it_is_due_and_its_failure_is_not_the_run_s(
+    temporal: RunningTemporal, task_queue: str, fails: bool
+) -> None:
+    steps = Steps("maintain", fails=fails, maintenance_due=True)
+    run_and_ask(temporal, task_queue, steps, ask_nothing)
+    assert steps.seen == ["begin", "plan", "extract", "publish", "maintain", "Completed"]
 
 
 @pytest.mark.parametrize("step", UNTIL)
