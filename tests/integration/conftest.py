@@ -42,6 +42,19 @@ def own_platform(
         yield running
 
 
+@pytest.fixture
+def idle_platform(
+    temporal: RunningTemporal,
+    object_store: RunningStore,
+    sqlite_metadata_url: str,
+    lake_url: str,
+    tmp_path: Path,
+) -> Iterator[Platform]:
+    """Of this test alone, with no worker yet."""
+    with run_platform(tmp_path, sqlite_metadata_url, lake_url, temporal, object_store, worker=False) as running:
+        yield running
+
+
 @dataclass
 class SourceDatabase:
     """A database of this test alone, on a real server."""
@@ -83,12 +96,6 @@ class SourceDatabase:
 @pytest.fixture
 def database(postgres18: PostgresServer, object_store: RunningStore) -> SourceDatabase:
     return SourceDatabase(postgres18, postgres18.create_database(), object_store)
-
-
-@pytest.fixture
-def each_database(postgres: PostgresServer, object_store: RunningStore) -> SourceDatabase:
-    """On PostgreSQL 16, then on 18."""
-    return SourceDatabase(postgres, postgres.create_database(), object_store)
 
 
 @pytest.fixture

@@ -59,21 +59,14 @@ def assert_all_equal(platform: Platform, database: SourceDatabase, source: dict[
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_worker_killed_in_a_first_load(own_platform: Platform, database: SourceDatabase, step: str) -> None:
-    platform = own_platform
-    wanted = fill(database)
-    platform.kill()
+def test_a_worker_killed_in_a_first_load_and_in_a_later_run(
+    idle_platform: Platform, database: SourceDatabase, step: str
+) -> None:
+    platform = idle_platform
     platform.start_worker("doomed", FAILPOINT=step)
-    source = platform.create_source(database.inputs, wanted)
+    source = platform.create_source(database.inputs, fill(database))
     platform.wait_killed("doomed")
     platform.start_worker()
-    assert_all_equal(platform, database, source, 1)
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_a_worker_killed_in_a_later_run(own_platform: Platform, database: SourceDatabase, step: str) -> None:
-    platform = own_platform
-    source = platform.create_source(database.inputs, fill(database))
     assert_all_equal(platform, database, source, 1)
     change(database)
     platform.kill()

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from local.postgres import PostgresServer
 from tests.integration.conftest import SourceDatabase
 from tests.kit.compare import lake_frame
 from tests.kit.platform import Platform, named, run_platform
-from tests.kit.servers import RunningStore, RunningTemporal
+from tests.kit.servers import MetadataTemplates, RunningStore, RunningTemporal
 
 INCREMENTAL = {"sync_type": "incremental", "incremental_field": "updated_at", "incremental_field_type": "datetime"}
 APPEND = {"sync_type": "append", "incremental_field": "id", "incremental_field_type": "integer"}
@@ -101,14 +102,14 @@ def sync_twice(platform: Platform, database: SourceDatabase) -> None:
     assert platform.call("GET", f"/external_data_sources/{source['id']}/")["status"] == "Completed"
 
 
-def test_every_mode_twice_in_a_row(platform: Platform, each_database: SourceDatabase) -> None:
-    sync_twice(platform, each_database)
+def test_every_mode_twice_in_a_row(platform: Platform, database: SourceDatabase) -> None:
+    sync_twice(platform, database)
 
 
-def test_every_mode_with_the_metadata_in_postgres(
-    postgres18: Any,
-    metadata_templates: Any,
-    database: SourceDatabase,
+def test_every_mode_from_an_older_postgres_with_the_metadata_in_postgres(
+    postgres16: PostgresServer,
+    postgres18: PostgresServer,
+    metadata_templates: MetadataTemplates,
     temporal: RunningTemporal,
     object_store: RunningStore,
     lake_url: str,
@@ -118,7 +119,7 @@ def test_every_mode_with_the_metadata_in_postgres(
         metadata_templates.postgres_copy(postgres18) as url,
         run_platform(tmp_path, url, lake_url, temporal, object_store) as platform,
     ):
-        sync_twice(platform, database)
+        sync_twice(platform, SourceDatabase(postgres16, postgres16.create_database(), object_store))
 
 
 def test_a_lake_in_a_folder(

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import httpx
 
 from local.ports import choose_ports
+from metadata.database import migrate
 from metadata.vault import generate_key
 from tests.kit.servers import RunningStore, RunningTemporal
 
@@ -164,9 +165,13 @@ def run_platform(
     lake_url: str,
     temporal: RunningTemporal,
     store: RunningStore | None,
+    *,
+    worker: bool = True,
     **settings: str,
 ) -> Iterator[Platform]:
-    """API and one worker. Each platform has a task queue and keys of its own, so that many share one Temporal."""
+    """API and one worker, where one is wanted. Each platform has a task queue and keys of its own, so that many share
+    one Temporal.
+    """
     port = choose_ports(["api"])["api"]
     environment = {
         "SYNCLINE_HOME": str(folder / "home"),
@@ -189,9 +194,10 @@ def run_platform(
         }
     platform = Platform(folder, environment, port)
     try:
-        subprocess.run([SYNCLINE, "migrate"], env={**os.environ, **environment}, check=True, capture_output=True)
+        migrate(metadata_url)
         platform.start_api()
-        platform.start_worker()
+        if worker:
+            platform.start_worker()
         yield platform
     finally:
         platform.close()
