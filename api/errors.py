@@ -25,6 +25,18 @@ CODES = {
     "literal_error": "invalid_choice",
     "json_invalid": "parse_error",
 }
+_NO_ID = "This is not an id: one looks like 497f6eca-6276-4993-bfeb-53cbbbba6f08."
+_NO_TIME = "This is not a time: one looks like 2030-01-01T00:00:00Z."
+SENTENCES = {
+    "missing": "This field is required.",
+    "string_too_short": "This must not be blank.",
+    "too_short": "Give at least one.",
+    "uuid_parsing": _NO_ID,
+    "uuid_type": _NO_ID,
+    "datetime_parsing": _NO_TIME,
+    "datetime_from_date_parsing": _NO_TIME,
+}
+"""In place of what the validator has to say of itself. Whatever has a shortest length here has the length one."""
 PLACEHOLDER = re.compile(r"\{\w+\}")
 DETAILS = {404: "There is nothing here.", 405: "This method is not allowed here.", 413: "The body is too large."}
 
@@ -99,6 +111,12 @@ class ConflictError(ApiError):
     status, type, code = 409, "conflict", "conflict"
 
 
+class ClientGoneError(ApiError):
+    """Nobody waits for the answer any more."""
+
+    status, type, code = 499, "validation_error", "client_gone"
+
+
 class UnavailableError(ApiError):
     """Something behind the API is out of reach."""
 
@@ -139,7 +157,8 @@ def envelope(error: ApiError, **more: Any) -> JSONResponse:
 
 def _invalid(first: ErrorDetails, loc_from: int) -> InvalidError:
     attr = ".".join(str(part) for part in first["loc"][loc_from:]) or None
-    detail = first["msg"].removeprefix("Value error, ").rstrip(".") + "."
+    own = first["msg"].removeprefix("Value error, ").partition(", unable to ")[0].rstrip(".") + "."
+    detail = SENTENCES.get(first["type"], own)
     return InvalidError(detail, attr=attr, code=CODES.get(first["type"]))
 
 

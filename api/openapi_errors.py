@@ -14,6 +14,7 @@ NAMES = {
     409: ("Conflict", "It does not fit the state that things are in."),
     413: ("TooLarge", "The body is too large."),
     429: ("Throttled", "Too many requests: wait as long as `Retry-After` says."),
+    499: ("ClientGone", "The client went away before the answer was there: nobody reads this."),
     503: ("Unavailable", "The database, the scheduler or the source is out of reach, or too busy: try again later."),
     504: ("TimedOut", "The source did not answer in time."),
 }
@@ -26,8 +27,9 @@ EXAMPLES: Mapping[int, tuple[str, str, str, str | None]] = {
     409: ("conflict", "conflict", "It was changed by somebody else meanwhile: look at it and try again.", None),
     413: ("validation_error", "body_too_large", "The body is too large.", None),
     429: ("throttled", "throttled", "This API key asks too much: try again later.", None),
+    499: ("validation_error", "client_gone", "The client went away before the answer was there.", None),
     503: ("upstream_error", "unavailable", "The scheduler is out of reach: try again later.", None),
-    504: ("upstream_error", "timed_out", "The source did not answer in time.", None),
+    504: ("upstream_error", "timeout", "The source did not answer in time.", None),
 }
 HEADERS = {
     401: {"WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}}},
@@ -45,7 +47,6 @@ ALSO: Mapping[str, tuple[int, ...]] = {
     "external_data_sources_refresh_schemas": (400, 504),
     "external_data_sources_create_webhook": (400,),
     "external_data_sources_delete_webhook": (400,),
-    "external_data_sources_disable_cdc": (400,),
     "external_data_schemas_reload": (400,),
     "external_data_schemas_resync": (400,),
     "external_data_schemas_cancel": (409,),
@@ -53,7 +54,7 @@ ALSO: Mapping[str, tuple[int, ...]] = {
     "projects_destroy": (409,),
     "api_keys_destroy": (409,),
     "api_keys_destroy_many": (409,),
-    "query_query": (406,),
+    "query_query": (406, 499),
     "health_ready": (503,),
 }
 """What a call answers beyond the rules, for reasons of its own."""

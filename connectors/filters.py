@@ -3,6 +3,7 @@
 A filter that passes here can be computed; what it means is the source's own SQL (a null satisfies only ``is_null``).
 """
 
+import json
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -82,15 +83,15 @@ def _check_pattern(value: Any) -> None:
 def _check_value(column: str, kind: str, labels: Sequence[str], value: Any) -> None:
     if kind == "enum" and labels:
         if value not in labels:
-            raise FilterError("value", f"The column {column} has one of {', '.join(labels)}; {_shown(value)} is none.")
+            raise FilterError("value", f"The column {column} has one of {', '.join(labels)}, not {_shown(value)}.")
         return
     described, fits = _KINDS.get(kind, _TEXT)
     if not fits(value):
-        raise FilterError("value", f"The column {column} holds {described}; {_shown(value)} is none.")
+        raise FilterError("value", f"The column {column} holds {described}: {_shown(value)} cannot be one of them.")
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
@@ -146,7 +147,7 @@ _Fits = Callable[[Any], bool]
 _TEXT: tuple[str, _Fits] = ("what is written as a text", _is_text)
 _KINDS: dict[str, tuple[str, _Fits]] = {
     "boolean": ("true or false", _is_boolean),
-    "integer": ("whole numbers", _is_integer),
+    "integer": ("whole numbers of at most 64 bits", _is_integer),
     "numeric": ("numbers", _is_numeric),
     "float": ("numbers", _is_float),
     "text": ("texts", _is_text),

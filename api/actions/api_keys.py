@@ -59,7 +59,7 @@ def _expiry(caller: Caller, wanted: datetime | None) -> datetime | None:
     if wanted is None:
         return caller.expires_at
     if wanted <= utc_now():
-        raise InvalidError("This time is over already.", attr="expires_at")
+        raise InvalidError("This time is in the past: give a later one.", attr="expires_at")
     if caller.expires_at is not None and wanted > caller.expires_at:
         raise ForbiddenError("A key makes none that outlives it.", attr="expires_at")
     return wanted

@@ -103,5 +103,9 @@ def _wishes(session: Session, schemas: Sequence[Schema], effects: dict[str, Effe
 
 
 def _prefix_taken(prefix: str) -> InvalidError:
-    named = f"the prefix {prefix}" if prefix else "no prefix"
-    return InvalidError(f"Another source of this type has {named} already.", attr="prefix", code="prefix_taken")
+    detail = (
+        f"Another source of this type has the prefix {prefix}: choose another one."
+        if prefix
+        else "There is a source of this type without a prefix already: give this one a prefix."
+    )
+    return InvalidError(detail, attr="prefix", code="prefix_taken")

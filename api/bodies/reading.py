@@ -49,21 +49,25 @@ def reader(model: type[Body]) -> Callable[..., Any]:
 
     async def read(request: Request) -> Body:
         content = await request.body()
-        form = request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if len(content) > PARSED_AT_ONCE_BYTES:
             # Nobody else's request waits for a large one.
-            return await run_in_threadpool(_parsed, model, content, form)
-        return _parsed(model, content, form)
+            return await run_in_threadpool(_parsed, model, content, kind)
+        return _parsed(model, content, kind)
 
     return read
 
 
-def _parsed(model: type[Body], content: bytes, form: bool) -> Body:
-    if form and not content.lstrip().startswith(b"{"):
+def _parsed(model: type[Body], content: bytes, kind: str) -> Body:
+    if kind == FORM and not content.lstrip().startswith(b"{"):
         content = json.dumps(_from_form(model, content)).encode()
     try:
         return model.model_validate_json(content or b"{}")
     except ValidationError as error:
+        if error.errors()[0]["type"] == "json_invalid" and kind not in ("", FORM) and "json" not in kind:
+            raise InvalidError(
+                f"Send the body as JSON, or as a form of the type {FORM}.", code="parse_error"
+            ) from error
         raise invalid_body(error) from error
 
 

@@ -22,9 +22,12 @@ from api.bodies.cdc import (
     CdcThresholds,
 )
 from api.bodies.reading import documented, reader
+from api.fixed_paths import FixedPath
 from api.objects import KnownSource, live_source
 
-router = APIRouter(prefix="/api/projects/{project_id}/external_data_sources", tags=["external_data_sources"])
+router = APIRouter(
+    prefix="/api/projects/{project_id}/external_data_sources", tags=["external_data_sources"], route_class=FixedPath
+)
 
 Planned = Annotated[CdcConnection, Depends(reader(CdcConnection))]
 Question = Annotated[CdcQuestion, Depends(reader(CdcQuestion))]

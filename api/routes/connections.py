@@ -10,10 +10,13 @@ from pydantic import BaseModel, Field
 
 from api.auth import Reader
 from api.backend import BackendDep
+from api.fixed_paths import FixedPath
 from api.presentation import engine
 from metadata.tables import direct_sources
 
-router = APIRouter(prefix="/api/projects/{project_id}/external_data_sources", tags=["external_data_sources"])
+router = APIRouter(
+    prefix="/api/projects/{project_id}/external_data_sources", tags=["external_data_sources"], route_class=FixedPath
+)
 
 
 class ConnectionBody(BaseModel):

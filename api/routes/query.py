@@ -12,7 +12,7 @@ from api.auth import Reader
 from api.backend import BackendDep
 from api.bodies.query_requests import MOST_JSON_ROWS, QueryRequest, QueryResult
 from api.bodies.reading import documented, reader
-from api.errors import InvalidError, NotAcceptableError
+from api.errors import ClientGoneError, InvalidError, NotAcceptableError
 from query.errors import QueryAbandonedError
 from query.messages import Format
 from query.runner import Answer
@@ -30,7 +30,6 @@ CONTENT_TYPES = {
     Format.CSV: "text/csv; charset=utf-8; header=present",
     Format.ARROW: "application/vnd.apache.arrow.stream",
 }
-CLIENT_CLOSED_REQUEST = 499
 _ROWS_AND_BYTES: dict[int | str, dict[str, Any]] = {
     200: {
         "model": QueryResult,
@@ -102,8 +101,8 @@ def run_query(
         answer = query.answer(
             backend, caller, body.query, body.limit, format, lambda: not from_thread.run(request.is_disconnected)
         )
-    except QueryAbandonedError:
-        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    except QueryAbandonedError as error:
+        raise ClientGoneError("The client went away before the answer was there.") from error
     headers = {
         "X-Syncline-Row-Count": str(answer.summary.row_count),
         "X-Syncline-Truncated": str(answer.summary.truncated).lower(),

@@ -13,9 +13,12 @@ from api.backend import BackendDep
 from api.bodies.reading import documented, reader
 from api.bodies.responses import SourceBody
 from api.bodies.setup import Connection, PrefixQuestion, RevenueAnalyticsChanges, TableChoice, WizardSource
+from api.fixed_paths import FixedPath
 from api.objects import KnownSource
 
-router = APIRouter(prefix="/api/projects/{project_id}/external_data_sources", tags=["external_data_sources"])
+router = APIRouter(
+    prefix="/api/projects/{project_id}/external_data_sources", tags=["external_data_sources"], route_class=FixedPath
+)
 
 Planned = Annotated[Connection, Depends(reader(Connection))]
 Question = Annotated[PrefixQuestion, Depends(reader(PrefixQuestion))]

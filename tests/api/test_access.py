@@ -137,6 +137,23 @@ def test_both_forms_of_a_path_work_without_a_redirect(api: Api, shop: Shop) -> N
     assert api("GET", f"external_data_sources/{source['id']}/jobs?limit=1") == []
 
 
+@pytest.mark.parametrize("path", ["/docs", "/metrics", "/healthz", "/readyz"])
+def test_the_pages_beside_the_api_have_both_forms_too(quick_api: Api, path: str) -> None:
+    assert quick_api.client.get(f"{path}/", follow_redirects=False).status_code == 200
+
+
+FIXED = {path: method for method, path in CALLS if "{id}" not in path and path.count("/") == 2}
+
+
+@pytest.mark.parametrize("path", FIXED)
+def test_a_name_in_the_place_of_an_id_is_never_taken_for_one(quick_api: Api, path: str) -> None:
+    for method in {"GET", "PATCH", "DELETE", "POST", "PUT"} - {FIXED[path]}:
+        for form in (path, path.removesuffix("/")):
+            response = quick_api.respond(method, form)
+            assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed"), method
+            assert response.headers["Allow"] == FIXED[path]
+
+
 def test_errors_outside_of_the_routes_have_the_envelope_too(quick_api: Api) -> None:
     assert quick_api.client.get("/nothing/here").json()["type"] == "not_found"
     error: dict[str, Any] = quick_api.refused("POST", "external_data_schemas/", None, 405)
