@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import httpx
 
 from local.ports import choose_ports
-from metadata.database import migrate
+from metadata.database import Database, migrate
+from metadata.keys import ensure_bootstrap
 from metadata.vault import generate_key
 from tests.kit.servers import RunningStore, RunningTemporal
 
@@ -158,6 +159,15 @@ def named(source: dict[str, Any], name: str) -> dict[str, Any]:
     return schema
 
 
+def _prepare(metadata_url: str) -> None:
+    """As ``syncline migrate``, without a process of its own."""
+    migrate(metadata_url)
+    database = Database(metadata_url)
+    with database.transaction() as session:
+        ensure_bootstrap(session, API_KEY)
+    database.dispose()
+
+
 @contextmanager
 def run_platform(
     folder: Path,
@@ -194,7 +204,7 @@ def run_platform(
         }
     platform = Platform(folder, environment, port)
     try:
-        migrate(metadata_url)
+        _prepare(metadata_url)
         platform.start_api()
         if worker:
             platform.start_worker()
