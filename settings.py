@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     """What the worker with all its child processes may use; decides how many extractions run at once."""
 
     worker_max_extractions: int = Field(default=2, ge=1)
+    partition_mb: int = Field(default=256, ge=1)
+    """A table larger than this at its source is read in parts of about this size, at most 64 of them."""
+
     worker_graceful_shutdown_seconds: float = Field(default=30, gt=0)
     worker_ready_file: Path | None = None
     """Where the worker writes its process id when it takes work: for a supervisor, or a readiness probe."""

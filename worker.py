@@ -16,6 +16,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.children import Children
 from activities.errors import TranslateErrors
 from activities.run_log import RunLog
+from activities.snapshots import SnapshotActivities
 from activities.sync import SyncActivities
 from activities.upkeep import UpkeepActivities
 from assembly import database, lake_store, temporal_address, vault
@@ -28,8 +29,9 @@ from scheduling.connection import TemporalAddress, connect, measuring
 from scheduling.gateway import SyncGateway
 from settings import Settings
 from workflows.erase_table import EraseTable
+from workflows.policies import EXTRACTION_QUEUE_SUFFIX, SNAPSHOT_QUEUE_SUFFIX
 from workflows.reconcile import Reconcile, Sweep
-from workflows.sync_schema import EXTRACTION_QUEUE_SUFFIX, SyncSchema
+from workflows.sync_schema import SyncSchema
 
 WORKFLOWS = [SyncSchema, EraseTable, Reconcile, Sweep]
 LIGHT_THREADS = 16
@@ -50,11 +52,11 @@ async def run(settings: Settings) -> None:
     gateway = SyncGateway(client, settings.task_queue)
     await gateway.ensure_search_attributes()
     await gateway.ensure_upkeep()
-    light, extracting = workers(settings, client, gateway, store)
+    light, extracting, holding = workers(settings, client, gateway, store)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with light, extracting:
+    async with light, extracting, holding:
         log.info("worker ready", task_queue=settings.task_queue)
         if settings.worker_ready_file:
             settings.worker_ready_file.write_text(str(os.getpid()))
@@ -62,8 +64,12 @@ async def run(settings: Settings) -> None:
         log.info("worker stopping")
 
 
-def workers(settings: Settings, client: Client, gateway: SyncGateway, store: LakeStore) -> tuple[Worker, Worker]:
-    """One worker for workflows and light steps, one for extraction: its slots are the memory budget."""
+def workers(
+    settings: Settings, client: Client, gateway: SyncGateway, store: LakeStore
+) -> tuple[Worker, Worker, Worker]:
+    """One worker for workflows and light steps, one for extraction: its slots are the memory budget. One holds
+    snapshots, no more than there are slots: what cannot be read now need not keep a source from tidying up.
+    """
     metadata = database(settings)
     runs, inventory = Runs(metadata, vault(settings)), Inventory(metadata)
     slots = settings.worker_max_extractions
@@ -72,7 +78,8 @@ def workers(settings: Settings, client: Client, gateway: SyncGateway, store: Lak
     loop = asyncio.get_running_loop()
     logs = RunLogs(metadata)
     run_log = RunLog(logs)
-    sync = SyncActivities(runs, inventory, store, children, gateway, loop, run_log)
+    sync = SyncActivities(runs, inventory, store, children, gateway, loop, run_log, settings.partition_mb * 2**20)
+    snapshots = SnapshotActivities(runs, gateway, loop)
     retention = timedelta(days=settings.log_retention_days)
     upkeep = UpkeepActivities(runs, inventory, store, gateway, loop, logs, retention)
     grace = timedelta(seconds=settings.worker_graceful_shutdown_seconds)
@@ -100,7 +107,18 @@ def workers(settings: Settings, client: Client, gateway: SyncGateway, store: Lak
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
     )
-    return light, extracting
+    holding = Worker(
+        client,
+        task_queue=settings.task_queue + SNAPSHOT_QUEUE_SUFFIX,
+        activities=[snapshots.hold],
+        activity_executor=ThreadPoolExecutor(slots),
+        max_concurrent_activities=slots,
+        interceptors=[TranslateErrors(run_log)],
+        graceful_shutdown_timeout=grace,
+        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+        default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+    )
+    return light, extracting, holding
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:

@@ -17,7 +17,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from activities.messages import Run
 from activities.run_log import RunLog
-from connectors.errors import BusyError, SourceError
+from connectors.errors import BusyError, NotDivisibleError, SnapshotLostError, SourceError
 from lake.errors import (
     DuplicateKeyError,
     FencedError,
@@ -35,6 +35,9 @@ WORKER_SHUTDOWN = "worker_shutdown"
 ERASE_PENDING = "erase_pending"
 STILL_RUNNING = "still_running"
 GONE = "gone"
+
+GOES_ON = (OUT_OF_MEMORY, STALE_POSITION, SnapshotLostError.code, NotDivisibleError.code)
+"""The run does it in another way."""
 
 LOG_PATIENCE_SECONDS = 5.0
 
@@ -158,7 +161,7 @@ class _TranslateErrors(ActivityInboundInterceptor):
         if not isinstance(run, Run):
             return
         info = activity.info()
-        goes_on = failure.retryable or failure.type in (OUT_OF_MEMORY, STALE_POSITION)
+        goes_on = failure.retryable or failure.type in GOES_ON
         record = asyncio.to_thread(
             self._run_log.attempt_failed,
             run,

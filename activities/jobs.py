@@ -1,82 +1,33 @@
-"""What runs in a child process: reading, staging, committing. Plain functions of picklable values."""
+"""What runs in a child process beside reading: committing and what follows it. Plain functions of picklable values."""
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
 
-import pyarrow as pa
-
-from activities.messages import Extracted, ExtractInput, MaintainInput, Plan, PublishInput, Run, SwapInput
-from connectors import cursor, registry
-from connectors.base import CursorRange, ReadRequest, RowFilter
-from connectors.errors import SchemaChangedError
+from activities.messages import MaintainInput, Plan, PublishInput, Run, SwapInput
+from connectors import cursor
 from lake import maintenance, query
 from lake import narrow as narrowing
 from lake import publish as publishing
-from lake.failpoints import reach
+from lake.columns import StoredColumns
 from lake.maintenance import Maintained
-from lake.manifest import RunRef
+from lake.manifest import Greatest, RunRef, joined
 from lake.position import Position
 from lake.publish import Published, PublishPlan
-from lake.staging import CursorSpec, stage
 from lake.storage import LakeStore
 from lake.table import generation_root
 
 Report = Callable[[int, int, int | None], None]
 """Rows and bytes so far, and about how many rows there will be."""
 
-BATCH_ROWS = 2_000_000
-"""A cursor read is cut after so many rows, at the next change of the cursor's value: what a crash may cost."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """``config`` is the connector's own; ``read_id`` marks the session at the source."""
-
-    order: ExtractInput
-    config: Any
-    read_id: str
-
-
-def extract(report: Report, store: LakeStore, reading: Reading) -> Extracted:
-    """Read one batch from the source and stage it."""
-    order = reading.order
-    run, base = order.run, Position.from_dict(order.plan.base)
-    if order.batch == 0:
-        _check_key(reading)
-    stored_as_text = query.text_columns(store, _root(run, order.plan)) if base.sequence else ()
-    request = _request(reading, base, stored_as_text)
-    with registry.connector(run.source_type).read(reading.config, request) as read:
-        reach("reading")
-        staged = stage(
-            store,
-            run.table_path,
-            _run_ref(run, order.plan),
-            read.batches(),
-            read.schema,
-            batch=order.batch,
-            cursor=_cursor_spec(run, base, read.schema),
-            primary_key=key_of(run),
-            warnings=lambda: [asdict(warning) for warning in read.report.warnings],
-            progress=lambda rows, size_bytes: report(rows, size_bytes, read.row_estimate),
-        )
-        reach("staged")
-        return Extracted(
-            manifest=staged.manifest,
-            rows=staged.rows,
-            size_bytes=staged.size_bytes,
-            more=read.report.more,
-            row_estimate=read.row_estimate,
-            warnings=[asdict(warning) for warning in read.report.warnings],
-        )
-
 
 def publish(report: Report, store: LakeStore, order: PublishInput) -> tuple[Published, query.TableFacts]:
     """Commit one staged batch."""
-    plan = _publish_plan(order.run, order.plan, order.batch, last=order.last)
-    published = publishing.publish(store, order.manifest, plan)
-    return published, query.facts(store, _root(order.run, order.plan))
+    plan = _publish_plan(order.run, order.plan, order.batch, last=order.last, parts=len(order.manifests))
+    manifest = order.manifests[0]
+    if len(order.manifests) > 1:
+        manifest = joined(store, order.run.table_path, plan.run, order.batch, order.manifests, _greatest(order.run))
+    published = publishing.publish(store, manifest, plan)
+    return published, query.facts(store, table_root(order.run, order.plan))
 
 
 def swap_in(report: Report, store: LakeStore, order: SwapInput) -> tuple[Published, query.TableFacts]:
@@ -111,30 +62,12 @@ def narrow(
     return position, query.facts(store, run.table_path)
 
 
-def _check_key(reading: Reading) -> None:
-    """A key that the source goes by no longer would have rows take each other's place: none is read by it."""
-    run = reading.order.run
-    if run.mode != "incremental":
-        return
-    found = registry.connector(run.source_type).discover(reading.config, [run.schema_name])
-    if not found:
-        raise SchemaChangedError(f"{run.schema_name} is gone from the source, or the user may no longer read it.")
-    if gone := [name for name in run.primary_key if all(column.name != name for column in found[0].columns)]:
-        raise SchemaChangedError(f"{run.schema_name} no longer has the key column {', '.join(gone)}.")
-    if run.key_detected and found[0].primary_key != tuple(run.primary_key):
-        now = ", ".join(found[0].primary_key) or "none"
-        raise SchemaChangedError(
-            f"The primary key of {run.schema_name} was {', '.join(run.primary_key)} and is {now} now: refresh the "
-            "source's schemas, or choose primary key columns."
-        )
-
-
 def key_of(run: Run) -> tuple[str, ...]:
     """The key that the mode goes by; only an upsert has one."""
     return tuple(run.primary_key) if run.mode == "incremental" else ()
 
 
-def _root(run: Run, plan: Plan) -> str:
+def table_root(run: Run, plan: Plan) -> str:
     """Of the Delta table that this plan's batches go to."""
     return generation_root(run.table_path, plan.generation) if plan.rebuild else run.table_path
 
@@ -153,53 +86,32 @@ def filter_text(run: Run) -> str:
     return "[" + ",".join(clauses) + "]" if clauses else ""
 
 
-def _request(reading: Reading, base: Position, stored_as_text: tuple[str, ...]) -> ReadRequest:
-    run = reading.order.run
-    return ReadRequest(
-        table=run.schema_name,
-        read_id=reading.read_id,
-        columns=columns_of(run),
-        cursor=_cursor_range(reading.order, base),
-        row_filters=tuple(RowFilter(**clause) for clause in run.row_filter),
-        type_overrides=run.type_overrides,
-        narrow=reading.order.narrow,
-        text_columns=stored_as_text if run.cursor_field else (),
-    )
+def _greatest(run: Run) -> Greatest:
+    """By the values of the cursor, not by their texts."""
+
+    def greatest(columns: StoredColumns, texts: Sequence[str]) -> str:
+        column = columns.schema.field(columns.names[run.cursor_field or ""])
+        field_type = cursor.field_type_of(column.type) or ""
+        return max(texts, key=lambda text: cursor.decode(text, field_type))
+
+    return greatest
 
 
-def _cursor_range(order: ExtractInput, base: Position) -> CursorRange | None:
-    run = order.run
-    if run.cursor_field is None or run.cursor_type is None:
-        return None
-    lower = base.cursor
-    looks_back = lower is not None and base.loaded and order.batch == 0 and run.lookback_seconds > 0
-    if lower is not None and looks_back and run.cursor_type in cursor.TIME_TYPES:
-        lower = cursor.minus_lookback(lower, run.cursor_type, run.lookback_seconds)
-    return CursorRange(field=run.cursor_field, lower=lower, include_nulls=base.sequence == 0, max_rows=BATCH_ROWS)
-
-
-def _cursor_spec(run: Run, base: Position, schema: pa.Schema) -> CursorSpec | None:
-    """The edge is of the column's own type: users may call it by the name of a wider one."""
-    if run.cursor_field is None:
-        return None
-    field_type = cursor.field_type_of(schema.field(run.cursor_field).type)
-    edge = None if base.cursor is None or field_type is None else cursor.decode(base.cursor, field_type)
-    return CursorSpec(run.cursor_field, cursor.encode, edge)
-
-
-def _run_ref(run: Run, plan: Plan) -> RunRef:
+def run_ref(run: Run, plan: Plan) -> RunRef:
     return RunRef(run.job_id, run.fence, plan.generation)
 
 
-def _publish_plan(run: Run, plan: Plan, batch: int, *, last: bool) -> PublishPlan:
+def _publish_plan(run: Run, plan: Plan, batch: int, *, last: bool, parts: int = 1) -> PublishPlan:
     return PublishPlan(
         table_path=run.table_path,
         mode=run.mode,
         base=Position.from_dict(plan.base),
-        run=_run_ref(run, plan),
+        run=run_ref(run, plan),
         batch=batch,
         primary_key=key_of(run),
         cursor_field=run.cursor_field,
+        # The parts are of one state, in which the source keeps its own key unique.
+        keys_unique=parts > 1 and run.key_detected,
         last_batch=last,
         rebuild=plan.rebuild,
     )

@@ -30,12 +30,21 @@ class RunLog:
         """Nothing is written for a first attempt: what it read says enough."""
         if attempt == 1 and not order.narrow:
             return
+        what = _what(order)
         steps = " in small steps, for it did not fit into the memory" if order.narrow else ""
         fields = {"event": "reading", "batch": order.batch + 1, "attempt": attempt, "narrow": order.narrow}
-        self._write(order.run, Line(f"Reading batch {order.batch + 1} again{steps}, attempt {attempt}.", fields))
+        self._write(order.run, Line(f"Reading {what} again{steps}, attempt {attempt}.", fields | _part(order)))
 
     def staged(self, order: ExtractInput, extracted: Extracted, begun: float) -> None:
         """``begun`` by ``time.monotonic``."""
+        if extracted.parts:
+            text = f"The table is large: it is read in {len(extracted.parts)} parts, all of one snapshot."
+            self._write(order.run, Line(text, {"event": "divided", "parts": len(extracted.parts)}))
+            return
+        if order.part and order.part.earlier and extracted == order.part.earlier.extracted:
+            text = f"{_what(order).capitalize()} has not changed: what was read of it counts."
+            self._write(order.run, Line(text, {"event": "unchanged"} | _part(order)))
+            return
         seconds = round(time.monotonic() - begun, 3)
         more = "; the source has more" if extracted.more else ""
         fields = {
@@ -46,10 +55,8 @@ class RunLog:
             "seconds": seconds,
             "more": extracted.more,
         }
-        text = (
-            f"Batch {order.batch + 1} read: {extracted.rows:,} rows, {extracted.size_bytes:,} bytes in {seconds:.1f} s"
-        )
-        self._write(order.run, Line(f"{text}{more}.", fields))
+        text = f"{_what(order).capitalize()} read: {extracted.rows:,} rows, {extracted.size_bytes:,} bytes"
+        self._write(order.run, Line(f"{text} in {seconds:.1f} s{more}.", fields | _part(order)))
 
     def published(self, order: PublishInput, published: Published) -> None:
         batch = order.batch + 1
@@ -93,6 +100,14 @@ class RunLog:
             self._logs.write(run.job_id, line)
         except Exception as error:
             log.warning("line not recorded", job_id=run.job_id, line=line.message, error=type(error).__name__)
+
+
+def _what(order: ExtractInput) -> str:
+    return f"part {order.part.number + 1} of {order.part.count}" if order.part else f"batch {order.batch + 1}"
+
+
+def _part(order: ExtractInput) -> dict[str, int]:
+    return {"part": order.part.number + 1, "snapshot": order.part.held.number} if order.part else {}
 
 
 def _figures(published: Published) -> dict[str, int]:

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from temporalio import activity
 
-from activities import jobs
+from activities import jobs, reading
 from activities.children import Children, Progress
 from activities.heartbeat import beating
 from activities.messages import (
@@ -57,7 +57,9 @@ class SyncActivities:
         gateway: SyncGateway,
         loop: asyncio.AbstractEventLoop,
         run_log: RunLog,
+        part_bytes: int,
     ) -> None:
+        self._part_bytes = part_bytes
         self._run_log = run_log
         self._runs = runs
         self._inventory = inventory
@@ -120,18 +122,20 @@ class SyncActivities:
         run = order.run
         connector = registry.connector(run.source_type)
         config = connector.parse_config(self._runs.inputs(run.project_id, run.schema_id))
-        read_id = f"{run.job_id[:8]}-{order.batch}-{activity.info().attempt}"
-        reading = jobs.Reading(order, config, read_id)
+        part = f".{order.part.held.number}.{order.part.number}" if order.part else ""
+        read_id = f"{run.job_id[:8]}-{order.batch}{part}-{activity.info().attempt}"
+        given = reading.Reading(order, config, read_id, self._part_bytes)
         progress = _LiveFigures(self._runs, order)
         begun = time.monotonic()
         self._run_log.reading_again(order, activity.info().attempt)
         extracted = self._children.run(
-            jobs.extract,
+            reading.extract,
             self._store,
-            reading,
+            given,
             on_progress=progress,
             on_stop=lambda: connector.cancel(config, read_id),
         )
+        progress.end(extracted)
         self._run_log.staged(order, extracted, begun)
         return extracted
 
@@ -229,13 +233,24 @@ class _LiveFigures:
         self._written = time.monotonic()
 
     def __call__(self, done: Progress) -> None:
-        if time.monotonic() - self._written < PROGRESS_SECONDS:
-            return
-        self._written = time.monotonic()
+        if time.monotonic() - self._written >= PROGRESS_SECONDS:
+            self._written = time.monotonic()
+            self._write(done)
+
+    def end(self, extracted: Extracted) -> None:
+        """The parts of a table add up to what the job shows: each must be whole there."""
+        if self._order.part is not None:
+            self._write(Progress(extracted.rows, extracted.size_bytes))
+
+    def _write(self, done: Progress) -> None:
         order = self._order
+        job_id, part = order.run.job_id, order.part
         try:
+            if part is not None:
+                self._runs.part_progress(job_id, part.number, done.rows, part.row_estimate, done.size_bytes)
+                return
             self._runs.progress(
-                order.run.job_id,
+                job_id,
                 rows_synced=order.rows_before + done.rows,
                 rows_to_sync=done.expected_rows,
                 bytes_written=order.bytes_before + done.size_bytes,

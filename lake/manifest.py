@@ -2,18 +2,21 @@
 
 import base64
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from lake.columns import StoredColumns
-from lake.errors import LakeError
+from lake.errors import LakeError, StalePositionError
 from lake.parquet import WrittenFile
 from lake.storage import LakeStore
 
 STAGING = "_staging"
+
+Greatest = Callable[[StoredColumns, Sequence[str]], str]
+"""The greatest of several texts of the cursor."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,30 @@ def save(store: LakeStore, path: str, manifest: Manifest) -> None:
     schema = base64.b64encode(manifest.columns.schema.serialize().to_pybytes()).decode()
     values = {**asdict(manifest), "columns": {"schema": schema, "names": dict(manifest.columns.names)}}
     store.write_json(path, values)
+
+
+def joined(store: LakeStore, table_path: str, run: RunRef, batch: int, paths: Sequence[str], greatest: Greatest) -> str:
+    """One manifest of what several list, none of which knows an edge; its path.
+
+    ``StalePositionError`` where their columns differ: then the table changed while it was staged.
+    """
+    first, *others = [load(store, path) for path in paths]
+    parts = [first, *others]
+    if any(part.columns != first.columns for part in others):
+        raise StalePositionError("The table's columns changed while it was read.")
+    cursors = [part.cursor for part in parts if part.cursor is not None]
+    whole = Manifest(
+        run_id=run.run_id,
+        batch=batch,
+        columns=first.columns,
+        fresh=tuple(file for part in parts for file in part.fresh),
+        cursor=greatest(first.columns, cursors) if cursors else None,
+        null_cursors=sum(part.null_cursors for part in parts),
+        warnings=tuple(warning for part in parts for warning in part.warnings),
+    )
+    path = manifest_path(table_path, run.run_id, batch)
+    save(store, path, whole)
+    return path
 
 
 def load(store: LakeStore, path: str) -> Manifest:

@@ -14,7 +14,7 @@ from lake.parquet import unique_stem
 from lake.position import Position
 from lake.storage import LakeStore
 from lake.table import Commit, OpenTable, as_table_file, commit, generation_root, open_table
-from lake.upsert import upsert
+from lake.upsert import check_key_types, upsert
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class PublishPlan:
     batch: int = 0
     primary_key: tuple[str, ...] = ()
     cursor_field: str | None = None
+    keys_unique: bool = False
+    """The source vouches for it that no two of the batch's rows share a key."""
     last_batch: bool = True
     """The source has no more rows: the first load is over with this one."""
     rebuild: bool = False
@@ -172,6 +174,9 @@ def _change(
         primary_key=manifest.columns.stored(plan.primary_key),
         cursor=manifest.columns.names[plan.cursor_field] if plan.cursor_field else None,
     )
+    if plan.mode == "incremental" and plan.keys_unique and not publishing.target:
+        check_key_types(publishing)
+        return append(publishing, budget)
     return _MODES[plan.mode](publishing, budget)
 
 

@@ -10,6 +10,7 @@ SWEEP = "Sweep"
 
 CANCEL_SIGNAL = "cancel"
 RESYNC_SIGNAL = "resync"
+SNAPSHOT_SIGNAL = "snapshot"
 PROGRESS_QUERY = "progress"
 
 PROJECT_ATTRIBUTE = "SynclineProject"

@@ -41,6 +41,7 @@ from scheduling.contract import (
     RECONCILE,
     RESYNC_SIGNAL,
     SCHEMA_ATTRIBUTE,
+    SNAPSHOT_SIGNAL,
     SOURCE_ATTRIBUTE,
     SOURCE_TYPE_ATTRIBUTE,
     SWEEP,
@@ -240,6 +241,13 @@ class SyncGateway:
             return False
         action = described.schedule.action
         return isinstance(action, ScheduleActionStartWorkflow) and action.task_queue == self._task_queue
+
+    async def tell_snapshot(self, workflow_id: str, workflow_run_id: str, held: object) -> None:
+        """Tell a run of a snapshot that is held for it; nothing happens where it has ended."""
+        try:
+            await self._client.get_workflow_handle(workflow_id, run_id=workflow_run_id).signal(SNAPSHOT_SIGNAL, held)
+        except RPCError as error:
+            _unless_not_found(error)
 
     async def _signal_runs(self, schema_id: str, signal: str) -> bool:
         active = await self._active_workflows(schema_id)

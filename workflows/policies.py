@@ -5,8 +5,12 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError
 
 Result = TypeVar("Result")
+
+EXTRACTION_QUEUE_SUFFIX = "-extract"
+SNAPSHOT_QUEUE_SUFFIX = "-snapshot"
 
 QUICK = timedelta(seconds=20)
 """A step that only touches the database or Temporal."""
@@ -57,3 +61,22 @@ async def long(
         **options,
     )
     return answer
+
+
+async def hold(order: Any) -> None:
+    """A step that lasts until it is cancelled. Nobody waits for its end: it may be on a worker that is gone."""
+    await workflow.execute_activity(
+        "hold",
+        order,
+        result_type=type(None),
+        task_queue=workflow.info().task_queue + SNAPSHOT_QUEUE_SUFFIX,
+        start_to_close_timeout=LONG,
+        heartbeat_timeout=HEARTBEAT,
+        retry_policy=PATIENT,
+        cancellation_type=workflow.ActivityCancellationType.TRY_CANCEL,
+    )
+
+
+def type_of(error: ActivityError) -> str | None:
+    """The type by which an activity's error left it."""
+    return error.cause.type if isinstance(error.cause, ApplicationError) else None

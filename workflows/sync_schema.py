@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
         Extracted,
         ExtractInput,
         FinishInput,
+        Held,
         MaintainInput,
         Plan,
         PublishInput,
@@ -25,15 +26,16 @@ with workflow.unsafe.imports_passed_through():
         CANCEL_SIGNAL,
         PROGRESS_QUERY,
         RESYNC_SIGNAL,
+        SNAPSHOT_SIGNAL,
         SYNC_SCHEMA,
         Progress,
         SyncSchemaInput,
     )
     from workflows import policies
+    from workflows.divided_read import DividedRead
 
 Result = TypeVar("Result")
 
-EXTRACTION_QUEUE_SUFFIX = "-extract"
 MOST_REPLANS = 5
 SCHEDULED_START = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 
@@ -47,12 +49,12 @@ class Tally:
     size_bytes: int = 0
     warnings: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, extracted: Extracted, published: PublishResult) -> None:
+    def add(self, staged: list[Extracted], published: PublishResult) -> None:
         self.batch += 1
         self.rows += published.rows
         self.size_bytes += published.bytes_written
         counts = {(w["column"], w["reason"]): w["count"] for w in self.warnings}
-        for warning in extracted.warnings:
+        for warning in (warning for extracted in staged for warning in extracted.warnings):
             key = (warning["column"], warning["reason"])
             counts[key] = counts.get(key, 0) + warning["count"]
         self.warnings = [{"column": c, "reason": r, "count": n} for (c, r), n in counts.items()]
@@ -85,6 +87,7 @@ class SyncSchema:
         self._job_run_id = ""
         self._progress = Progress()
         self._tally = Tally()
+        self._reading: DividedRead | None = None
 
     @workflow.run
     async def run(self, order: SyncSchemaInput) -> str:
@@ -110,6 +113,11 @@ class SyncSchema:
     def resync(self) -> None:
         self._resync_asked = True
         self.cancel()
+
+    @workflow.signal(name=SNAPSHOT_SIGNAL)
+    def snapshot(self, held: Held) -> None:
+        if self._reading:
+            self._reading.snapshot_held(held)
 
     @workflow.query(name=PROGRESS_QUERY)
     def progress(self) -> Progress:
@@ -182,7 +190,7 @@ class SyncSchema:
             try:
                 return await self._copy_batches(run, await self._plan(run))
             except ActivityError as error:
-                if _type_of(error) != "stale_position":
+                if policies.type_of(error) != "stale_position":
                     raise
         raise ApplicationError(
             "The table kept changing while it was read; is something else writing to it?",
@@ -193,11 +201,11 @@ class SyncSchema:
     async def _copy_batches(self, run: Run, plan: Plan) -> None:
         more = True
         while more:
-            extracted = await self._extract(run, plan)
-            published = await self._publish(run, plan, extracted)
-            self._tally.add(extracted, published)
+            staged = await self._extract(run, plan)
+            published = await self._publish(run, plan, staged)
+            self._tally.add(staged, published)
             plan = replace(plan, base=published.position)
-            more = extracted.more
+            more = staged[-1].more
             if more and workflow.info().is_continue_as_new_suggested():
                 self._go_on()
                 self._carry_on(run)
@@ -219,38 +227,45 @@ class SyncSchema:
 
     async def _step(self, activity: str, order: Any, result: type[Result], **options: Any) -> Result:
         self._go_on()
-        return await policies.long(activity, order, result, task_queue=_extraction_queue(), **options)
+        queue = workflow.info().task_queue + policies.EXTRACTION_QUEUE_SUFFIX
+        return await policies.long(activity, order, result, task_queue=queue, **options)
 
     async def _plan(self, run: Run) -> Plan:
         self._report("planning", run)
         return await self._step("plan", run, Plan)
 
-    async def _extract(self, run: Run, plan: Plan) -> Extracted:
-        """Stage the next batch; once more in small steps where the rows were too wide for the memory."""
-        try:
-            return await self._extract_once(run, plan, narrow=False)
-        except ActivityError as error:
-            if _type_of(error) != "out_of_memory":
-                raise
-        return await self._extract_once(run, plan, narrow=True)
-
-    async def _extract_once(self, run: Run, plan: Plan, *, narrow: bool) -> Extracted:
+    async def _extract(self, run: Run, plan: Plan) -> list[Extracted]:
+        """Stage the next batch, of a large table in parts."""
         self._report("extracting", run)
         tally = self._tally
-        return await self._step(
-            "extract",
-            ExtractInput(run, plan, tally.batch, tally.rows, tally.size_bytes, narrow),
-            Extracted,
-            summary=f"{run.schema_name}, batch {tally.batch + 1}",
-        )
+        order = ExtractInput(run, plan, tally.batch, tally.rows, tally.size_bytes)
+        found = await self._extract_one(order)
+        if not found.parts:
+            return [found]
+        reading = self._reading = DividedRead(order, found, self._extract_one, lambda: self._report_parts(run))
+        self._report("extracting", run, found.row_estimate)
+        return await reading.read() or [await self._extract_one(replace(order, whole=True))]
 
-    async def _publish(self, run: Run, plan: Plan, extracted: Extracted) -> PublishResult:
-        self._report("publishing", run, extracted.row_estimate)
+    async def _extract_one(self, order: ExtractInput) -> Extracted:
+        """Once more in small steps where the rows were too wide for the memory."""
+        run, part = order.run, order.part
+        what = f"part {part.number + 1} of {part.count}" if part else f"batch {order.batch + 1}"
+        summary = f"{run.schema_name}, {what}"
+        try:
+            return await self._step("extract", order, Extracted, summary=summary)
+        except ActivityError as error:
+            if policies.type_of(error) != "out_of_memory":
+                raise
+        return await self._step("extract", replace(order, narrow=True), Extracted, summary=f"{summary}, in small steps")
+
+    async def _publish(self, run: Run, plan: Plan, staged: list[Extracted]) -> PublishResult:
+        self._report("publishing", run, staged[0].row_estimate)
+        manifests = [extracted.manifest for extracted in staged]
         return await self._step(
             "publish",
-            PublishInput(run, plan, self._tally.batch, extracted.manifest, last=not extracted.more),
+            PublishInput(run, plan, self._tally.batch, manifests, last=not staged[-1].more),
             PublishResult,
-            summary=f"{extracted.rows:,} rows read",
+            summary=f"{sum(extracted.rows for extracted in staged):,} rows read",
         )
 
     async def _swap_in(self, run: Run, plan: Plan) -> None:
@@ -268,23 +283,23 @@ class SyncSchema:
                 raise
             workflow.logger.warning("table not maintained: %s", error.cause)
 
-    def _report(self, phase: str, run: Run | None = None, rows_to_sync: int | None = None) -> None:
-        """Keep the ``progress`` query and what Temporal's own UI shows of the run up to date."""
+    def _report_parts(self, run: Run) -> None:
+        if self._reading:
+            done, count = self._reading.done, self._reading.count
+            self._report(f"extracting, {done} of {count} parts read", run, rows=self._reading.rows)
+
+    def _report(self, phase: str, run: Run | None = None, rows_to_sync: int | None = None, rows: int = 0) -> None:
+        """Keep the ``progress`` query and what Temporal's own UI shows of the run up to date.
+
+        ``rows``: those beyond what is published.
+        """
         estimate = rows_to_sync if rows_to_sync is not None else self._progress.rows_to_sync
-        self._progress = Progress(phase, self._tally.rows, estimate, self._tally.batch)
+        self._progress = Progress(phase, self._tally.rows + rows, estimate, self._tally.batch)
         of = f" of about {estimate:,}" if estimate else ""
-        lines = [f"**{phase}**, {self._tally.rows:,} rows{of} in {self._tally.batch} batches"]
+        lines = [f"**{phase}**, {self._progress.rows_synced:,} rows{of} in {self._tally.batch} batches"]
         if run:
             lines.insert(0, f"`{run.schema_name}` → `{run.table_name}`, {run.mode}")
         workflow.set_current_details("\n\n".join(lines))
-
-
-def _extraction_queue() -> str:
-    return workflow.info().task_queue + EXTRACTION_QUEUE_SUFFIX
-
-
-def _type_of(error: ActivityError) -> str | None:
-    return error.cause.type if isinstance(error.cause, ApplicationError) else None
 
 
 def _failed(error: BaseException) -> Outcome:

@@ -103,7 +103,7 @@ def test_what_became_of_a_batch(
     database: Database, run_log: RunLog, run: Run, published: Published, rebuild: bool, message: str
 ) -> None:
     plan = replace(PLAN, rebuild=rebuild)
-    run_log.published(PublishInput(run, plan, batch=2, manifest="m", last=True), published)
+    run_log.published(PublishInput(run, plan, batch=2, manifests=["m"], last=True), published)
     assert told(database, run) == [("info", message)]
 
 

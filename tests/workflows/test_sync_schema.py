@@ -27,7 +27,7 @@ from activities.messages import (
 from scheduling.contract import CANCEL_SIGNAL, RESYNC_SIGNAL, SYNC_SCHEMA, SyncSchemaInput
 from tests.kit.servers import RunningTemporal
 from worker import WORKFLOWS, workflow_runner
-from workflows.sync_schema import EXTRACTION_QUEUE_SUFFIX
+from workflows.policies import EXTRACTION_QUEUE_SUFFIX
 
 Ask = Callable[[WorkflowHandle[Any, Any]], Awaitable[Any]]
 

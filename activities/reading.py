@@ -1,0 +1,167 @@
+"""Reading in a child process: a batch, or one part of a large table, from the source into staged files."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from activities.jobs import columns_of, key_of, run_ref, table_root
+from activities.messages import Extracted, ExtractInput, Run
+from connectors import cursor, registry
+from connectors.base import CursorRange, Divisible, Division, ReadRequest, RowFilter, TableRead, ValueWarning
+from connectors.errors import SchemaChangedError
+from lake import query
+from lake.failpoints import reach
+from lake.position import Position
+from lake.staging import CursorSpec, stage
+from lake.storage import LakeStore
+
+Report = Callable[[int, int, int | None], None]
+"""Rows and bytes so far, and about how many rows there will be."""
+
+BATCH_ROWS = 2_000_000
+"""A cursor read is cut after so many rows, at the next change of the cursor's value: what a crash may cost."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """``config`` is the connector's own; ``read_id`` marks the session at the source."""
+
+    order: ExtractInput
+    config: Any
+    read_id: str
+    part_bytes: int
+    """A table that is larger is divided, where its connector can."""
+
+
+def extract(report: Report, store: LakeStore, reading: Reading) -> Extracted:
+    """Read one batch or part from the source and stage it; or say into which parts to divide the table."""
+    order = reading.order
+    run, base = order.run, Position.from_dict(order.plan.base)
+    if order.batch == 0 and order.part is None:
+        _check_key(reading)
+    stored_as_text = query.text_columns(store, table_root(run, order.plan)) if base.sequence else ()
+    request = _request(reading, base, stored_as_text)
+    if unchanged := _unchanged(reading, request):
+        return unchanged
+    with _opened(reading, request, base) as read:
+        if isinstance(read, Division):
+            return Extracted("", 0, 0, more=False, row_estimate=read.row_estimate, parts=list(read.parts))
+        return _staged(report, store, reading, base, read)
+
+
+def _staged(report: Report, store: LakeStore, reading: Reading, base: Position, read: TableRead) -> Extracted:
+    order = reading.order
+    run = order.run
+    reach("reading")
+    staged = stage(
+        store,
+        run.table_path,
+        run_ref(run, order.plan),
+        read.batches(),
+        read.schema,
+        batch=order.batch,
+        cursor=_cursor_spec(run, base, read.schema),
+        primary_key=key_of(run),
+        warnings=lambda: _as_dicts(read.report.warnings),
+        progress=lambda rows, size_bytes: report(rows, size_bytes, read.row_estimate),
+    )
+    reach("staged")
+    return Extracted(
+        manifest=staged.manifest,
+        rows=staged.rows,
+        size_bytes=staged.size_bytes,
+        more=read.report.more,
+        row_estimate=read.row_estimate,
+        warnings=_as_dicts(read.report.warnings),
+        text_columns=list(read.report.text_columns),
+        lasting=read.report.lasting,
+    )
+
+
+def _as_dicts(warnings: Sequence[ValueWarning]) -> list[dict[str, Any]]:
+    return [asdict(warning) for warning in warnings]
+
+
+def _opened(
+    reading: Reading, request: ReadRequest, base: Position
+) -> AbstractContextManager[TableRead] | AbstractContextManager[TableRead | Division]:
+    """A table may be divided where all of it is to be read, and not in the order of its cursor."""
+    order = reading.order
+    connector = registry.connector(order.run.source_type)
+    all_of_it = order.batch == 0 and (order.run.mode == "full_refresh" or base.sequence == 0)
+    undecided = order.part is None and not order.whole and not order.narrow
+    if all_of_it and undecided and isinstance(connector, Divisible):
+        return connector.read_or_divide(reading.config, request, reading.part_bytes)
+    return connector.read(reading.config, request)
+
+
+def _unchanged(reading: Reading, request: ReadRequest) -> Extracted | None:
+    """What an earlier snapshot gave of this part, where this one would give the same."""
+    part = reading.order.part
+    if part is None or part.earlier is None:
+        return None
+    earlier = part.earlier.extracted
+    connector = registry.connector(reading.order.run.source_type)
+    if not isinstance(connector, Divisible) or not earlier.lasting:
+        return None
+    if set(earlier.text_columns) != set(part.text_columns):
+        return None
+    since = part.earlier.held.snapshot
+    return earlier if connector.is_unchanged(reading.config, request, since, earlier.rows) else None
+
+
+def _check_key(reading: Reading) -> None:
+    """A key that the source goes by no longer would have rows take each other's place: none is read by it."""
+    run = reading.order.run
+    if run.mode != "incremental":
+        return
+    found = registry.connector(run.source_type).discover(reading.config, [run.schema_name])
+    if not found:
+        raise SchemaChangedError(f"{run.schema_name} is gone from the source, or the user may no longer read it.")
+    if gone := [name for name in run.primary_key if all(column.name != name for column in found[0].columns)]:
+        raise SchemaChangedError(f"{run.schema_name} no longer has the key column {', '.join(gone)}.")
+    if run.key_detected and found[0].primary_key != tuple(run.primary_key):
+        now = ", ".join(found[0].primary_key) or "none"
+        raise SchemaChangedError(
+            f"The primary key of {run.schema_name} was {', '.join(run.primary_key)} and is {now} now: refresh the "
+            "source's schemas, or choose primary key columns."
+        )
+
+
+def _request(reading: Reading, base: Position, stored_as_text: tuple[str, ...]) -> ReadRequest:
+    run, part = reading.order.run, reading.order.part
+    return ReadRequest(
+        table=run.schema_name,
+        read_id=reading.read_id,
+        columns=columns_of(run),
+        cursor=_cursor_range(reading.order, base),
+        row_filters=tuple(RowFilter(**clause) for clause in run.row_filter),
+        type_overrides=run.type_overrides,
+        narrow=reading.order.narrow,
+        text_columns=tuple(part.text_columns) if part else stored_as_text if run.cursor_field else (),
+        part=part.part if part else None,
+        snapshot=part.held.snapshot if part else None,
+    )
+
+
+def _cursor_range(order: ExtractInput, base: Position) -> CursorRange | None:
+    run = order.run
+    if run.cursor_field is None or run.cursor_type is None:
+        return None
+    lower = base.cursor
+    looks_back = lower is not None and base.loaded and order.batch == 0 and run.lookback_seconds > 0
+    if lower is not None and looks_back and run.cursor_type in cursor.TIME_TYPES:
+        lower = cursor.minus_lookback(lower, run.cursor_type, run.lookback_seconds)
+    return CursorRange(field=run.cursor_field, lower=lower, include_nulls=base.sequence == 0, max_rows=BATCH_ROWS)
+
+
+def _cursor_spec(run: Run, base: Position, schema: pa.Schema) -> CursorSpec | None:
+    """The edge is of the column's own type: users may call it by the name of a wider one."""
+    if run.cursor_field is None:
+        return None
+    field_type = cursor.field_type_of(schema.field(run.cursor_field).type)
+    edge = None if base.cursor is None or field_type is None else cursor.decode(base.cursor, field_type)
+    return CursorSpec(run.cursor_field, cursor.encode, edge)
