@@ -20,6 +20,7 @@ from connectors.postgres.columns import (
     has_infinity,
     not_a_value,
     plan,
+    text_bytes,
     value_of,
 )
 from connectors.postgres.filters import kind_of
@@ -69,7 +70,7 @@ def plan_as(wanted: str, table: SourceTable, column: SourceColumn, server: Serve
             return ColumnPlan(column.name, f"CAST({here} AS float8)", arrow, "float8")
         case "text":
             shown = f"textin(bpcharout({here}))" if column.base == "bpchar" else f"CAST({here} AS text)"
-            return ColumnPlan(column.name, f"textsend({shown})", arrow, "bytea")
+            return ColumnPlan(column.name, text_bytes(shown, server), arrow, "bytea")
         case _:
             return _time(column, here, arrow)
 
@@ -80,7 +81,7 @@ def _text(column: SourceColumn, here: str, server: Server) -> ColumnPlan:
     if usual.arrow == pa.string():
         return usual
     shown = f"trim_scale({here})" if column.base == "numeric" else here
-    return ColumnPlan(column.name, f"CAST({shown} AS text)", pa.string(), "text")
+    return ColumnPlan(column.name, f"CAST({shown} AS text)", pa.string(), "text", Check.TEXT)
 
 
 def _number(column: SourceColumn, here: str, arrow: pa.DataType, wanted: str, server: Server) -> ColumnPlan:

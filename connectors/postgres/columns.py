@@ -28,7 +28,7 @@ class Check(Enum):
     NONE = "none"
     DATE = "date"
     TIMESTAMP = "timestamp"
-    UTF8 = "utf8"
+    TEXT = "text"
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class ColumnPlan:
 
     @property
     def carried(self) -> pa.DataType:
-        """What the drivers deliver."""
-        return pa.binary() if self.check is Check.UTF8 else self.arrow
+        """What the fast driver delivers."""
+        return pa.binary() if self.wire == "bytea" else self.arrow
 
 
 @dataclass(frozen=True)
@@ -79,19 +79,19 @@ _RULES = {
     "float4": _Rule(pa.float32()),
     "float8": _Rule(pa.float64()),
     "bytea": _Rule(pa.binary()),
-    "text": _Rule(pa.string()),
-    "varchar": _Rule(pa.string(), wire="text"),
+    "text": _Rule(pa.string(), check=Check.TEXT),
+    "varchar": _Rule(pa.string(), wire="text", check=Check.TEXT),
     "uuid": _Rule(pa.string()),
     "date": _Rule(pa.date32(), check=Check.DATE),
     "timestamp": _Rule(pa.timestamp("us"), check=Check.TIMESTAMP),
     "timestamptz": _Rule(pa.timestamp("us", tz="UTC"), check=Check.TIMESTAMP),
     # Their cast to text gives another text than Postgres shows.
     "inet": _Rule(pa.string(), "textin(inet_out({here}))", "text"),
-    "bpchar": _Rule(pa.string(), "textin(bpcharout({here}))", "text"),
+    "bpchar": _Rule(pa.string(), "textin(bpcharout({here}))", "text", Check.TEXT),
 }
 """All built-in types but ``numeric`` that do not travel as the text that a cast gives."""
-_CAST = _Rule(pa.string(), "CAST({here} AS text)", "text")
-_ARRAY = _Rule(pa.string(), "CAST(to_json({here}) AS text)", "text")
+_CAST = _Rule(pa.string(), "CAST({here} AS text)", "text", Check.TEXT)
+_ARRAY = _Rule(pa.string(), "CAST(to_json({here}) AS text)", "text", Check.TEXT)
 
 
 def reference(name: str) -> str:
@@ -116,16 +116,18 @@ def plan(column: SourceColumn, server: Server, *, as_text: bool = False) -> Colu
         return _numeric(column, server.version, as_text)
     if column.base == "bpchar" and column.typmod > 4 and not server.raw_text:
         # Selected as it is, which spares the server two functions for each value.
-        return ColumnPlan(column.name, value_of(column), pa.string(), "text", pad=column.typmod - 4)
+        return ColumnPlan(column.name, value_of(column), pa.string(), "text", Check.TEXT, column.typmod - 4)
     rule = _ARRAY if column.is_array else _RULES.get(column.base, _CAST)
     select = rule.select.format(here=value_of(column))
     found = ColumnPlan(column.name, select, rule.arrow, rule.wire or column.base, rule.check)
-    return in_utf8(found) if server.raw_text and found.wire == "text" else found
+    if server.raw_text and found.check is Check.TEXT:
+        return replace(found, expression=text_bytes(f"CAST({select} AS text)", server), wire="bytea")
+    return found
 
 
-def in_utf8(found: ColumnPlan) -> ColumnPlan:
-    """A text that travels as its bytes, since the drivers break off at one that is no UTF-8."""
-    return replace(found, expression=f"textsend(CAST({found.expression} AS text))", wire="bytea", check=Check.UTF8)
+def text_bytes(text: str, server: Server) -> str:
+    """A text in UTF-8; of an SQL_ASCII database as the bytes that it has, which as a text would end the read."""
+    return f"convert_to({text}, 'SQL_ASCII')" if server.raw_text else f"textsend({text})"
 
 
 def misfits(column: SourceColumn, version: int) -> str:
@@ -165,7 +167,9 @@ def _numeric(column: SourceColumn, version: int, as_text: bool) -> ColumnPlan:
     nulled = tuple(not_a_value(column, version).items())
     if as_text:
         # Equal numbers are equal texts, whatever the zeros behind them: the copy may have to recognise a row by it.
-        return ColumnPlan(column.name, f"CAST(trim_scale({finite}) AS text)", pa.string(), "text", nulled=nulled)
+        return ColumnPlan(
+            column.name, f"CAST(trim_scale({finite}) AS text)", pa.string(), "text", Check.TEXT, nulled=nulled
+        )
     fixed = _precision(column)
     if fixed is None:
         return ColumnPlan(column.name, f"CAST({finite} AS numeric(38,18))", UNBOUNDED, "numeric", nulled=nulled)

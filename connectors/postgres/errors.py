@@ -129,6 +129,10 @@ def login_error(error: psycopg.Error, config: PostgresConfig) -> SourceError:
     )
 
 
+def _unreadable_text(what: str) -> SourceError:
+    return SourceError(f"A text of {what} cannot be converted to UTF-8: mend it, or disable its column.")
+
+
 _STATES: list[tuple[str, Callable[[str], SourceError]]] = [
     ("42501", lambda what: AccessError(f"The user may not read {what}: grant it USAGE and SELECT.")),
     ("42P01", lambda what: SchemaChangedError(f"Postgres no longer has {what}.")),
@@ -138,6 +142,8 @@ _STATES: list[tuple[str, Callable[[str], SourceError]]] = [
     ("57P01", lambda what: UnreachableError(f"Postgres ended the connection while {what} was read.")),
     ("57P", lambda what: UnreachableError("Postgres is shutting down or starting.")),
     ("08", lambda what: UnreachableError(f"The connection broke while {what} was read.")),
+    ("22P05", _unreadable_text),
+    ("22021", _unreadable_text),
     ("55P03", lambda what: BusyError(f"A lock on {what} did not become free in time.")),
     ("55000", lambda what: SourceError(f"Postgres cannot read {what} as it is: a materialised view needs a REFRESH.")),
     ("40", lambda what: BusyError(f"Other work at the server ended the read of {what}.")),

@@ -21,6 +21,8 @@ from connectors.postgres.session import Reading, begin, cancel, connect, conninf
 
 VECTOR_ROWS = 2048
 MAXIMUM_ROWS = 8 * VECTOR_ROWS
+TRIAL_SECONDS = 20
+"""How long a statement that broke off is run again to learn why: DuckDB tells nothing that could be gone by."""
 
 _EXTENSION = next(
     (Path(duckdb_extension_postgres_scanner.__path__[0]) / "extensions" / f"v{duckdb.__version__}").glob(
@@ -102,15 +104,21 @@ class FastSession:
         """Ask the server what is wrong with the statement; if nothing is, the connection was what failed."""
         if "canceling statement due to user request" in str(error):
             return ReadCancelledError(f"The read of {self._reading.what} was cancelled.")
-        return self._verdict(sql) or UnreachableError(f"The read of {self._reading.what} broke off at the source.")
+        verdict = self._verdict(sql, run_seconds=TRIAL_SECONDS)
+        return verdict or UnreachableError(f"The read of {self._reading.what} broke off at the source.")
 
-    def _verdict(self, sql: str) -> SourceError | None:
-        """What the server has against the statement, or against our login; None if nothing."""
+    def _verdict(self, sql: str, run_seconds: int = 0) -> SourceError | None:
+        """What the server has against the statement, or against our login; None if nothing.
+
+        Values of the rows may be to blame as well: for ``run_seconds`` the statement is run, and its rows thrown away.
+        """
         try:
             with connect(self._reading.config, self._reading.name) as connection:
                 begin(connection, self._reading.snapshot)
                 connection.execute(session_settings().encode())
                 connection.execute(f"EXPLAIN {sql}".encode())
+                if run_seconds:
+                    _try(connection, sql, run_seconds)
         except SnapshotLostError as error:
             return error
         except SourceError as error:
@@ -127,6 +135,14 @@ class FastSession:
             self._duckdb.execute("ROLLBACK")
         with suppress(duckdb.Error):
             self._duckdb.close()
+
+
+def _try(connection: psycopg.Connection, sql: str, seconds: int) -> None:
+    connection.execute(f"SET LOCAL statement_timeout = '{seconds}s'".encode())
+    copy_sql = f"COPY ({sql}) TO STDOUT (FORMAT binary)".encode()
+    with suppress(psycopg.errors.QueryCanceled), connection.cursor() as cursor, cursor.copy(copy_sql) as copy:
+        for _ in copy:
+            pass
 
 
 def _driver_error(error: Exception) -> DriverError:

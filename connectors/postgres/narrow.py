@@ -18,8 +18,10 @@ MAXIMUM_ROWS = 16_384
 
 _POSTGRES_EPOCH_DAYS = 10_957
 _POSTGRES_EPOCH_MICROSECONDS = 946_684_800_000_000
-_TRAVELS_AS = {"date": "int4", "timestamp": "int8", "timestamptz": "int8"}
-"""Times are read as the integers that they are on the wire: Python's own have no infinity and no year 10000."""
+_TRAVELS_AS = {"date": "int4", "timestamp": "int8", "timestamptz": "int8", "text": "bytea"}
+"""Times are read as the integers that they are on the wire: Python's own have no infinity and no year 10000; texts as
+their bytes, which Python need not understand.
+"""
 
 
 class NarrowSession:
@@ -85,9 +87,9 @@ def _array(plan: ColumnPlan, values: tuple[Any, ...]) -> pa.Array:
         return pa.array([None if value is None else str(value) for value in values], plan.arrow)
     if plan.wire == "date":
         return _times(values, 32, _POSTGRES_EPOCH_DAYS, pa.int32()).view(plan.arrow)
-    if plan.wire in _TRAVELS_AS:
+    if plan.wire in ("timestamp", "timestamptz"):
         return _times(values, 64, _POSTGRES_EPOCH_MICROSECONDS, pa.int64()).view(plan.arrow)
-    return pa.array(values, plan.carried)
+    return pa.array(values, pa.binary() if plan.wire == "text" else plan.carried)
 
 
 def _times(values: tuple[Any, ...], bits: int, epoch: int, storage: pa.DataType) -> pa.Array:

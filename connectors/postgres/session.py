@@ -103,6 +103,8 @@ def conninfo(config: PostgresConfig, name: str) -> Iterator[str]:
             sslmode=config.sslmode,
             sslrootcert=ca_file or "",
             application_name=name,
+            # Without it the server would speak in the encoding of its database.
+            client_encoding="UTF8",
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             keepalives_idle=30,
             keepalives_interval=10,

@@ -61,22 +61,25 @@ class ValueCheck:
         return [ValueWarning(column, reason, count) for (column, reason), count in self.taken_out.items() if count > 0]
 
     def _clean(self, plan: ColumnPlan, values: pa.Array) -> pa.Array:
-        if plan.pad:
-            return pc.utf8_rpad(values, plan.pad)
         if plan.nulled and values.null_count:
             self.with_nulls.add(plan.name)
         if plan.check in _LIMITS:
             return self._in_range(plan, values, _LIMITS[plan.check])
-        return self._decoded(plan, values) if plan.check is Check.UTF8 else values
+        if plan.check is Check.TEXT:
+            texts = self._decoded(plan, values)
+            return pc.utf8_rpad(texts, plan.pad) if plan.pad else texts
+        return values
 
     def _decoded(self, plan: ColumnPlan, values: pa.Array) -> pa.Array:
+        """Not every database looks at what it is given, and not every driver at what it passes on."""
         try:
-            return values.cast(plan.arrow)
+            texts = values.cast(plan.arrow)
+            texts.validate(full=True)
         except pa.ArrowInvalid:
-            texts = [_decoded(value) for value in values.to_pylist()]
-        decoded = pa.array(texts, plan.arrow)
-        self.taken_out[plan.name, NOT_UTF8] += decoded.null_count - values.null_count
-        return decoded
+            decoded = [_decoded(value) for value in values.cast(pa.binary()).to_pylist()]
+            texts = pa.array(decoded, plan.arrow)
+            self.taken_out[plan.name, NOT_UTF8] += texts.null_count - values.null_count
+        return texts
 
     def _in_range(self, plan: ColumnPlan, values: pa.Array, limits: _Limits) -> pa.Array:
         numbers = values.view(limits.storage)

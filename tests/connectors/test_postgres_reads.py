@@ -318,6 +318,8 @@ def test_a_view_that_fails_at_its_rows(source18: Source, narrow: bool) -> None:
     with pytest.raises(SourceError) as caught:
         source18.read("broken", narrow=narrow)
     assert "zero" not in caught.value.message
+    assert "could not compute the rows of broken (SQLSTATE 22012)" in caught.value.message
+    assert not caught.value.retryable
 
 
 def test_json_stays_readable(source18: Source) -> None:
