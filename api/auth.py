@@ -112,12 +112,17 @@ ProjectReader = Annotated[Caller, Depends(_caller(EVERY_SCOPE, VIEWER))]
 ProjectManager = Annotated[Caller, Depends(_caller(EVERY_SCOPE, MANAGER))]
 
 
-async def _object_id(id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> uuid.UUID:
+def id_of(text: str) -> uuid.UUID:
+    """An id in a path. A malformed one is one that nobody has."""
     try:
-        return uuid.UUID(id)
+        return uuid.UUID(text)
     except ValueError as error:
         raise NotFoundError from error
 
 
+async def _object_id(id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> uuid.UUID:
+    return id_of(id)
+
+
 ObjectId = Annotated[uuid.UUID, Depends(_object_id)]
-"""The object that the path names. A malformed id is one that nobody has."""
+"""The object that the path names."""

@@ -62,6 +62,15 @@ def tested_config(source: Connector, inputs: Mapping[str, Any], *, attr: str) ->
     return config
 
 
+def found_tables(source: Connector, inputs: Mapping[str, Any], *, attr: str) -> list[DiscoveredTable]:
+    """Its tables, after a live login; ``InvalidError`` under ``attr`` where either fails."""
+    config = tested_config(source, inputs, attr=attr)
+    try:
+        return source.discover(config)
+    except SourceError as error:
+        raise invalid_source(error, attr) from error
+
+
 def table_facts(table: DiscoveredTable) -> TableFacts:
     """What the metadata keeps of a discovered table."""
     kept = asdict(table)

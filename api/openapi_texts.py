@@ -3,7 +3,7 @@
 LICENSE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 
 INTRODUCTION = """\
-A *source* is a database or an account, a *schema* one of its tables, a *job* one run of a schema. Every call is made in
+A *source* is a database, a *schema* one of its tables, a *job* one run of a schema. Every call is made in
 a project, with a key of it: `Authorization: Bearer <key>`.
 
 Paths work with and without their last slash. Bodies are JSON or forms; unknown fields are ignored; in a PATCH an absent
@@ -14,7 +14,7 @@ Every error is `{type, code, detail, attr}`: `detail` is a sentence to show, `at
 """
 
 TAGS = {
-    "external_data_sources": "Databases and accounts: how they are reached, and which tables they have.",
+    "external_data_sources": "Databases: how they are reached, and which tables they have.",
     "external_data_schemas": "The tables of sources: what is copied of each, how and when, and how that went.",
     "query": "Read-only SQL over the project's tables.",
     "projects": "Tenants of this installation, for an instance key.",

@@ -9,12 +9,11 @@ from api.auth import Caller
 from api.backend import Backend
 from api.bodies.responses import SourceBody
 from api.bodies.source_requests import NamedSchema, SourceCreate
-from api.errors import InvalidError, NotFoundError, invalid_source
-from api.inputs import declared_inputs, known_connector, table_facts, tested_config
+from api.errors import InvalidError, NotFoundError
+from api.inputs import declared_inputs, found_tables, known_connector, table_facts
 from api.presentation import source_bodies
 from api.schema_rules import Effects
 from connectors.base import Direct
-from connectors.errors import SourceError
 from metadata.models import DIRECT, Schema, Source, WishKind
 from metadata.outbox import wish
 from metadata.projects import get_project
@@ -35,11 +34,7 @@ def create(backend: Backend, caller: Caller, body: SourceCreate) -> SourceBody:
 
     inputs = declared_inputs(connector, body.payload.inputs())
     with backend.source_calls.bounded(caller.project_id):
-        config = tested_config(connector, inputs, attr="payload")
-        try:
-            tables = connector.discover(config)
-        except SourceError as error:
-            raise invalid_source(error, "payload") from error
+        tables = found_tables(connector, inputs, attr="payload")
 
     source = Source(
         project_id=caller.project_id,

@@ -11,11 +11,9 @@ from api.bodies.setup import (
     WizardOption,
     WizardSource,
 )
-from api.errors import invalid_source
-from api.inputs import declared_inputs, known_connector, table_facts, tested_config
+from api.inputs import declared_inputs, found_tables, known_connector, table_facts
 from api.presentation import available_columns
 from connectors.base import Connector, Direct, DiscoveredTable, FormField, IncrementalField
-from connectors.errors import SourceError
 from connectors.registry import all_connectors
 
 USUAL_CURSORS = (
@@ -38,11 +36,7 @@ def tables(backend: Backend, caller: Caller, body: Connection) -> list[TableChoi
     connector = known_connector(body.source_type)
     inputs = declared_inputs(connector, body.inputs())
     with backend.source_calls.bounded(caller.project_id):
-        config = tested_config(connector, inputs, attr="")
-        try:
-            found = connector.discover(config)
-        except SourceError as error:
-            raise invalid_source(error, "") from error
+        found = found_tables(connector, inputs, attr="")
     return [_choice(connector, table) for table in found]
 
 

@@ -1,27 +1,17 @@
 """Projects and API keys: what clients send, and what they get to see."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 
+from api.bodies.moments import Moment
 from api.bodies.reading import RequestBody, storable
 
 Name = Annotated[str, Field(min_length=1, max_length=200), storable]
 Scope = Literal["external_data_source:read", "external_data_source:write", "*"]
 Role = Literal["viewer", "editor", "manager"]
-
-
-def _in_utc(moment: datetime) -> datetime:
-    """A time without a zone is meant in UTC."""
-    try:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("This time is out of range") from error
-
-
-Moment = Annotated[datetime, AfterValidator(_in_utc)]
 
 
 class ProjectCreate(RequestBody):

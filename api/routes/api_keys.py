@@ -6,11 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, status
 
 from api.actions import api_keys
-from api.auth import KeyManager
+from api.auth import KeyManager, id_of
 from api.backend import BackendDep
 from api.bodies.administration import KeyBody, KeyCreate, NewKeyBody
 from api.bodies.reading import documented, reader
-from api.errors import NotFoundError
 from api.pagination import Page, PageDep
 from metadata.keys import page_of_keys
 
@@ -20,10 +19,7 @@ New = Annotated[KeyCreate, Depends(reader(KeyCreate))]
 
 
 async def _key_id(key_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> uuid.UUID:
-    try:
-        return uuid.UUID(key_id)
-    except ValueError as error:
-        raise NotFoundError from error
+    return id_of(key_id)
 
 
 KeyId = Annotated[uuid.UUID, Depends(_key_id)]

@@ -9,10 +9,10 @@ from pydantic import Field
 from api.auth import ObjectId, Reader
 from api.backend import BackendDep
 from api.bodies.logs import LogLineBody
+from api.bodies.moments import MomentParameter
 from api.bodies.reading import storable
 from api.errors import InvalidError, NotFoundError
 from api.pagination import Page, PageDep
-from api.parameters import Moment
 from metadata.live import live_schema
 from metadata.logs import LogFilter, list_lines
 from metadata.models import JobLog, LogLevel
@@ -27,8 +27,8 @@ PartOfMessage = Annotated[
 
 async def _filter(
     level: Levels = None,
-    after: Annotated[Moment | None, Query(description="exclusive")] = None,
-    before: Annotated[Moment | None, Query(description="exclusive")] = None,
+    after: Annotated[MomentParameter | None, Query(description="exclusive")] = None,
+    before: Annotated[MomentParameter | None, Query(description="exclusive")] = None,
     job_id: Annotated[uuid.UUID | None, Query()] = None,
     search: PartOfMessage = None,
 ) -> LogFilter:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response, status
 from api.actions import create_source, discover, edit_source, runs, schema_settings
 from api.auth import ObjectId, Reader, Writer
 from api.backend import BackendDep
+from api.bodies.moments import MomentParameter
 from api.bodies.reading import Text, documented, reader
 from api.bodies.responses import JobBody, RefreshBody, SchemaBody, SourceBody
 from api.bodies.schema_requests import BulkChanges
@@ -14,7 +15,6 @@ from api.bodies.source_requests import SourceChanges, SourceCreate
 from api.errors import NotFoundError
 from api.objects import KnownSource
 from api.pagination import Page, PageDep, Search
-from api.parameters import Moment
 from api.presentation import job_body, source_bodies
 from metadata.sources import JobFilter, find_source, list_jobs, list_sources
 
@@ -26,8 +26,8 @@ Changes = Annotated[SourceChanges, Depends(reader(SourceChanges))]
 
 
 async def _job_filter(
-    after: Annotated[Moment | None, Query(description="exclusive")] = None,
-    before: Annotated[Moment | None, Query(description="exclusive")] = None,
+    after: Annotated[MomentParameter | None, Query(description="exclusive")] = None,
+    before: Annotated[MomentParameter | None, Query(description="exclusive")] = None,
     schemas: Annotated[list[Text] | None, Query(description="names of schemas")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> JobFilter:

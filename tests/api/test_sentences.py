@@ -1,12 +1,16 @@
 """What is wrong with a request is one sentence for people, without the validator's own words."""
 
+import uuid
 from typing import Any
 
 import pytest
 
 from tests.api.conftest import Api, Shop
 
+NOWHERE = uuid.UUID(int=0)
+KEY = {"label": "a", "scopes": ["external_data_source:read"]}
 NO_ID = "This is not an id: one looks like 497f6eca-6276-4993-bfeb-53cbbbba6f08."
+PAST = "This time is in the past: give a later one."
 NO_TIME = "This is not a time: one looks like 2030-01-01T00:00:00Z."
 
 
@@ -18,19 +22,11 @@ NO_TIME = "This is not a time: one looks like 2030-01-01T00:00:00Z."
         ("GET", "external_data_schemas/?limit=x", None, "limit", "Input should be a valid integer."),
         ("GET", "external_data_schemas/?should_sync=maybe", None, "should_sync", "Input should be a valid boolean."),
         ("POST", "query/", {"query": ""}, "query", "This must not be blank."),
+        ("GET", f"external_data_sources/{NOWHERE}/jobs/?after=20261124", None, "after", NO_TIME),
+        ("GET", f"external_data_schemas/{NOWHERE}/logs/?before=-5", None, "before", NO_TIME),
         ("POST", "api_keys/", {"label": "a", "scopes": []}, "scopes", "Give at least one."),
-        (
-            *("POST", "api_keys/", {"label": "a", "scopes": ["external_data_source:read"], "expires_at": "soon"}),
-            *("expires_at", NO_TIME),
-        ),
-        (
-            *(
-                "POST",
-                "api_keys/",
-                {"label": "a", "scopes": ["external_data_source:read"], "expires_at": "2020-01-01T00:00Z"},
-            ),
-            *("expires_at", "This time is in the past: give a later one."),
-        ),
+        ("POST", "api_keys/", {**KEY, "expires_at": "soon"}, "expires_at", NO_TIME),
+        ("POST", "api_keys/", {**KEY, "expires_at": "2020-01-01T00:00Z"}, "expires_at", PAST),
     ],
 )
 def test_a_wrong_value_is_explained(quick_api: Api, method: str, path: str, body: Any, attr: str, detail: str) -> None:
