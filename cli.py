@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from local.errors import LocalError
 from local.query_client import Output, ask
+from local.state import load_ports
 from metadata.database import Database, migrate
 from metadata.errors import MetadataError
 from metadata.keys import EVERY_SCOPE, create_key, ensure_bootstrap, list_keys, revoke_key
@@ -100,14 +101,16 @@ def worker() -> None:
 def query_command(
     sql: str,
     api_key: Annotated[str, typer.Option(envvar="SYNCLINE_API_KEY", help="An API key of the project.")],
-    api_url: Annotated[str, typer.Option(envvar="SYNCLINE_API_URL")] = f"http://127.0.0.1:{DEFAULT_API_PORT}",
+    api_url: Annotated[
+        str | None, typer.Option(envvar="SYNCLINE_API_URL", help="Where the API is; the one of `syncline up` here.")
+    ] = None,
     project: ProjectId = 1,
     limit: Annotated[int, typer.Option(min=1, help="The most rows to answer.")] = 1000,
     output: Annotated[Output, typer.Option("--format", help="How to print the answer.")] = Output.TABLE,
 ) -> None:
     """Ask a running API: read-only SQL over a project's tables."""
     with _plain_errors():
-        typer.echo(ask(api_url, api_key, project, sql, limit, output), nl=output is Output.JSON)
+        typer.echo(ask(api_url or _local_api_url(), api_key, project, sql, limit, output), nl=output is Output.JSON)
 
 
 @app.command("migrate")
@@ -200,6 +203,13 @@ def projects_delete(project: int, yes: Annotated[bool, typer.Option("--yes", hel
         if delete_project(session, project) is None:
             _fail(f"There is no project {project}.", 1)
     typer.echo(f"Project {project} is deleted; its data is being erased.")
+
+
+def _local_api_url() -> str:
+    """Where ``syncline up`` of this home serves, or would."""
+    settings = _settings()
+    port = settings.api_port or load_ports(settings.home).get("api", DEFAULT_API_PORT)
+    return f"http://127.0.0.1:{port}"
 
 
 def _settings() -> Settings:

@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 
 from cli import app
 from local.postgres import PostgresServer
+from local.state import save_ports
 from metadata.database import Database
 from metadata.keys import find_key, has_scope
 from metadata.vault import generate_key
@@ -113,6 +114,20 @@ def test_a_part_alone_names_the_setting_that_it_misses(
     result = run(command)
     assert result.exit_code == 2
     assert result.stderr == f"{missing} must be set. On one machine, `syncline up` needs no settings.\n"
+
+
+def test_a_query_asks_the_platform_of_this_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listens at these ports: the error says where the API was looked for."""
+
+    def asked() -> str:
+        return run("query", "select 1", "--api-key", "slk_x").stderr
+
+    save_ports(tmp_path / "home", {"api": 1})
+    assert "http://127.0.0.1:1 does not answer" in asked()
+    monkeypatch.setenv("SYNCLINE_API_PORT", "2")
+    assert "http://127.0.0.1:2 does not answer" in asked()
+    monkeypatch.setenv("SYNCLINE_API_URL", "http://127.0.0.1:3")
+    assert "http://127.0.0.1:3 does not answer" in asked()
 
 
 def test_an_unusable_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
