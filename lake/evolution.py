@@ -16,6 +16,7 @@ _WIDER = {
     pa.int16(): {pa.int32(), pa.int64(), pa.float32(), pa.float64()},
     pa.int32(): {pa.int64(), pa.float64()},
     pa.float32(): {pa.float64()},
+    pa.date32(): {pa.timestamp("us")},
 }
 
 

@@ -18,12 +18,18 @@ COMPARISONS_LIMIT = 50_000_000
 def files_with_keys(connection: duckdb.DuckDBPyConnection, publishing: Publishing) -> list[int]:
     """Numbers of the target's files whose bounds admit one of the keys in the table ``incoming``."""
     numbers = list(range(len(publishing.target)))
-    for name in publishing.primary_key:
+    for name in _comparable(publishing):
         span = connection.sql(f"select min({quoted(name)}), max({quoted(name)}) from incoming").to_arrow_table()
         lower, upper = (span.column(index)[0] for index in (0, 1))
         kind = publishing.evolution.schema.field(name).type
         numbers = [n for n in numbers if may_hold(publishing.target[n], name, kind, lower, upper)]
     return _near_a_key(connection, publishing, numbers)
+
+
+def _comparable(publishing: Publishing) -> list[str]:
+    """Key columns by whose bounds files are told apart: what becomes text now was in another order before."""
+    schema, widened = publishing.evolution.schema, publishing.evolution.widened
+    return [n for n in publishing.primary_key if not (n in widened and pa.types.is_string(schema.field(n).type))]
 
 
 def may_hold(file: TableFile, column: str, kind: pa.DataType, lower: pa.Scalar, upper: pa.Scalar) -> bool:
@@ -54,7 +60,7 @@ def _near_a_key(connection: duckdb.DuckDBPyConnection, publishing: Publishing, n
         return list(numbers)
     columns = {"number": pa.array(numbers, pa.int64())}
     conditions = []
-    for position, name in enumerate(publishing.primary_key):
+    for position, name in enumerate(_comparable(publishing)):
         kind = publishing.evolution.schema.field(name).type
         spans = [bounds(publishing.target[number], name, kind) for number in numbers]
         columns[f"lower{position}"] = pa.array([span and span[0].as_py() for span in spans], kind)
@@ -64,7 +70,7 @@ def _near_a_key(connection: duckdb.DuckDBPyConnection, publishing: Publishing, n
     connection.register("bounds", pa.table(columns))
     found = connection.sql(
         f"""select number from bounds
-        where exists (select 1 from incoming where {" and ".join(conditions)}) order by number"""
+        where exists (select 1 from incoming where {" and ".join(conditions) or "true"}) order by number"""
     ).fetchall()
     connection.unregister("bounds")
     return [number for (number,) in found]

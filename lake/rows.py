@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from lake.parquet import BATCH_ROWS, ParquetSeries, WrittenFile, open_file
 from lake.storage import LakeStore, storage_errors
+from lake.texts import converted
 
 FILE_COLUMN = "__file"
 ROW_COLUMN = "__row"
@@ -96,7 +97,7 @@ def _fit(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
             columns.append(pa.nulls(batch.num_rows, column.type))
             continue
         values = batch.column(column.name)
-        columns.append(values if values.type == column.type else values.cast(column.type))
+        columns.append(converted(values, column.type))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 

@@ -57,6 +57,23 @@ def test_a_wider_type_rewrites_the_column(copier: Copier, mode: str) -> None:
     assert [str(kind) for kind in copier.read().dtypes] == ["Int64", "String", "Int64"]
 
 
+def test_a_key_that_becomes_text_still_finds_its_row(copier: Copier) -> None:
+    """As text 10 comes before 5, the least number of the file."""
+    copier.copy("incremental", [(5, "a", 10), (10, "b", 20), (50, "c", 30)])
+    text = pa.schema([("id", pa.string()), ("name", pa.string()), ("at", pa.int64())])
+    copier.copy("incremental", orders([("10", "new", 40)], text))
+    assert copier.rows() == Counter([("5", "a", 10), ("10", "new", 40), ("50", "c", 30)])
+
+
+def test_numbers_that_became_text_are_recognised_when_they_are_read_again(copier: Copier) -> None:
+    numbers = pa.schema([("id", pa.float64()), ("name", pa.decimal128(38, 18)), ("at", pa.int64())])
+    text = pa.schema([("id", pa.string()), ("name", pa.string()), ("at", pa.int64())])
+    copier.copy("append", orders([(1e20, Decimal("1.5"), 10), (0.5, Decimal(0), 20)], numbers))
+    copier.copy("append", orders([("0.5", "0", 20), ("1e+21", "1" * 60, 30)], text))
+    copier.copy("append", orders([("1e+21", "1" * 60, 30)], text))
+    assert copier.rows() == Counter([("1e+20", "1.5", 10), ("0.5", "0", 20), ("1e+21", "1" * 60, 30)])
+
+
 @pytest.mark.parametrize("mode", ["incremental", "append"])
 def test_a_narrower_type_is_stored_as_the_wider(copier: Copier, mode: str) -> None:
     wide = pa.schema([("id", pa.decimal128(20, 2)), ("name", pa.string()), ("at", pa.int64())])
@@ -105,6 +122,8 @@ def test_columns_that_were_told_apart_never_mix() -> None:
         (pa.decimal128(10, 2), pa.decimal128(12, 4), pa.decimal128(12, 4)),
         (pa.float32(), pa.float64(), pa.float64()),
         (pa.date32(), pa.string(), pa.string()),
+        (pa.date32(), pa.timestamp("us"), pa.timestamp("us")),
+        (pa.date32(), pa.timestamp("us", "UTC"), None),
         (pa.int64(), pa.float64(), None),
         (pa.decimal128(10, 2), pa.decimal128(11, 4), None),
         (pa.timestamp("us"), pa.timestamp("us", "UTC"), None),
