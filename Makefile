@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 MINUTES ?= 5
 SEED ?= 1
 STAMP := $(VENV)/.installed
+PEERS := $(VENV)/peers/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test fuzz check format bench lock clean
+.PHONY: help setup up demo test fuzz check format bench bench-smoke lock lock-peers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -41,14 +42,26 @@ format: setup  ## rewrite the sources into the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup  ## measure against the floor on this machine
-	$(BIN)/python -m bench
+$(PEERS): requirements/peers.txt $(STAMP)
+	$(PYTHON) -m venv $(VENV)/peers
+	$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/peers.txt
+	@touch $@
+
+bench: setup $(PEERS)  ## measure ourselves and the peers on this machine; BENCH="--workload tpch" chooses
+	$(BIN)/python -m bench $(BENCH)
+
+bench-smoke: setup $(PEERS)  ## every workload at a small size: are the contents right?
+	$(BIN)/python -m bench --smoke $(BENCH)
 
 lock: setup  ## resolve pyproject.toml into hash-locked requirements
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		pyproject.toml --output-file requirements/base.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--extra local --extra dev --constraint requirements/base.txt pyproject.toml --output-file requirements/dev.txt
+
+lock-peers: setup  ## resolve what the benchmark runs beside us
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		requirements/peers.in --output-file requirements/peers.txt
 
 clean:  ## remove the environment and the local state
 	rm -rf $(VENV) .syncline

@@ -18,6 +18,22 @@ class Cost:
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
     peak_memory_bytes: int = 0
+    base_memory_bytes: int = 0
+    """What the tree had when it began."""
+    database_cpu_seconds: float = 0.0
+    """Of the source's server, while this went on."""
+    bytes_written: int = 0
+    """Of objects that are new in the store."""
+    source_rows_read: int = 0
+
+    def add(self, later: "Cost") -> None:
+        """What came after it."""
+        self.wall_seconds += later.wall_seconds
+        self.cpu_seconds += later.cpu_seconds
+        self.peak_memory_bytes = max(self.peak_memory_bytes, later.peak_memory_bytes)
+        self.database_cpu_seconds += later.database_cpu_seconds
+        self.bytes_written += later.bytes_written
+        self.source_rows_read += later.source_rows_read
 
 
 @contextmanager
@@ -25,10 +41,10 @@ def measure(root: psutil.Process) -> Iterator[Cost]:
     """The cost is whole when the block is over; the root must outlive it."""
     cost = Cost()
     with watch_memory(root, cost):
-        cpu_before, started = _tree_cpu(root), time.monotonic()
+        cpu_before, started = tree_cpu_seconds(root), time.monotonic()
         yield cost
         cost.wall_seconds = time.monotonic() - started
-        cost.cpu_seconds = _tree_cpu(root) - cpu_before
+        cost.cpu_seconds = tree_cpu_seconds(root) - cpu_before
 
 
 @dataclass
@@ -43,7 +59,8 @@ class _Sampler:
 
 @contextmanager
 def watch_memory(root: psutil.Process, cost: Cost) -> Iterator[None]:
-    """Keep the greatest memory of the tree in ``cost``."""
+    """Keep the first and the greatest memory of the tree in ``cost``."""
+    cost.base_memory_bytes = cost.peak_memory_bytes = tree_memory_bytes(root)
     sampler = _Sampler(lambda: _note_memory(root, cost))
     thread = threading.Thread(target=sampler.run)
     thread.start()
@@ -54,17 +71,17 @@ def watch_memory(root: psutil.Process, cost: Cost) -> Iterator[None]:
         thread.join()
 
 
-def _note_memory(root: psutil.Process, cost: Cost) -> None:
+def tree_memory_bytes(root: psutil.Process) -> int:
     total = 0
     for process in _tree(root):
         try:
             total += process.memory_full_info().pss
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-    cost.peak_memory_bytes = max(cost.peak_memory_bytes, total)
+    return total
 
 
-def _tree_cpu(root: psutil.Process) -> float:
+def tree_cpu_seconds(root: psutil.Process) -> float:
     """Of the living and, by their parents' accounts, of those that ended and were waited for."""
     total = 0.0
     for process in _tree(root):
@@ -74,6 +91,10 @@ def _tree_cpu(root: psutil.Process) -> float:
             continue
         total += times.user + times.system + times.children_user + times.children_system
     return total
+
+
+def _note_memory(root: psutil.Process, cost: Cost) -> None:
+    cost.peak_memory_bytes = max(cost.peak_memory_bytes, tree_memory_bytes(root))
 
 
 def _tree(root: psutil.Process) -> list[psutil.Process]:

@@ -1,0 +1,65 @@
+"""Workloads that copy whole tables: each contestant in turn, the best of the rounds counts."""
+
+import shutil
+from collections.abc import Callable, Sequence
+
+from bench.contents import Comparison, SourceTable
+from bench.contestants import Contestant, CopyOut, Dlt, Floor, Job, Sling, Syncline
+from bench.ground import ContestantError, Ground
+from bench.measure import Cost
+from bench.report import Row, Section
+
+Make = Callable[[Ground, str], list[str]]
+"""Makes the tables in a database of that name."""
+
+
+def copying(
+    ground: Ground, title: str, database: str, make: Make, rounds: int, *, peers: bool = True, sling: bool = True
+) -> Section:
+    """All of the tables in ``database``, which is dropped afterwards."""
+    tables = make(ground, database)
+    with ground.server.connect(database) as connection:
+        sources = {table: SourceTable(connection, table) for table in tables}
+        rows = sum(source.contents.rows for source in sources.values())
+        ground.say(f"{title}: {len(tables)} tables, {rows:,} rows")
+        found: list[Row] = []
+        for contestant in _contestants(Job(ground, database, tables), peers, sling):
+            found += _rows(ground, contestant, sources, rows, rounds)
+            contestant.clean()
+    ground.server.drop_database(database)
+    for folder in ground.home.glob(f"{database}-*"):
+        shutil.rmtree(folder)
+    return Section(f"{title} ({rows:,} rows)", found)
+
+
+def _contestants(job: Job, peers: bool, sling: bool) -> Sequence[Contestant]:
+    here: list[Contestant] = [Syncline(job), Floor(job), CopyOut(job)]
+    if peers:
+        here += [Dlt(job, "connectorx"), Dlt(job, "pyarrow"), *([Sling(job)] if sling else [])]
+    return here
+
+
+def _rows(ground: Ground, contestant: Contestant, sources: dict[str, SourceTable], rows: int, rounds: int) -> list[Row]:
+    best: dict[str, Cost] = {}
+    try:
+        for _ in range(rounds):
+            for name, cost in contestant.copy():
+                ground.say(f"  {name}: {cost.wall_seconds:.2f} s")
+                if name not in best or cost.wall_seconds < best[name].wall_seconds:
+                    best[name] = cost
+    except ContestantError as error:
+        return [Row(contestant.name, rows, None, note=str(error).strip().splitlines()[-1][:120])]
+    comparison = _compare(contestant, sources)
+    last = list(best)[-1]
+    ours = isinstance(contestant, Syncline)
+    return [Row(name, rows, cost, comparison if name == last else None, ours) for name, cost in best.items()]
+
+
+def _compare(contestant: Contestant, sources: dict[str, SourceTable]) -> Comparison | None:
+    whole = Comparison()
+    for table, source in sources.items():
+        dataset = contestant.dataset(table)
+        if dataset is None:
+            return None
+        whole.add(source.compare(dataset))
+    return whole
