@@ -29,10 +29,10 @@ def append(publishing: Publishing, budget: Budget) -> Change:
         # Nothing says which rows are past the table's: hold all of them against it.
         fresh, overlap = (), (*fresh, *overlap)
     known = _known_rows(publishing, overlap, budget) if overlap and publishing.target else {}
-    added = [*publishing.settle(fresh, {}), *publishing.settle(overlap, known)]
+    added = [*publishing.settle("fresh", fresh, {}), *publishing.settle("overlap", overlap, known)]
     removed, rest = publishing.rewrite_target({})
     rows = manifest.rows - sum(len(numbers) for numbers in known.values())
-    return Change([*rest, *added], removed, rows, 0, bool(publishing.evolution.widened))
+    return Change([*rest, *added], removed, rows, overwrite=bool(publishing.evolution.widened))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ class Change:
     removed: Sequence[TableFile] = ()
     rows_added: int = 0
     rows_changed: int = 0
+    rows_deleted: int = 0
     overwrite: bool = False
 
     @property
@@ -61,8 +62,11 @@ class Publishing:
         root = self.snapshot.root
         return {number: DataFile(f"{root}/{self.target[number].path}", self.target[number].rows) for number in numbers}
 
-    def settle(self, staged: Sequence[WrittenFile], known: RowSets) -> list[WrittenFile]:
-        """Staged files without the known rows and in the table's types; those that are so already as they lie."""
+    def settle(self, kind: str, staged: Sequence[WrittenFile], known: RowSets) -> list[WrittenFile]:
+        """Staged files without the known rows and in the table's types; those that are so already as they lie.
+
+        ``kind`` tells one list of files from another: what is rewritten is named by its place in the list.
+        """
         must_cast = self.incoming_schema.types != self.manifest.columns.schema.types
         rewritten = {
             number: DataFile(file.path, file.rows) for number, file in enumerate(staged) if must_cast or number in known
@@ -70,7 +74,8 @@ class Publishing:
         kept = [file for number, file in enumerate(staged) if number not in rewritten]
         if not rewritten:
             return kept
-        return kept + rewrite_files(self.store, rewritten, known, f"{self.stem}-kept", self.incoming_schema, self.also)
+        stem = f"{self.stem}-{kind}"
+        return kept + rewrite_files(self.store, rewritten, known, stem, self.incoming_schema, self.also)
 
     def rewrite_target(self, dropped: RowSets) -> tuple[list[TableFile], list[WrittenFile]]:
         """The table's files that lose rows or must be cast, and what takes their place."""

@@ -38,6 +38,8 @@ class Manifest:
     fresh: tuple[WrittenFile, ...] = ()
     overlap: tuple[WrittenFile, ...] = ()
     """Rows at or below the edge, or without a cursor: the table may hold them already."""
+    deleted: tuple[WrittenFile, ...] = ()
+    """Not rows but keys, of the stored rows that are to go."""
     edge: str | None = None
     cursor: str | None = None
     """Greatest cursor among the fresh rows."""
@@ -100,6 +102,7 @@ def load(store: LakeStore, path: str) -> Manifest:
             "columns": StoredColumns(schema, columns["names"]),
             "fresh": tuple(WrittenFile(**file) for file in values["fresh"]),
             "overlap": tuple(WrittenFile(**file) for file in values["overlap"]),
+            "deleted": tuple(WrittenFile(**file) for file in values["deleted"]),
             "warnings": tuple(values["warnings"]),
         }
     )

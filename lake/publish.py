@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lake.append import append
 from lake.change import Change, Publishing
@@ -15,6 +16,8 @@ from lake.position import Position
 from lake.storage import LakeStore
 from lake.table import Commit, OpenTable, as_table_file, commit, generation_root, open_table
 from lake.upsert import check_key_types, upsert
+
+COUNTS = ("rows_added", "rows_changed", "rows_deleted", "bytes_written")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Published:
     position: Position
     rows_added: int = 0
     rows_changed: int = 0
+    rows_deleted: int = 0
     bytes_written: int = 0
     already_done: bool = False
     nothing_new: bool = False
@@ -66,6 +70,8 @@ def publish(store: LakeStore, manifest_path: str, plan: PublishPlan, budget: Bud
     _check_base(table, plan)
     manifest = load(store, manifest_path)
     evolution = _evolution(table, manifest, plan)
+    if manifest.deleted and plan.mode != "incremental":
+        raise LakeError("Only rows that are kept by key can be deleted.")
     change = _change(store, table, manifest, evolution, plan, budget or Budget())
     position = _advance(table, manifest, plan)
     if not _is_news(table, change, evolution, position):
@@ -105,11 +111,7 @@ def swap_in(store: LakeStore, plan: PublishPlan) -> Published:
 
 
 def _commit(table: OpenTable, plan: PublishPlan, change: Commit, counted: Change) -> Published:
-    counts = {
-        "rows_added": counted.rows_added,
-        "rows_changed": counted.rows_changed,
-        "bytes_written": counted.bytes_written,
-    }
+    counts: dict[str, Any] = {name: getattr(counted, name) for name in COUNTS}
     try:
         position = commit(table, replace(change, facts=counts))
     except StalePositionError:
@@ -118,7 +120,7 @@ def _commit(table: OpenTable, plan: PublishPlan, change: Commit, counted: Change
         if found is None:
             raise
         position = found.position
-    return Published(position, counted.rows_added, counted.rows_changed, counted.bytes_written)
+    return Published(position, **counts)
 
 
 def _own_commit(table: OpenTable, plan: PublishPlan) -> Published | None:
@@ -128,10 +130,8 @@ def _own_commit(table: OpenTable, plan: PublishPlan) -> Published | None:
         return None
     if position.sequence != plan.base.sequence + 1:
         return None
-    rows_added, rows_changed, bytes_written = (
-        int(table.commit_info.get(name, 0)) for name in ("rows_added", "rows_changed", "bytes_written")
-    )
-    return Published(position, rows_added, rows_changed, bytes_written, already_done=True)
+    counts: dict[str, Any] = {name: int(table.commit_info.get(name, 0)) for name in COUNTS}
+    return Published(position, **counts, already_done=True)
 
 
 def _guard(table: OpenTable, plan: PublishPlan) -> None:

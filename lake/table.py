@@ -12,7 +12,7 @@ from deltalake.schema import Schema as DeltaSchema
 from deltalake.transaction import AddAction, RemoveAction, Transaction, create_table_with_add_actions
 
 from lake.columns import stored_type
-from lake.errors import StalePositionError
+from lake.errors import LakeError, StalePositionError
 from lake.failpoints import reach
 from lake.log import Snapshot, TableFile, read_snapshot
 from lake.parquet import WrittenFile
@@ -125,6 +125,8 @@ class Commit:
 
 def commit(table: OpenTable, change: Commit) -> Position:
     """Add one commit right after the version that ``table`` is; ``StalePositionError`` if another was faster."""
+    if len({file.path for file in change.adds}) < len(change.adds):
+        raise LakeError("A data file was written twice under one name; nothing was committed.")
     table = _prepare(table, change)
     reach("before-commit")
     _write(table, change)

@@ -9,36 +9,49 @@ import pyarrow as pa
 
 from lake.change import Change, Publishing, as_data_files
 from lake.columns import SYNC_AT
-from lake.duck import Budget, column_list, engine, row_sets, same
+from lake.duck import Budget, column_list, engine, quoted, row_sets, same
 from lake.errors import DuplicateKeyError, IncompatibleSchemaError
 from lake.pruning import files_with_keys
 from lake.rows import FILE_COLUMN, ROW_COLUMN, RowSets, chosen_rows, numbered_rows
 from lake.staging import describe_key
 
+DELETED = -1
+"""In place of the number of the file that brings the new row."""
+
 
 def upsert(publishing: Publishing, budget: Budget) -> Change:
     """Replace rows with the same key, add the others. Overlap rows that the table holds unchanged are left out.
 
+    Stored rows with one of the manifest's deleted keys go; one that is also the key of a new row is a row's in the end.
     ``DuplicateKeyError`` when two of the new rows share a key.
     """
     check_key_types(publishing)
     manifest = publishing.manifest
     known: RowSets = {}
     dropped: RowSets = {}
-    changed = 0
+    changed = deleted = 0
     with engine(budget) as connection:
         _load_keys(connection, publishing)
         _check_duplicates(connection, publishing.primary_key)
+        _load_deleted_keys(connection, publishing)
         if publishing.target:
             _match_keys(connection, publishing)
             known = _find_unchanged(connection, publishing)
             dropped = row_sets(connection, f"select {FILE_COLUMN}, {ROW_COLUMN} from replaced")
-            changed = _count(connection, "select count(distinct (new_file, new_row)) from replaced")
-    fresh = publishing.settle(manifest.fresh, {})
-    overlap = publishing.settle(manifest.overlap, known)
+            changed = _count(connection, "select count(distinct (new_file, new_row)) from replaced where new_file >= 0")
+            deleted = _count(connection, "select count(*) from replaced where new_file < 0")
+    fresh = publishing.settle("fresh", manifest.fresh, {})
+    overlap = publishing.settle("overlap", manifest.overlap, known)
     removed, rest = publishing.rewrite_target(dropped)
     new_rows = manifest.rows - sum(len(rows) for rows in known.values())
-    return Change([*rest, *fresh, *overlap], removed, new_rows - changed, changed, bool(publishing.evolution.widened))
+    return Change(
+        added=[*rest, *fresh, *overlap],
+        removed=removed,
+        rows_added=new_rows - changed,
+        rows_changed=changed,
+        rows_deleted=deleted,
+        overwrite=bool(publishing.evolution.widened),
+    )
 
 
 def check_key_types(publishing: Publishing) -> None:
@@ -60,6 +73,20 @@ def _load_keys(connection: duckdb.DuckDBPyConnection, publishing: Publishing) ->
     connection.register("staged", numbered_rows(publishing.store, staged, _key_schema(publishing)))
     connection.execute("create temp table incoming as select * from staged")
     connection.unregister("staged")
+
+
+def _load_deleted_keys(connection: duckdb.DuckDBPyConnection, publishing: Publishing) -> None:
+    """Into ``incoming`` as well, as rows of no file, unless a new row takes the place."""
+    if not publishing.manifest.deleted:
+        return
+    staged = as_data_files(publishing.manifest.deleted)
+    connection.register("deleted", numbered_rows(publishing.store, staged, _key_schema(publishing)))
+    keys = column_list(publishing.primary_key)
+    connection.execute(
+        f"""insert into incoming select distinct {keys}, {DELETED}, {DELETED}
+        from deleted anti join incoming using ({keys})"""
+    )
+    connection.unregister("deleted")
 
 
 def _check_duplicates(connection: duckdb.DuckDBPyConnection, primary_key: tuple[str, ...]) -> None:
@@ -100,7 +127,7 @@ def _find_unchanged(connection: duckdb.DuckDBPyConnection, publishing: Publishin
     overlap = as_data_files(publishing.manifest.overlap)
     connection.register("overlap", numbered_rows(publishing.store, overlap, schema))
     values = [name for name in schema.names if name not in publishing.primary_key]
-    alike = same(values, "overlap", "held", "is not distinct from") if values else "true"
+    alike = " and ".join([_alike(schema.field(name)) for name in values] or ["true"])
     connection.execute(
         f"""create temp table unchanged as
         select overlap.{FILE_COLUMN}, overlap.{ROW_COLUMN}
@@ -111,6 +138,15 @@ def _find_unchanged(connection: duckdb.DuckDBPyConnection, publishing: Publishin
         where new_file = unchanged.{FILE_COLUMN} + {first} and new_row = unchanged.{ROW_COLUMN}"""
     )
     return row_sets(connection, "from unchanged")
+
+
+def _alike(column: pa.Field) -> str:
+    """The same to the last bit: 0.0 and -0.0 are equal, but not alike."""
+    alike = same([column.name], "overlap", "held", "is not distinct from")
+    if not pa.types.is_floating(column.type):
+        return alike
+    signs = [f"signbit({table}.{quoted(column.name)})" for table in ("overlap", "held")]
+    return f"{alike} and {' is not distinct from '.join(signs)}"
 
 
 def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
+from lake.deletes import with_deletes
 from lake.manifest import RunRef
 from lake.position import EMPTY, Position
 from lake.publish import Published, PublishPlan, publish, swap_in
@@ -33,6 +34,13 @@ class Planned:
     store: LakeStore
     staged: StagedBatch
     plan: PublishPlan
+
+    def with_deletes(self, keys: pa.Table) -> "Planned":
+        run, path = self.plan.run, self.staged.manifest
+        deleting = with_deletes(
+            self.store, self.plan.table_path, run, path, keys.to_batches(), self.plan.primary_key or keys.column_names
+        )
+        return replace(self, staged=replace(self.staged, manifest=deleting))
 
     def publish(self) -> Published:
         return publish(self.store, self.staged.manifest, self.plan)

@@ -1,105 +1,17 @@
-"""The upsert beside delta-rs ``MERGE`` and beside a plain dictionary, over keys of every type."""
+"""What an upsert writes anew, what it compares, what it deletes, and which keys it refuses."""
 
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from pathlib import Path
-from typing import Any
-from uuid import UUID
 
-import polars as pl
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from lake import staging
-from lake.errors import IncompatibleSchemaError
+from lake.errors import DuplicateKeyError, IncompatibleSchemaError, LakeError
 from lake.log import read_snapshot
-from lake.storage import LakeStore
 from lake.table import open_table
 from tests.lake.copier import TABLE, Copier, orders
 
-EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-KEYS: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
-    "short": (pa.int16(), st.integers(-5, 5)),
-    "long": (pa.int64(), st.sampled_from([-(2**63), -1, 0, 1, 2**53, 2**53 + 1, 2**63 - 1])),
-    "text": (pa.string(), st.sampled_from(["", "a", "A", "ä", "a ", "a\x00", "é", "e\u0301", "💾", "z" * 100])),
-    "uuid": (pa.string(), st.integers(0, 6).map(lambda number: str(UUID(int=number << 100)))),
-    "date": (pa.date32(), st.integers(0, 6).map(lambda day: date(1, 1, 1) + timedelta(days=day))),
-    "timestamp": (
-        pa.timestamp("us"),
-        st.integers(0, 6).map(lambda micros: EPOCH.replace(tzinfo=None) + timedelta(microseconds=micros)),
-    ),
-    "timestamptz": (
-        pa.timestamp("us", "UTC"),
-        st.integers(0, 6).map(lambda micros: EPOCH + timedelta(microseconds=micros)),
-    ),
-    "decimal": (
-        pa.decimal128(38, 2),
-        st.sampled_from([Decimal("0.00"), Decimal("-0.01"), Decimal("9" * 36 + ".99"), Decimal("9" * 36 + ".98")]),
-    ),
-    "binary": (pa.binary(), st.sampled_from([b"", b"\x00", b"\x00\x00", b"\xff", b"\xff" * 80])),
-    "boolean": (pa.bool_(), st.booleans()),
-}
-VALUES = st.tuples(
-    st.none() | st.sampled_from([0.0, float("inf"), 1.5]),
-    st.none() | st.text(max_size=3),
-    st.none() | st.integers(-(2**63), 2**63 - 1),
-)
-
-
-@st.composite
-def histories(draw: st.DrawFn) -> tuple[list[str], list[list[dict[str, Any]]]]:
-    """Key columns, and a few batches of rows with unique keys, each batch ordered by a growing cursor."""
-    kinds = draw(st.lists(st.sampled_from(sorted(KEYS)), min_size=1, max_size=2))
-    names = [f"{kind}_{position}" for position, kind in enumerate(kinds)]
-    key = st.tuples(*(KEYS[kind][1] for kind in kinds))
-    batches, cursor = [], 0
-    for keys in draw(st.lists(st.lists(key, unique=True, max_size=8), min_size=2, max_size=4)):
-        rows = []
-        for values in keys:
-            cursor += draw(st.integers(0, 1))
-            floating, text, number = draw(VALUES)
-            rows.append({**dict(zip(names, values, strict=True)), "f": floating, "t": text, "n": number, "at": cursor})
-        batches.append(rows)
-    return names, batches
-
-
-def schema_of(names: list[str]) -> pa.Schema:
-    keys = [(name, KEYS[name.split("_")[0]][0]) for name in names]
-    return pa.schema([*keys, ("f", pa.float64()), ("t", pa.string()), ("n", pa.int64()), ("at", pa.int64())])
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(histories())
-def test_upserts_equal_merges(
-    tmp_path_factory: pytest.TempPathFactory, history: tuple[list[str], list[list[dict[str, Any]]]]
-) -> None:
-    names, batches = history
-    folder = tmp_path_factory.mktemp("upsert")
-    copier = Copier(LakeStore(f"file://{folder}/lake"), primary_key=tuple(names))
-    schema = schema_of(names)
-    expected: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-    for rows in batches:
-        table = pa.Table.from_pylist(rows, schema=schema)
-        copier.copy("incremental", table)
-        merge(folder / "merged", table, names)
-        expected |= {tuple(row[name] for name in names): tuple(row.values()) for row in rows}
-    ours = copier.read()
-    assert Counter(ours.rows()) == Counter(expected.values())
-    theirs = pl.read_delta(str(folder / "merged")).select(ours.columns)
-    assert Counter(ours.rows()) == Counter(theirs.rows())
-
-
-def merge(folder: Path, table: pa.Table, key: list[str]) -> None:
-    if not DeltaTable.is_deltatable(str(folder)):
-        write_deltalake(folder, table)
-        return
-    on = " and ".join(f't."{name}" = s."{name}"' for name in key)
-    merger = DeltaTable(folder).merge(table, on, source_alias="s", target_alias="t")
-    merger.when_matched_update_all().when_not_matched_insert_all().execute()
+KEY = pa.schema([("id", pa.int64())])
 
 
 def test_only_files_that_hold_a_changed_key_are_written_anew(copier: Copier) -> None:
@@ -144,6 +56,54 @@ def test_a_floating_point_key_is_refused(folder_copier: Copier) -> None:
         folder_copier.copy("incremental", rows)
 
 
+def keys(*ids: int | None) -> pa.Table:
+    return pa.table([list(ids)], schema=KEY)
+
+
+def test_rows_are_deleted_by_key_in_the_same_commit(copier: Copier) -> None:
+    copier.copy("incremental", [(number, "old", number) for number in range(10)])
+    planned = copier.plan("incremental", orders([(3, "new", 20), (4, "new", 21), (99, "new", 22)]))
+
+    result = planned.with_deletes(keys(2, 3, 5, 5, 777)).publish()
+
+    assert (result.rows_added, result.rows_changed, result.rows_deleted) == (1, 2, 2)
+    kept = [(number, "old", number) for number in (0, 1, 6, 7, 8, 9)]
+    assert copier.rows() == Counter([*kept, (3, "new", 20), (4, "new", 21), (99, "new", 22)])
+    assert result.position.sequence == 2
+    assert planned.publish().already_done
+
+
+def test_deletes_alone_are_news_once(copier: Copier) -> None:
+    copier.copy("incremental", [(1, "a", 1), (2, "b", 2)])
+    done = copier.plan("incremental", orders([])).with_deletes(keys(1)).publish()
+    assert (done.rows_deleted, done.position.cursor) == (1, "2")
+    assert copier.rows() == Counter([(2, "b", 2)])
+    again = copier.plan("incremental", orders([])).with_deletes(keys(1)).publish()
+    assert again.nothing_new
+    copier.plan("incremental", orders([])).with_deletes(keys(2)).publish()
+    assert copier.rows() == Counter()
+    copier.copy("incremental", [(1, "back", 3)])
+    assert copier.rows() == Counter([(1, "back", 3)])
+
+
+def test_a_deletion_takes_a_row_of_the_look_back_out_only_where_it_is_not_read_again(folder_copier: Copier) -> None:
+    copier = folder_copier
+    copier.copy("incremental", [(1, "a", 1), (2, "b", 2), (3, "c", 3)])
+    done = copier.plan("incremental", orders([(2, "b", 2), (3, "C", 3)])).with_deletes(keys(1, 2, 3)).publish()
+    assert (done.rows_added, done.rows_changed, done.rows_deleted) == (0, 1, 1)
+    assert copier.rows() == Counter([(2, "b", 2), (3, "C", 3)])
+
+
+def test_deletions_without_a_key_or_of_a_table_without_keys_are_refused(folder_copier: Copier) -> None:
+    copier = folder_copier
+    copier.copy("append", [(1, "a", 1)])
+    with pytest.raises(LakeError, match="kept by key"):
+        copier.plan("append", orders([(2, "b", 2)])).with_deletes(keys(1)).publish()
+    with pytest.raises(DuplicateKeyError, match="id=null"):
+        copier.plan("incremental", orders([])).with_deletes(keys(1, None))
+    assert copier.rows() == Counter([(1, "a", 1)])
+
+
 def test_many_small_row_groups_and_files(copier: Copier, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row numbers hold across row groups, files and batches."""
     monkeypatch.setattr("lake.parquet.ROW_GROUP_ROWS", 7)
@@ -161,3 +121,13 @@ def test_many_small_row_groups_and_files(copier: Copier, monkeypatch: pytest.Mon
 def paths(copier: Copier) -> set[str]:
     table = open_table(copier.store, TABLE)
     return set(read_snapshot(copier.store, TABLE, table.position.version).files)
+
+
+@pytest.mark.parametrize("mode", ["incremental", "append"])
+def test_rows_on_both_sides_of_the_edge_are_kept_where_both_are_cast(folder_copier: Copier, mode: str) -> None:
+    """The source's column became narrower than the stored one."""
+    copier = folder_copier
+    copier.copy(mode, [(1, "a", 10), (2, "b", 20)])
+    narrower = pa.schema([("id", pa.int32()), ("name", pa.string()), ("at", pa.int64())])
+    copier.copy(mode, orders([(2, "b", 20), (3, "late", 20), (4, "d", 30)], narrower))
+    assert copier.rows() == Counter([(1, "a", 10), (2, "b", 20), (3, "late", 20), (4, "d", 30)])
