@@ -3,7 +3,8 @@
 ``python -m bench.small_commits [--commits 10000] [--s3]``: each commit is what a run of the platform does with the lake
 (stage, publish, count the debt, maintain where it is due), with 80 rows of which half replace recent ones, and now and
 then some that replace old ones. Ten times on the way, after a sweep as a day later, it takes the figures and compares
-the table, as DuckDB and Polars read it, with what was written; ends with 1 where they differ.
+the table, as DuckDB and Polars read it, with what was written; ends with 1 where they
+differ or the table is not compact.
 """
 
 import argparse
@@ -22,10 +23,9 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable
-from rich.console import Console
-from rich.table import Table
 
-from lake.maintenance import maintain
+from lake.compaction import FILES_PER_TIER
+from lake.maintenance import CHECKPOINT_COMMITS, maintain
 from lake.manifest import RunRef
 from lake.publish import PublishPlan, publish
 from lake.query import facts
@@ -40,6 +40,7 @@ TABLE = "bench/events"
 SCHEMA = pa.schema([("id", pa.int64()), ("version", pa.int64()), ("payload", pa.string())])
 NEW, RECENT, OLD = 40, 40, 20
 OLD_EVERY = 20
+MOST_FILES = 3 * FILES_PER_TIER
 
 
 @dataclass
@@ -103,14 +104,14 @@ class SmallCommits:
             self.store.uri(TABLE), storage_options=self.store.storage_options()
         ).to_pyarrow_dataset().count_rows()
         opened = time.perf_counter() - began
-        lying = [stored.path for stored in self.store.list(TABLE)]
+        lying = [stored.path for stored in self.store.list(f"{TABLE}/g1")]
         seconds, self.seconds = self.seconds, []
         maintained, self.maintained_seconds = self.maintained_seconds, []
         return Figures(
             commits=self.commits,
             files=len(table.snapshot().files),
             commits_since_checkpoint=facts(self.store, TABLE).debt.commits,
-            lying=len(lying),
+            data_files=len(lying),
             median_ms=statistics.median(seconds) * 1000,
             most_ms=max(seconds) * 1000,
             maintenance_share=sum(maintained) / sum(seconds),
@@ -123,13 +124,19 @@ class Figures:
     commits: int
     files: int
     commits_since_checkpoint: int
-    lying: int
-    """Objects below the table, its log among them."""
+    data_files: int
+    """That lie in the store, also those that the table refers to no longer."""
     median_ms: float
     most_ms: float
     maintenance_share: float
     open_ms: float
     """To open the table and count its rows."""
+
+    @property
+    def is_compact(self) -> bool:
+        """Few small files, a short log to read, nothing left lying."""
+        few = self.files < MOST_FILES and self.commits_since_checkpoint <= CHECKPOINT_COMMITS
+        return few and self.data_files == self.files
 
 
 def main() -> None:
@@ -137,33 +144,38 @@ def main() -> None:
     parser.add_argument("--commits", type=int, default=10_000)
     parser.add_argument("--s3", action="store_true", help="on the embedded object store instead of a folder")
     arguments = parser.parse_args()
-    headings = ("commits", "files", "log tail", "objects", "commit ms", "most ms", "maintenance", "open ms", "contents")
-    report = Table(*headings, box=None)
+    columns = (
+        "commits",
+        "files",
+        "log tail",
+        "stored files",
+        "commit ms",
+        "most ms",
+        "maintenance",
+        "open ms",
+        "table",
+    )
+    print(" ".join(f"{name:>12}" for name in columns))
     right = True
     with tempfile.TemporaryDirectory(prefix="syncline-bench-") as folder, _store(Path(folder), arguments.s3) as store:
         work = SmallCommits(store)
-        for number in range(arguments.commits):
+        for number in range(1, arguments.commits + 1):
             work.commit()
-            if (number + 1) % max(arguments.commits // 10, 1) == 0:
+            if number % max(arguments.commits // 10, 1) == 0:
                 work.sweep_a_day_later()
-                one, right_now = work.figures(), work.is_right()
-                right &= right_now
-                report.add_row(*_as_row(one), "equal" if right_now else "DIFFERENT")
-    Console(width=140).print(report)
+                right &= _report(work)
     sys.exit(int(not right))
 
 
-def _as_row(one: Figures) -> list[str]:
-    return [
-        f"{one.commits:,}",
-        f"{one.files}",
-        f"{one.commits_since_checkpoint}",
-        f"{one.lying:,}",
-        f"{one.median_ms:.0f}",
-        f"{one.most_ms:.0f}",
-        f"{one.maintenance_share:.0%}",
-        f"{one.open_ms:.0f}",
-    ]
+def _report(work: SmallCommits) -> bool:
+    one = work.figures()
+    verdict = "right" if work.is_right() else "WRONG"
+    if not one.is_compact:
+        verdict = "CROWDED"
+    figures = (one.commits, one.files, one.commits_since_checkpoint, one.data_files, one.median_ms, one.most_ms)
+    shown = [f"{figure:,.0f}" for figure in figures] + [f"{one.maintenance_share:.0%}", f"{one.open_ms:.0f}", verdict]
+    print(" ".join(f"{cell:>12}" for cell in shown), flush=True)
+    return verdict == "right"
 
 
 @contextmanager
