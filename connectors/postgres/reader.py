@@ -27,6 +27,7 @@ from connectors.postgres.narrow import NarrowSession
 from connectors.postgres.partitions import check_state, divide, state_query
 from connectors.postgres.query import ReadQuery, cursor_of
 from connectors.postgres.session import Reading, application_name, transaction
+from connectors.postgres.steady import check_steady, rewritten_query
 from connectors.postgres.values import ValueCheck, arrow_schema
 
 MAXIMUM_BATCH_ROWS = 131_072
@@ -103,6 +104,8 @@ def _opened(config: PostgresConfig, request: ReadRequest, outline: _Outline) -> 
     else:
         opened = FastSession.open(reading, int(request.batch_bytes / outline.width))
     with opened as session:
+        ((rewritten,),) = session.rows(rewritten_query(outline.query.source))
+        check_steady(config, request, outline.query.table, rewritten)
         yield PostgresRead(session, outline, request)
 
 
