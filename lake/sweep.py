@@ -4,14 +4,18 @@ and what commits have removed long enough ago.
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 
+from lake.errors import LakeError, StalePositionError
 from lake.log import Snapshot
 from lake.manifest import STAGING
 from lake.objects import StoredObject
+from lake.position import Position
 from lake.storage import LakeStore, storage_errors
 from lake.table import generation_root, open_table
 
+ATTEMPTS = 5
 _GENERATION = re.compile(r"g(\d+)/")
 
 
@@ -63,12 +67,12 @@ class _Keep:
         self._table_path = table_path
         self._live_runs = live_runs
         self._older_than = older_than
-        main = open_table(store, table_path)
-        self._generation = main.position.generation
-        self._used = set(_used(main.snapshot(all_removed=True), older_than))
+        position, snapshot = _newest(store, table_path)
+        self._generation = position.generation
+        self._used = set(_used(snapshot, older_than))
         for generation in self._pending_generations(lying):
-            shadow = open_table(store, generation_root(table_path, generation))
-            self._used.update(_used(shadow.snapshot(all_removed=True), older_than))
+            _, shadow = _newest(store, generation_root(table_path, generation))
+            self._used.update(_used(shadow, older_than))
 
     def _pending_generations(self, lying: list[StoredObject]) -> set[int]:
         found = (_GENERATION.match(self._inside(stored)) for stored in lying)
@@ -89,6 +93,15 @@ class _Keep:
             return len(parts) > 1 and parts[1] in self._live_runs
         # The table's own log, and whatever else is not ours.
         return True
+
+
+def _newest(store: LakeStore, root: str) -> tuple[Position, Snapshot]:
+    """Read again where a run wrote a checkpoint in between."""
+    for _ in range(ATTEMPTS):
+        table = open_table(store, root)
+        with suppress(StalePositionError):
+            return table.position, table.snapshot(all_removed=True)
+    raise LakeError("The table changes too fast to be swept now.")
 
 
 def _used(snapshot: Snapshot, older_than: datetime) -> Iterator[str]:

@@ -15,7 +15,7 @@ from lake.manifest import STAGING
 from lake.position import EMPTY
 from lake.storage import LakeStore
 from lake.sweep import erase, sweep
-from lake.table import read_position
+from lake.table import OpenTable, open_table, read_position
 from tests.lake.copier import TABLE, Copier, orders
 
 REPOSITORY = Path(__file__).parents[2]
@@ -86,6 +86,28 @@ def test_a_sweep_reads_checkpoints(copier: Copier) -> None:
     copier.copy("append", [(7, "x", 7)])
     sweep(copier.store, TABLE, set(), later())
     assert copier.rows() == Counter([(0, "x", 0), (1, "x", 1), (2, "x", 2), (7, "x", 7)])
+
+
+def test_a_checkpoint_that_is_written_meanwhile_does_not_stop_a_sweep(
+    folder_copier: Copier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copier = folder_copier
+    copier.copy("append", ROWS)
+    copier.plan("append", orders([(3, "staged by a dead run", 30)]))
+    opened = []
+
+    def overtaken(store: LakeStore, root: str) -> OpenTable:
+        table = open_table(store, root)
+        if not opened:
+            copier.copy("append", [(4, "faster", 40)])
+            DeltaTable(store.uri(root)).create_checkpoint()
+        opened.append(root)
+        return table
+
+    monkeypatch.setattr("lake.sweep.open_table", overtaken)
+    assert sweep(copier.store, TABLE, set(), later()) == 3
+    assert opened[:2] == [TABLE, TABLE]
+    assert copier.rows() == Counter([*ROWS, (4, "faster", 40)])
 
 
 def test_erasing_leaves_nothing_of_the_table_and_all_of_others(copier: Copier) -> None:
