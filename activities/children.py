@@ -33,7 +33,17 @@ Report = Callable[[int, int, int | None], None]
 log = structlog.get_logger()
 
 POLL_SECONDS = 0.1
-PRELOADED = ["activities.reading", "cli", "pyarrow", "pyarrow.parquet", "duckdb", "deltalake", "psycopg", "psutil"]
+PRELOADED = [
+    "activities.children",
+    "activities.reading",
+    "cli",
+    "pyarrow",
+    "pyarrow.parquet",
+    "duckdb",
+    "deltalake",
+    "psycopg",
+    "psutil",
+]
 """Loaded once in the fork server. ``cli`` is what the program's own start imports, and each child repeats that."""
 
 _PR_SET_PDEATHSIG = 1

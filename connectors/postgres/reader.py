@@ -31,6 +31,8 @@ from connectors.postgres.steady import check_steady, rewritten_query
 from connectors.postgres.values import ValueCheck, arrow_schema
 
 MAXIMUM_BATCH_ROWS = 131_072
+GATHERED_BYTES = 8 * 1024 * 1024
+"""Small chunks are put together up to this: several batches are on their way at once, and larger ones gain nothing."""
 UNKNOWN_WIDTH = 4096
 GONE = "the source no longer has this column"
 WITHOUT_CURSOR = "no cursor value: read by the first load only"
@@ -142,7 +144,7 @@ class PostgresRead:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Batches of ``batch_bytes`` at the most, or of one row. The next is fetched while one is worked on."""
-        yield from _joined(_ahead(self._chunks()), self._batch_bytes)
+        yield from _joined(_ahead(self._chunks()), min(self._batch_bytes, GATHERED_BYTES))
         self.report.warnings += [*self._check.warnings(), *self._values_nulled(), *self._rows_left_out()]
         self.report.warnings += [ValueWarning(name, GONE, self._rows) for name in self._gone if self._rows]
         self.report.more = self._is_more()
