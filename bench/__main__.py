@@ -1,6 +1,6 @@
 """``make bench``: our copies beside the peers' on this machine, one after the other, as one table.
 
-Ends with 1 where one of ours differs from its source.
+Ends with 1 where one of ours differs from its source, or failed.
 """
 
 import argparse
@@ -11,27 +11,36 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.ground import PEERS_PYTHON, running
-from bench.report import Section, as_json, is_right, machine, print_report
+from bench.report import Row, Section, as_json, is_right, machine, print_report
 from bench.workloads import WORKLOADS, Wish
+from local.demo.client import DemoError
 
 
 def main() -> int:
     arguments = _arguments()
-    wish = Wish(arguments.smoke, arguments.rounds, not arguments.without_peers, arguments.runs)
+    rounds = 1 if arguments.smoke else arguments.rounds
+    wish = Wish(arguments.smoke, rounds, not arguments.without_peers, arguments.runs)
     if wish.peers and not PEERS_PYTHON.exists():
         print("The peers are not installed: run `make bench`, or leave them out with --without-peers.")
         return 2
     described = machine()
     sections: list[Section] = []
     with running(lambda line: print(line, flush=True)) as ground:
-        for name in arguments.workload or [name for name, workload in WORKLOADS.items() if workload.main]:
-            sections += WORKLOADS[name].run(ground, wish)
+        for name in arguments.workload or _usual(wish):
+            try:
+                sections += WORKLOADS[name].run(ground, wish)
+            except DemoError as error:
+                sections.append(Section(name, [Row("Syncline", 1, None, ours=True, note=str(error))]))
     console = Console(width=190, highlight=False)
     console.print(f"\n{described}")
     print_report(console, sections)
     if arguments.json:
         arguments.json.write_text(json.dumps({"machine": described, "rows": as_json(sections)}, indent=1))
     return 0 if is_right(sections) else 1
+
+
+def _usual(wish: Wish) -> list[str]:
+    return [name for name, workload in WORKLOADS.items() if workload.main or wish.smoke]
 
 
 def _arguments() -> argparse.Namespace:

@@ -94,6 +94,8 @@ class SourceTable:
         query = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(expressions), sql.Identifier(self._name))
         found = self._connection.execute(query).fetchone()
         assert found
+        # A session counts what it read some seconds later, unless it is asked to: it would be somebody else's then.
+        self._connection.execute("SELECT pg_stat_force_next_flush()")
         return [int(value) for value in found]
 
 

@@ -13,9 +13,26 @@ Make = Callable[[Ground, str], list[str]]
 """Makes the tables in a database of that name."""
 
 
-def copying(
-    ground: Ground, title: str, database: str, make: Make, rounds: int, *, peers: bool = True, sling: bool = True
-) -> Section:
+Choose = Callable[[Job], Sequence[Contestant]]
+
+
+def ourselves(job: Job) -> Sequence[Contestant]:
+    return [Syncline(job)]
+
+
+def with_scripts(job: Job) -> Sequence[Contestant]:
+    return [Syncline(job), Floor(job), CopyOut(job)]
+
+
+def with_dlt(job: Job) -> Sequence[Contestant]:
+    return [*with_scripts(job), Dlt(job, "connectorx"), Dlt(job, "pyarrow")]
+
+
+def with_everybody(job: Job) -> Sequence[Contestant]:
+    return [*with_dlt(job), Sling(job)]
+
+
+def copying(ground: Ground, title: str, database: str, make: Make, rounds: int, who: Choose) -> Section:
     """All of the tables in ``database``, which is dropped afterwards."""
     tables = make(ground, database)
     with ground.server.connect(database) as connection:
@@ -23,20 +40,13 @@ def copying(
         rows = sum(source.contents.rows for source in sources.values())
         ground.say(f"{title}: {len(tables)} tables, {rows:,} rows")
         found: list[Row] = []
-        for contestant in _contestants(Job(ground, database, tables), peers, sling):
+        for contestant in who(Job(ground, database, tables)):
             found += _rows(ground, contestant, sources, rows, rounds)
             contestant.clean()
     ground.server.drop_database(database)
     for folder in ground.home.glob(f"{database}-*"):
         shutil.rmtree(folder)
     return Section(f"{title} ({rows:,} rows)", found)
-
-
-def _contestants(job: Job, peers: bool, sling: bool) -> Sequence[Contestant]:
-    here: list[Contestant] = [Syncline(job), Floor(job), CopyOut(job)]
-    if peers:
-        here += [Dlt(job, "connectorx"), Dlt(job, "pyarrow"), *([Sling(job)] if sling else [])]
-    return here
 
 
 def _rows(ground: Ground, contestant: Contestant, sources: dict[str, SourceTable], rows: int, rounds: int) -> list[Row]:

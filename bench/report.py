@@ -46,6 +46,8 @@ class Section:
 
     title: str
     rows: list[Row]
+    per: int = 1_000_000
+    """What CPU seconds are counted by: a million rows, or one run."""
 
 
 def print_report(console: Console, sections: Sequence[Section]) -> None:
@@ -56,7 +58,7 @@ def print_report(console: Console, sections: Sequence[Section]) -> None:
         shown.add_row(f"[bold]{section.title}[/]")
         ours = next((row.cost for row in section.rows if row.ours and row.cost), None)
         for row in section.rows:
-            shown.add_row(f"  {row.name}", *_figures(row, ours))
+            shown.add_row(f"  {row.name}", *_figures(row, ours, section.per))
     console.print(shown)
 
 
@@ -92,18 +94,18 @@ def machine() -> str:
     )
 
 
-def _figures(row: Row, ours: Cost | None) -> list[str]:
+def _figures(row: Row, ours: Cost | None, per: int) -> list[str]:
     cost, note = row.cost, f" {row.note}" if row.note else ""
     if cost is None:
         return ["failed", *[""] * (len(HEADINGS) - 3), row.note]
-    millions = row.rows / 1e6
+    counted, rate = row.rows / per, row.rows / cost.wall_seconds
     verdict = str(row.comparison) if row.comparison else ""
     return [
         f"{cost.wall_seconds:.2f}",
         f"{cost.wall_seconds / ours.wall_seconds:.2f}" if ours else "",
-        f"{row.rows / cost.wall_seconds:,.0f}",
-        f"{cost.cpu_seconds / millions:,.2f}",
-        f"{cost.database_cpu_seconds / millions:,.2f}",
+        f"{rate:,.0f}" if rate >= 100 else f"{rate:.2f}",
+        f"{cost.cpu_seconds / counted:,.2f}",
+        f"{cost.database_cpu_seconds / counted:,.2f}",
         f"{cost.peak_memory_bytes / 1e6:,.0f}",
         f"{(cost.peak_memory_bytes - cost.base_memory_bytes) / 1e6:,.0f}",
         f"{cost.bytes_written / 1e6:,.1f}",

@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bench import data
-from bench.copying import copying
+from bench.copying import Choose, copying, ourselves, with_dlt, with_everybody, with_scripts
+from bench.following import appends, following, nothing_new, upserts
 from bench.ground import Ground
 from bench.report import Section
+from bench.soak import soak
 
 
 @dataclass(frozen=True)
@@ -18,9 +20,9 @@ class Wish:
     peers: bool
     runs: int | None = None
 
-    def __post_init__(self) -> None:
-        if self.smoke:
-            object.__setattr__(self, "rounds", 1)
+    @property
+    def everybody(self) -> Choose:
+        return with_everybody if self.peers else with_scripts
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def _lineitem(scale: float, most_rounds: int) -> Callable[[Ground, Wish], list[S
             return data.tpch(here.server, database, size, ["lineitem"])
 
         title, rounds = f"lineitem, scale {size:g}", min(wish.rounds, most_rounds)
-        return [copying(ground, title, f"lineitem_{scale:g}", make, rounds, peers=wish.peers)]
+        return [copying(ground, title, f"lineitem_{scale:g}", make, rounds, wish.everybody)]
 
     return run
 
@@ -50,7 +52,7 @@ def _tpch(ground: Ground, wish: Wish) -> list[Section]:
     def make(here: Ground, database: str) -> list[str]:
         return data.tpch(here.server, database, scale)
 
-    return [copying(ground, f"TPC-H, all 8 tables, scale {scale:g}", "tpch", make, wish.rounds, peers=wish.peers)]
+    return [copying(ground, f"TPC-H, all 8 tables, scale {scale:g}", "tpch", make, wish.rounds, wish.everybody)]
 
 
 def _wide(ground: Ground, wish: Wish) -> list[Section]:
@@ -59,7 +61,7 @@ def _wide(ground: Ground, wish: Wish) -> list[Section]:
     def make(here: Ground, database: str) -> list[str]:
         return data.wide(here.server, database, rows)
 
-    return [copying(ground, "wide table, 301 columns", "wide", make, wish.rounds, peers=wish.peers)]
+    return [copying(ground, "wide table, 301 columns", "wide", make, wish.rounds, wish.everybody)]
 
 
 def _wide_rows(ground: Ground, wish: Wish) -> list[Section]:
@@ -68,7 +70,7 @@ def _wide_rows(ground: Ground, wish: Wish) -> list[Section]:
     def make(here: Ground, database: str) -> list[str]:
         return data.wide_rows(here.server, database, rows)
 
-    return [copying(ground, "wide rows, jsonb of 50 kB", "wide_rows", make, wish.rounds, peers=wish.peers)]
+    return [copying(ground, "wide rows, jsonb of 50 kB", "wide_rows", make, wish.rounds, wish.everybody)]
 
 
 def _many(ground: Ground, wish: Wish) -> list[Section]:
@@ -78,7 +80,47 @@ def _many(ground: Ground, wish: Wish) -> list[Section]:
         return data.many(here.server, database, tables, 1_000)
 
     # Sling would start a process for each of the tables.
-    return [copying(ground, f"{tables} small tables", "many", make, 1, peers=wish.peers, sling=False)]
+    return [copying(ground, f"{tables} small tables", "many", make, 1, with_dlt if wish.peers else with_scripts)]
+
+
+def _memory(ground: Ground, wish: Wish) -> list[Section]:
+    """Ours alone: is the peak the same whatever the size?"""
+    found = []
+    for number, scale in enumerate((0.01, 0.05, 0.1) if wish.smoke else (1.0, 5.0, 10.0)):
+
+        def make(here: Ground, database: str, scale: float = scale) -> list[str]:
+            return data.tpch(here.server, database, scale, ["lineitem"])
+
+        found.append(copying(ground, f"memory: lineitem, scale {scale:g}", f"memory_{number}", make, 1, ourselves))
+    rows = 200 if wish.smoke else 10_000
+
+    def make_wide(here: Ground, database: str) -> list[str]:
+        return data.wide_rows(here.server, database, rows)
+
+    return [*found, copying(ground, "memory: rows of 50 kB", "memory_wide", make_wide, 1, ourselves)]
+
+
+def _soak(ground: Ground, wish: Wish) -> list[Section]:
+    return [soak(ground, wish.runs or (12 if wish.smoke else 1440))]
+
+
+def _nothing_new(ground: Ground, wish: Wish) -> list[Section]:
+    runs, tables = (5, 10) if wish.smoke else (20, 200)
+    return [nothing_new(ground, runs, tables, wish.peers)]
+
+
+def _append(ground: Ground, wish: Wish) -> list[Section]:
+    rows = 20_000 if wish.smoke else 6_000_000
+    return [following(ground, "append", rows, False, appends([1] if wish.smoke else [1, 10]), wish.peers)]
+
+
+def _upsert(millions: int) -> Callable[[Ground, Wish], list[Section]]:
+    def run(ground: Ground, wish: Wish) -> list[Section]:
+        rows = millions * 10_000 if wish.smoke else millions * 1_000_000
+        steps = upserts([10] if wish.smoke else [1, 10])
+        return [following(ground, f"upserts into {millions} M", rows, True, steps, wish.peers)]
+
+    return run
 
 
 WORKLOADS: Mapping[str, Workload] = {
@@ -88,4 +130,10 @@ WORKLOADS: Mapping[str, Workload] = {
     "wide": Workload("a table of 301 columns", _wide),
     "wide-rows": Workload("rows with a jsonb of 50 kB", _wide_rows),
     "many-tables": Workload("500 tables of 1,000 rows", _many),
+    "nothing-new": Workload("incremental runs that find nothing", _nothing_new),
+    "append": Workload("new rows appended to 6 M", _append),
+    "upsert-1m": Workload("upserts into 1 M rows: recent, uniform, zipf", _upsert(1)),
+    "upsert-6m": Workload("the same into 6 M rows", _upsert(6)),
+    "memory": Workload("our memory at scale 1, 5, 10 and with wide rows", _memory, main=False),
+    "soak": Workload("a day of 1-minute incremental runs, back to back", _soak, main=False),
 }
