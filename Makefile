@@ -7,7 +7,7 @@ SEED ?= 1
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)/peers/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test fuzz check format bench bench-smoke lock lock-peers clean
+.PHONY: help setup up demo test test-long fuzz check format bench bench-smoke lock lock-peers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -28,6 +28,9 @@ demo: setup  ## sync a real Postgres into Delta on S3 and compare both sides
 
 test: setup  ## the whole suite, on real servers
 	$(BIN)/pytest --numprocesses 3 --dist worksteal
+
+test-long: setup  ## the proofs that take longer than a change can wait for
+	$(BIN)/pytest --numprocesses 2 -m long
 
 fuzz: setup  ## fuzz the running API by its document, MINUTES=5 for each kind of key; SEED=n starts elsewhere
 	SYNCLINE_FUZZ_SECONDS=$$(($(MINUTES) * 60)) SYNCLINE_FUZZ_SEED=$(SEED) $(BIN)/pytest -s --timeout 0 tests/contract/test_fuzz.py

@@ -24,7 +24,15 @@ MODES: dict[str, dict[str, Any]] = {
     "keyed": {"sync_type": "incremental", **CURSOR},
     "appended": {"sync_type": "append", **CURSOR},
 }
-STEPS = ["after-begin", "reading", "staged", "before-commit", "after-commit", "after-publish", "before-finish"]
+STEPS = [
+    "reading",
+    "before-commit",
+    "after-commit",
+    *(
+        pytest.param(step, marks=pytest.mark.long)
+        for step in ("after-begin", "staged", "after-publish", "before-finish")
+    ),
+]
 
 
 def fill(database: SourceDatabase) -> list[dict[str, Any]]:
