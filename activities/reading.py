@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +10,7 @@ import pyarrow as pa
 from activities.jobs import columns_of, key_of, run_ref, table_root
 from activities.messages import Extracted, ExtractInput, Run
 from connectors import cursor, registry
-from connectors.base import CursorRange, Divisible, Division, ReadRequest, RowFilter, TableRead, ValueWarning
+from connectors.base import GONE, CursorRange, Divisible, Division, ReadRequest, RowFilter, TableRead, ValueWarning
 from connectors.errors import SchemaChangedError
 from lake import query
 from lake.failpoints import reach
@@ -44,14 +44,18 @@ def extract(report: Report, store: LakeStore, reading: Reading) -> Extracted:
     run, base = order.run, Position.from_dict(order.plan.base)
     if order.batch == 0 and order.part is None:
         _check_key(reading)
-    stored_as_text = query.text_columns(store, table_root(run, order.plan)) if base.sequence else ()
-    request = _request(reading, base, stored_as_text)
+    kept = base.sequence > 0 and run.cursor_field is not None
+    stored = query.column_types(store, table_root(run, order.plan)) if kept else {}
+    request = _request(reading, base, tuple(name for name, kind in stored.items() if pa.types.is_string(kind)))
     if unchanged := _unchanged(reading, request):
         return unchanged
     with _opened(reading, request, base) as read:
         if isinstance(read, Division):
             return Extracted("", 0, 0, more=False, row_estimate=read.row_estimate, parts=list(read.parts))
-        return _staged(report, store, reading, base, read)
+        staged = _staged(report, store, reading, base, read)
+        gone = [] if run.enabled_columns is not None else [name for name in stored if name not in read.schema.names]
+        vanished = [ValueWarning(name, GONE, staged.rows) for name in gone if staged.rows]
+        return replace(staged, warnings=[*staged.warnings, *_as_dicts(vanished)])
 
 
 def _staged(report: Report, store: LakeStore, reading: Reading, base: Position, read: TableRead) -> Extracted:
@@ -143,7 +147,7 @@ def _request(reading: Reading, base: Position, stored_as_text: tuple[str, ...]) 
         row_filters=tuple(RowFilter(**clause) for clause in run.row_filter),
         type_overrides=run.type_overrides,
         narrow=reading.order.narrow,
-        text_columns=tuple(part.text_columns) if part else stored_as_text if run.cursor_field else (),
+        text_columns=tuple(part.text_columns) if part else stored_as_text,
         part=part.part if part else None,
         snapshot=part.held.snapshot if part else None,
     )

@@ -69,10 +69,12 @@ class RunLog:
         else:
             text = f"Batch {batch} published: {done} in {where}, {published.bytes_written:,} bytes."
         self._write(order.run, Line(text, {"event": "published", "batch": batch, **_figures(published)}))
+        self._columns_changed(order.run, published)
 
     def swapped_in(self, run: Run, published: Published) -> None:
         text = f"The rebuilt table took the place of the old one, as version {published.position.version}."
         self._write(run, Line(text, {"event": "swapped_in", **_figures(published)}))
+        self._columns_changed(run, published)
 
     def maintained(self, run: Run, maintained: Maintained) -> None:
         merged = f"{maintained.files_before} small files became {maintained.files_after}"
@@ -94,6 +96,11 @@ class RunLog:
         fields = {"event": "attempt_failed", "step": step, "attempt": attempt, "code": code}
         level = LogLevel.WARNING if goes_on else LogLevel.ERROR
         self._write(run, Line(f"Attempt {attempt} of the step {step} failed: {message}", fields, level))
+
+    def _columns_changed(self, run: Run, published: Published) -> None:
+        if changes := published.columns_changed:
+            fields = {"event": "columns_changed", "changes": list(changes)}
+            self._write(run, Line(f"The columns changed: {'; '.join(changes)}.", fields))
 
     def _write(self, run: Run, line: Line) -> None:
         try:

@@ -154,6 +154,9 @@ class ReadRequest:
     """After which the source itself ends a statement of this read; None for no such limit."""
 
 
+GONE = "the source no longer has this column"
+
+
 @dataclass(frozen=True)
 class ValueWarning:
     """Values that became null, counted: the lake's type cannot hold them, or their column is gone."""

@@ -50,6 +50,21 @@ def evolve(stored: pa.Schema, incoming: pa.Schema) -> Evolution:
     return Evolution(pa.schema(fields), tuple(widened))
 
 
+def differences(before: pa.Schema | None, after: pa.Schema) -> tuple[str, ...]:
+    """What readers find changed, for people: columns by their source names, none where there was no table."""
+    if before is None:
+        return ()
+    old = {source_name(column): column.type for column in before}
+    new = {source_name(column): column.type for column in after}
+    told = [f"{name} is gone" for name in old if name not in new]
+    for name, kind in new.items():
+        if name not in old:
+            told.append(f"{name} is new, {describe_type(kind)}")
+        elif kind != old[name]:
+            told.append(f"{name} is {describe_type(kind)} and was {describe_type(old[name])}")
+    return tuple(told)
+
+
 def _check_same_source(stored: pa.Field, incoming: pa.Field) -> None:
     """Names that need telling apart may be given otherwise once one of them is gone: rows must not mix."""
     if source_name(stored) != source_name(incoming):

@@ -8,7 +8,7 @@ from lake.append import append
 from lake.change import Change, Publishing
 from lake.duck import Budget
 from lake.errors import FencedError, LakeError, StalePositionError
-from lake.evolution import Evolution, evolve
+from lake.evolution import Evolution, differences, evolve
 from lake.log import TableFile
 from lake.manifest import Manifest, RunRef, load
 from lake.parquet import unique_stem
@@ -53,6 +53,8 @@ class Published:
     rows_changed: int = 0
     rows_deleted: int = 0
     bytes_written: int = 0
+    columns_changed: tuple[str, ...] = ()
+    """What came, went or got another type with this commit, for people."""
     already_done: bool = False
     nothing_new: bool = False
 
@@ -77,7 +79,8 @@ def publish(store: LakeStore, manifest_path: str, plan: PublishPlan, budget: Bud
     if not _is_news(table, change, evolution, position):
         return Published(table.position, nothing_new=True)
     adds = [as_table_file(file, plan.root) for file in change.added]
-    return _commit(table, plan, Commit(position, evolution.schema, adds, change.removed, change.overwrite), change)
+    committing = Commit(position, evolution.schema, adds, change.removed, change.overwrite)
+    return _commit(table, plan, committing, change)
 
 
 def swap_in(store: LakeStore, plan: PublishPlan) -> Published:
@@ -120,7 +123,7 @@ def _commit(table: OpenTable, plan: PublishPlan, change: Commit, counted: Change
         if found is None:
             raise
         position = found.position
-    return Published(position, **counts)
+    return Published(position, **counts, columns_changed=differences(table.schema, change.schema))
 
 
 def _own_commit(table: OpenTable, plan: PublishPlan) -> Published | None:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lake.columns import source_name
+from lake.columns import SYNC_AT, source_name
 from lake.duck import Budget, column_list, engine
 from lake.evolution import describe_type
 from lake.maintenance import Debt, debt
@@ -50,9 +50,10 @@ def duplicate_key(store: LakeStore, path: str, key: Sequence[str], budget: Budge
     return describe_key(found.to_pylist()[0]) if found.num_rows else None
 
 
-def text_columns(store: LakeStore, path: str) -> tuple[str, ...]:
-    """The columns that are stored as text, by their source names."""
-    return tuple(source_name(column) for column in open_table(store, path).schema or () if column.type == pa.string())
+def column_types(store: LakeStore, path: str) -> dict[str, pa.DataType]:
+    """The stored columns by their source names, but for those of our own."""
+    stored = open_table(store, path).schema or ()
+    return {source_name(column): column.type for column in stored if column.name != SYNC_AT}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import psycopg
 import pyarrow as pa
 
-from connectors.base import Division, Part, ReadReport, ReadRequest, Snapshot, ValueWarning
+from connectors.base import GONE, Division, Part, ReadReport, ReadRequest, Snapshot, ValueWarning
 from connectors.cursor import encode
 from connectors.errors import ConfigurationError, SchemaChangedError
 from connectors.postgres import partitions
@@ -34,7 +34,6 @@ MAXIMUM_BATCH_ROWS = 131_072
 GATHERED_BYTES = 8 * 1024 * 1024
 """Small chunks are put together up to this: several batches are on their way at once, and larger ones gain nothing."""
 UNKNOWN_WIDTH = 4096
-GONE = "the source no longer has this column"
 WITHOUT_CURSOR = "no cursor value: read by the first load only"
 
 

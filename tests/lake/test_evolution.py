@@ -102,6 +102,22 @@ def test_a_full_refresh_takes_any_columns(copier: Copier) -> None:
     assert copier.rows() == Counter([(b"x",)])
 
 
+@pytest.mark.parametrize("mode", ["incremental", "append"])
+def test_a_table_that_changes_between_two_batches_of_a_run(folder_copier: Copier, mode: str) -> None:
+    copier, small = folder_copier, pa.schema([("id", pa.int64()), ("name", pa.int16()), ("at", pa.int64())])
+    run = copier.new_run()
+    first = copier.plan(mode, orders([(1, 7, 10), (2, None, 20)], small), run, last=False).publish()
+    wider = SCHEMA.append(pa.field("note", pa.string()))
+    second = orders([(2, None, 20, "n"), (3, "c", 30, "n")], wider)
+    published = copier.plan(mode, second, run, batch=1, base=first.position).publish()
+    assert (first.columns_changed, published.columns_changed) == (
+        (),
+        ("name is string and was short", "note is new, string"),
+    )
+    edge = (2, None, 20, "n" if mode == "incremental" else None)
+    assert copier.rows() == Counter([(1, "7", 10, None), edge, (3, "c", 30, "n")])
+
+
 def test_columns_that_were_told_apart_never_mix() -> None:
     both = stored_columns(pa.schema([("A", pa.string()), ("a", pa.string())])).schema
     one = stored_columns(pa.schema([("a", pa.string())])).schema
