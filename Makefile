@@ -7,7 +7,7 @@ SEED ?= 1
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)/peers/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test test-long fuzz check format bench bench-smoke lock lock-peers clean
+.PHONY: help setup up demo test test-long fuzz check types-page format bench bench-smoke lock lock-peers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -40,6 +40,9 @@ check: setup  ## format, lint, types and import directions
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+types-page: setup  ## write docs/types.md from the cases that the tests run
+	$(BIN)/python -m tests.connectors.types_page
 
 format: setup  ## rewrite the sources into the project's format
 	$(BIN)/ruff format .
