@@ -46,6 +46,9 @@ PRELOADED = [
 ]
 """Loaded once in the fork server. ``cli`` is what the program's own start imports, and each child repeats that."""
 
+ARROW_MEMORY_POOL = "jemalloc"
+"""Arrow's own choice keeps about a third more of what a rewrite has given back, and is no faster."""
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -73,6 +76,8 @@ class Children:
 
     def __init__(self, memory_limit_bytes: int) -> None:
         self._memory_limit_bytes = memory_limit_bytes
+        # Read by the fork server as it loads Arrow.
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", ARROW_MEMORY_POOL)
         self._context: ForkServerContext = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(PRELOADED)
 
