@@ -1,7 +1,6 @@
 """Large tables, read in parts by a whole platform: each row once, of one state, whatever happens meanwhile."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
