@@ -164,30 +164,32 @@ def _fingerprint(table: SourceTable, files: str) -> str:
 
 @contextmanager
 def hold(config: PostgresConfig, name: str, table_name: str) -> Iterator["HeldSnapshot"]:
-    """A session of that name whose transaction keeps an exported snapshot alive."""
+    """A session of that name whose transaction keeps an exported snapshot alive, and no lock on a table."""
     with connect(config, name) as connection:
         begin(connection)
         connection.execute(session_settings().encode())
-        found = find(connection, config, [table_name])
-        if not found:
-            raise SchemaChangedError(f"{table_name} is gone from the source, or the user may no longer read it.")
-        yield HeldSnapshot(connection, _taken(connection, found[0]))
+        yield HeldSnapshot(connection, _taken(connection, config, table_name))
 
 
-def _taken(connection: psycopg.Connection, table: SourceTable) -> Snapshot:
+def _taken(connection: psycopg.Connection, config: PostgresConfig, table_name: str) -> Snapshot:
     try:
         taken = connection.execute(_TAKE).fetchone()
         assert taken is not None
         snapshot = Snapshot(taken[0], " ".join(taken[1:]), "")
-        state = connection.execute(state_query(table, snapshot).encode()).fetchone()
+        # Looking at partitions locks them, for as long as the snapshot is held: rolling back lets go of them.
+        with connection.transaction(force_rollback=True):
+            found = find(connection, config, [table_name])
+            state = connection.execute(state_query(found[0], snapshot).encode()).fetchone() if found else None
     except psycopg.Error as error:
         if error.sqlstate in _WITHOUT_SNAPSHOTS:
             raise NotDivisibleError("The source has no snapshots that sessions can share.") from error
         raise
-    assert state is not None
-    if not state[1]:
-        raise BusyError(f"{table.name} is being rewritten at the source.", retry_after_seconds=1)
-    return replace(snapshot, fingerprint=_fingerprint(table, state[0]))
+    if state is None:
+        raise SchemaChangedError(f"{table_name} is gone from the source, or the user may no longer read it.")
+    files, as_in_snapshot, *_ = state
+    if not as_in_snapshot:
+        raise BusyError(f"{table_name} is being rewritten at the source.", retry_after_seconds=1)
+    return replace(snapshot, fingerprint=_fingerprint(found[0], files))
 
 
 class HeldSnapshot:

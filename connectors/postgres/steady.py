@@ -6,7 +6,7 @@ it is from then on, so one look after it tells whether the plan of the read hold
 """
 
 from connectors.base import ReadRequest
-from connectors.errors import BusyError
+from connectors.errors import BusyError, SnapshotLostError
 from connectors.postgres.catalogue import SourceTable
 from connectors.postgres.config import PostgresConfig
 from connectors.postgres.discovery import find
@@ -28,8 +28,13 @@ def rewritten_query(source: str) -> str:
 
 
 def check_steady(config: PostgresConfig, request: ReadRequest, table: SourceTable, rewritten: int) -> None:
-    """Asked once the locks are there. ``BusyError`` where the table is not what was planned for: plan again."""
+    """Asked once the locks are there. Where the table is not what was planned for, ``BusyError``: plan again.
+
+    ``SnapshotLostError`` where the read is of a snapshot from before the change: no plan reads that one any more.
+    """
     with transaction(config, application_name(request.read_id)) as connection:
         now = find(connection, config, [request.table])
     if rewritten or not now or (now[0].oid, now[0].columns) != (table.oid, table.columns):
+        if request.snapshot is not None:
+            raise SnapshotLostError(f"{request.table} was rewritten or changed its columns while it was read.")
         raise BusyError(f"{request.table} was changed just as it was to be read.", retry_after_seconds=1)

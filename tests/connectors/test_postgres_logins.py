@@ -154,7 +154,8 @@ def test_a_failed_read_tells_no_secret(source18: Source, role18: str) -> None:
     source18.execute(f"CREATE TABLE t (id int); GRANT SELECT ON t TO {role18}")
     config = source18.config(user=role18, password=SECRET)
     with POSTGRES.read(config, ReadRequest("t", "r")) as read:
-        source18.execute(f"DROP TABLE t; ALTER ROLE {role18} PASSWORD 'other'")
+        source18.execute(f"ALTER ROLE {role18} PASSWORD 'other'")
+        source18.rows(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role18}'")
         with pytest.raises(SourceError) as caught:
             list(read.batches())
     chain: BaseException | None = caught.value

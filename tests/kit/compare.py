@@ -62,7 +62,9 @@ def _plain(value: Any) -> Any:
         return value.normalize() if value else Decimal(0)
     if isinstance(value, memoryview | bytearray):
         return bytes(value)
-    if isinstance(value, dict | list):
+    if isinstance(value, list):
+        return json.dumps(value, separators=(",", ":"))
+    if isinstance(value, dict):
         return json.dumps(value, sort_keys=True)
     if hasattr(value, "hex") and hasattr(value, "urn"):
         return str(value)

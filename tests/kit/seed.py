@@ -74,7 +74,7 @@ _STATE = ("schema_id", "generation", "fence", "erase_pending", "sequence")
 _TABLE = ("id", "project_id", "schema_id", "name", "path", "row_count", "size_bytes", "columns")
 _TABLE += ("created_at", "updated_at")
 _JOB = ("id", "project_id", "source_id", "schema_id", "status", "trigger", "fence", "generation", "rows_synced")
-_JOB += ("bytes_written", "warnings", "workflow_id", "workflow_run_id", "created_at", "finished_at")
+_JOB += ("bytes_written", "warnings", "parts", "workflow_id", "workflow_run_id", "created_at", "finished_at")
 
 _Source = tuple[int, uuid.UUID, int]
 _Schema = tuple[tuple[uuid.UUID, int, int], uuid.UUID, int]
@@ -125,7 +125,7 @@ def _jobs(schemas: Iterable[_Schema], each: int) -> Iterator[Row]:
         for round_ in range(each):
             at = NEWEST - timedelta(minutes=parent) + timedelta(hours=round_)
             yield (
-                *(_new_id(), project, source, schema, "Completed", "schedule", round_ + 1, 1, 1000, 2**20, "[]"),
+                *(_new_id(), project, source, schema, "Completed", "schedule", round_ + 1, 1, 1000, 2**20, "[]", "{}"),
                 *(f"{schema}-{round_}", f"run-{number}-{round_}", at, at + timedelta(minutes=1)),
             )
 
