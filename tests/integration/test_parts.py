@@ -1,13 +1,21 @@
 """Large tables, read in parts by a whole platform: each row once, of one state, whatever happens meanwhile."""
 
+import asyncio
+import re
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from temporalio.client import Client
 
 from tests.integration.conftest import SourceDatabase
-from tests.kit.platform import Platform, named, run_platform
-from tests.kit.servers import MetadataTemplates, RunningStore, RunningTemporal
+from tests.kit.compare import lake_frame
+from tests.kit.platform import Platform, eventually, named, run_platform
+from tests.kit.servers import MetadataTemplates, RunningStore, RunningTemporal, run_postgres
 
 CURSOR = {"incremental_field": "updated_at", "incremental_field_type": "datetime"}
 WHOLE: dict[str, Any] = {"sync_type": "full_refresh"}
@@ -59,4 +67,213 @@ def test_every_kind_of_key(divider: Platform, database: SourceDatabase) -> None:
         (job,) = divider.wait_for_jobs(source, schema)
         assert job["status"] == "Completed", job["latest_error"]
         assert any("parts, all of one snapshot" in message for message in messages(divider, schema))
+        database.assert_in_lake(divider, schema)
+
+
+SLOW_ROWS = 120_000
+
+
+@pytest.fixture
+def own_divider(
+    temporal: RunningTemporal,
+    object_store: RunningStore,
+    metadata_templates: MetadataTemplates,
+    lake_url: str,
+    tmp_path: Path,
+) -> Iterator[Platform]:
+    """Of this test alone, which may kill its processes."""
+    url = metadata_templates.sqlite_copy(tmp_path / "metadata.db")
+    with run_platform(tmp_path, url, lake_url, temporal, object_store, PARTITION_MB="1") as running:
+        yield running
+
+
+def begin_slow(
+    platform: Platform, database: SourceDatabase, name: str = "slow"
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A run that is in the middle of a table's parts: PostgreSQL is slow at writing arrays as text."""
+    database.execute(
+        f"CREATE TABLE {name} (id int PRIMARY KEY, v text, a int[])",
+        f"INSERT INTO {name} SELECT n, 'v' || n, array_fill(n, ARRAY[40]) FROM generate_series(1, {SLOW_ROWS}) n",
+    )
+    source = platform.create_source(database.inputs, [{"name": name, "should_sync": True, **WHOLE}])
+    schema = named(source, name)
+    eventually(lambda: (job := newest(platform, source, schema)) and job["rows_synced"] > SLOW_ROWS // 6, "some parts")
+    assert newest(platform, source, schema)["status"] == "Running"
+    return source, schema
+
+
+def newest(platform: Platform, source: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    jobs = platform.jobs(source, schema)
+    return jobs[0] if jobs else {}
+
+
+def assert_whole(platform: Platform, database: SourceDatabase, source: dict[str, Any], schema: dict[str, Any]) -> None:
+    (job,) = platform.wait_for_jobs(source, schema)
+    assert job["status"] == "Completed", job["latest_error"]
+    database.assert_in_lake(platform, schema)
+
+
+def parts_of(platform: Platform, schema: dict[str, Any]) -> int:
+    (said,) = [found for text in messages(platform, schema) if (found := re.search(r"in (\d+) parts", text))]
+    return int(said[1])
+
+
+def reads(temporal: RunningTemporal, job: dict[str, Any]) -> Counter[str]:
+    """How many parts each worker finished, by its process id."""
+
+    async def look() -> Counter[str]:
+        client = await Client.connect(temporal.address, namespace=temporal.namespace)
+        handle = client.get_workflow_handle(job["workflow_id"], run_id=job["workflow_run_id"])
+        history = await handle.fetch_history()
+        names = {
+            event.event_id: event.activity_task_scheduled_event_attributes.activity_type.name
+            for event in history.events
+            if event.HasField("activity_task_scheduled_event_attributes")
+        }
+        ended = [
+            event.activity_task_completed_event_attributes
+            for event in history.events
+            if event.HasField("activity_task_completed_event_attributes")
+        ]
+        done = [each.identity for each in ended if names[each.scheduled_event_id] == "extract"]
+        return Counter(identity.split("@")[0] for identity in done)
+
+    return asyncio.run(look())
+
+
+@pytest.mark.parametrize("workers", [2, pytest.param(4, marks=pytest.mark.long)])
+def test_workers_share_a_table_and_one_is_killed(
+    own_divider: Platform, database: SourceDatabase, temporal: RunningTemporal, workers: int
+) -> None:
+    platform = own_divider
+    others = [f"worker-{number}" for number in range(1, workers)]
+    for name in others:
+        platform.start_worker(name)
+    source, schema = begin_slow(platform, database)
+    pids = {str(platform.pid(name)) for name in others}
+    platform.kill()
+    assert_whole(platform, database, source, schema)
+    counts = reads(temporal, newest(platform, source, schema))
+    assert pids <= counts.keys()
+    # The first to be done is the answer that the table is large.
+    assert counts.total() == 1 + parts_of(platform, schema)
+
+
+def test_a_reader_killed_costs_one_part(
+    own_divider: Platform, database: SourceDatabase, temporal: RunningTemporal
+) -> None:
+    platform = own_divider
+    source, schema = begin_slow(platform, database)
+
+    def readers() -> list[psutil.Process]:
+        below = psutil.Process(platform.pid()).children(recursive=True)
+        return [process for process in below if database.server.port in ports(process)]
+
+    eventually(readers, "a reader")[0].kill()
+    assert_whole(platform, database, source, schema)
+    counts = reads(temporal, newest(platform, source, schema))
+    assert counts.total() == 1 + parts_of(platform, schema)
+    assert any("ended" in text or "killed" in text for text in messages(platform, schema)), messages(platform, schema)
+
+
+def ports(process: psutil.Process) -> set[int]:
+    """Of the servers that it talks to."""
+    try:
+        return {connection.raddr.port for connection in process.net_connections("tcp") if connection.raddr}
+    except psutil.NoSuchProcess:
+        return set()
+
+
+def test_parts_that_did_not_change_outlive_the_snapshot(
+    own_divider: Platform, database: SourceDatabase, temporal: RunningTemporal
+) -> None:
+    """The holder's session dies and rows change: what is read of the new snapshot is all of one state."""
+    platform = own_divider
+    source, schema = begin_slow(platform, database)
+    database.execute(
+        "UPDATE slow SET v = 'changed' WHERE id IN (7, 119999)",
+        "DELETE FROM slow WHERE id = 9",
+        "INSERT INTO slow VALUES (0, 'new', NULL)",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name LIKE 'syncline%-hold-%'",
+    )
+    assert_whole(platform, database, source, schema)
+    assert newest(platform, source, schema)["rows_synced"] == SLOW_ROWS
+
+
+def test_parts_are_of_one_state_while_rows_move(divider: Platform, database: SourceDatabase) -> None:
+    """Every transaction moves an amount, and a row to another place: a mix of two states has another sum."""
+    database.execute(
+        "CREATE TABLE slow (id int PRIMARY KEY, amount bigint, a int[])",
+        f"INSERT INTO slow SELECT n, 1000, array_fill(n, ARRAY[40]) FROM generate_series(1, {SLOW_ROWS}) n",
+    )
+    over = threading.Event()
+    moves: list[int] = []
+    last = SLOW_ROWS + 1
+
+    def move() -> None:
+        with database.server.connect(database.name) as connection:
+            while not over.is_set():
+                number = len(moves) * 7919
+                few, many = number % SLOW_ROWS + 1, (number * 31 + 5) % SLOW_ROWS + 1
+                with connection.transaction():
+                    connection.execute("UPDATE slow SET amount = amount - 1 WHERE id = %s", [few])
+                    connection.execute("UPDATE slow SET amount = amount + 1 WHERE id = %s", [many])
+                    connection.execute("DELETE FROM slow WHERE id = %s", [last + len(moves)])
+                    connection.execute("INSERT INTO slow VALUES (%s, 0, NULL)", [last + len(moves) + 1])
+                moves.append(number)
+
+    database.execute(f"INSERT INTO slow VALUES ({last}, 0, NULL)")
+    mover = threading.Thread(target=move)
+    mover.start()
+    try:
+        source = divider.create_source(database.inputs, [{"name": "slow", "should_sync": True, **WHOLE}])
+        schema = named(source, "slow")
+        before = len(moves)
+        (job,) = divider.wait_for_jobs(source, schema)
+        assert len(moves) - before > 100
+    finally:
+        over.set()
+        mover.join()
+    assert job["status"] == "Completed", job["latest_error"]
+    assert parts_of(divider, schema) > 10
+    frame = lake_frame(divider.schema(schema["id"])["table"]["url_pattern"], database.store)
+    assert frame["amount"].sum() == 1000 * SLOW_ROWS
+    assert frame["id"].n_unique() == frame.height == SLOW_ROWS + 1
+
+
+def test_the_source_killed_between_parts(own_divider: Platform, database: SourceDatabase) -> None:
+    platform = own_divider
+    with run_postgres(18) as server:
+        own = SourceDatabase(server, server.create_database(), database.store)
+        source, schema = begin_slow(platform, own)
+        server.kill()
+        server.start()
+        own.execute("UPDATE slow SET v = 'changed' WHERE id % 40000 = 0")
+        assert_whole(platform, own, source, schema)
+
+
+def test_a_first_load_in_parts_goes_on_from_its_cursor(divider: Platform, database: SourceDatabase) -> None:
+    """Both modes that keep a cursor: the next run brings what came after the snapshot, and nothing twice."""
+    tables = {"keyed": "incremental", "appended": "append"}
+    for name in tables:
+        database.execute(
+            f"CREATE TABLE {name} (id int PRIMARY KEY, v text, updated_at timestamp)",
+            f"INSERT INTO {name} SELECT n, repeat(md5(n::text), 4), timestamp '2026-01-01' + n / 5 * interval '1 min'"
+            " FROM generate_series(1, 20000) n",
+            f"UPDATE {name} SET updated_at = NULL WHERE id % 5000 = 0",
+        )
+    wanted = [{"name": name, "should_sync": True, "sync_type": mode, **CURSOR} for name, mode in tables.items()]
+    source = divider.create_source(database.inputs, wanted)
+    for name in tables:
+        schema = named(source, name)
+        (job,) = divider.wait_for_jobs(source, schema)
+        assert job["status"] == "Completed", job["latest_error"]
+        assert parts_of(divider, schema) > 1
+        database.assert_in_lake(divider, schema)
+        database.execute(
+            f"INSERT INTO {name} SELECT 30000, 'tie', max(updated_at) FROM {name}",
+            f"INSERT INTO {name} VALUES (30001, 'new', '2026-06-01')",
+        )
+        assert divider.sync(source, schema)["rows_synced"] == 2
         database.assert_in_lake(divider, schema)
