@@ -155,8 +155,9 @@ def test_workers_share_a_table_and_one_is_killed(
     assert_whole(platform, database, source, schema)
     counts = reads(temporal, newest(platform, source, schema))
     assert pids <= counts.keys()
-    # The first to be done is the answer that the table is large.
-    assert counts.total() == 1 + parts_of(platform, schema)
+    # The first to be done is the answer that the table is large. Under a new snapshot parts are looked at once more.
+    parts = parts_of(platform, schema)
+    assert 1 + parts <= counts.total() <= 1 + 2 * parts
 
 
 def test_a_reader_killed_costs_one_part(
