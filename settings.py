@@ -97,4 +97,4 @@ class Settings(BaseSettings):
     log_format: str = Field(default="json", pattern="^(json|console)$")
 
     failpoint: str | None = None
-    """For crash tests: the process ends itself with SIGKILL where it reaches this point."""
+    """For tests: the process ends itself with SIGKILL where it reaches this point, or sleeps (``staged:hang``)."""

@@ -1,7 +1,11 @@
-"""Places at which a test may have this process killed, as a power cut would; unarmed they cost a comparison."""
+"""Places at which a test may have this process killed, as a power cut would, or hang; unarmed they cost little."""
 
 import os
 import signal
+import time
+
+HANGS = ":hang"
+"""After the name of a place: there the process sleeps instead, until somebody ends it."""
 
 _armed: str | None = None
 _first: int | None = None
@@ -19,6 +23,9 @@ def armed() -> str | None:
 
 
 def reach(name: str) -> None:
+    if _armed is not None and _armed == name + HANGS:
+        while True:
+            time.sleep(1)
     if name != _armed:
         return
     if _first is not None:

@@ -61,6 +61,23 @@ class PostgresServer:
         self._process.start()
         self._process.wait_ready()
 
+    def copy_from(self, primary: "PostgresServer") -> None:
+        """Become a standby of a running server, before the first start."""
+        account = server_account()
+        cluster = provide_folder(self.folder / f"pg{self.version}", account) / "cluster"
+        subprocess.run(
+            [
+                *(str(self.program("pg_basebackup")), "--pgdata", str(cluster), "--write-recovery-conf"),
+                *("--checkpoint", "fast", "--no-sync", "--dbname", primary.dsn()),
+            ],
+            env=server_environment(),
+            cwd="/",
+            check=True,
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+        )
+
     def process(self) -> ChildProcess:
         return ChildProcess(self.command(self.folder / "postgres.log"))
 

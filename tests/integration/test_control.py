@@ -79,6 +79,47 @@ def test_a_large_read_is_cancelled_within_five_seconds(platform: Platform, datab
         eventually(lambda: connection.execute(others).fetchone() == (0,), "the source's session to end")
 
 
+@pytest.mark.parametrize("later_run", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_every_stage_is_cancelled_within_five_seconds(
+    idle_platform: Platform, database: SourceDatabase, later_run: bool
+) -> None:
+    """Waiting for a lock, streaming, after the upload, in the commit: of a first load, and of an upsert."""
+    platform = idle_platform
+    sources_of(database)
+    source, schema = with_table(platform, database, **KEYED)
+    runs = 0
+    if later_run:
+        platform.start_worker()
+        platform.wait_for_jobs(source, schema)
+        platform.kill()
+        database.execute("INSERT INTO t SELECT n, 'new', NULL FROM generate_series(2000, 2100) n")
+        runs = 1
+    for stage in ("", "reading:hang", "staged:hang", "before-commit:hang"):
+        platform.start_worker(FAILPOINT=stage or "none")
+        with database.server.connect(database.name) as connection, connection.transaction():
+            if not stage:
+                connection.execute("LOCK TABLE t")
+            if runs:
+                platform.reload(schema)
+            runs += 1
+            eventually(lambda: is_running(platform, source, schema), "a run")
+            time.sleep(2)
+            assert is_running(platform, source, schema)
+            asked = time.monotonic()
+            platform.call("POST", path(schema, "cancel/"))
+            job = platform.wait_for_jobs(source, schema, runs)[0]
+            assert time.monotonic() - asked < 5, stage
+            assert job["status"] == "Cancelled", stage
+        platform.kill()
+    platform.start_worker()
+    assert platform.sync(source, schema)["status"] == "Completed"
+    database.assert_in_lake(platform, schema)
+
+
+def is_running(platform: Platform, source: dict[str, Any], schema: dict[str, Any]) -> bool:
+    return [job["status"] for job in platform.jobs(source, schema)[:1]] == ["Running"]
+
+
 def test_a_query_that_hangs_at_the_source_is_cancelled(platform: Platform, database: SourceDatabase) -> None:
     database.execute("CREATE VIEW t AS SELECT 1 AS id FROM pg_sleep(600)")
     source, schema = with_table(platform, database, **FULL)

@@ -43,6 +43,16 @@ SETUP = [
     "INSERT INTO by_text SELECT 'käse-' || n, n * 1.5, now() - n * interval '1 hour' FROM generate_series(1, 500) n",
     "CREATE TABLE events (id bigint, what text)",
     "INSERT INTO events SELECT n / 3, 'e' || n FROM generate_series(1, 3000) n",
+    "CREATE TABLE by_day (id int, at timestamp, region text, v text, changed timestamp, PRIMARY KEY (id, at, region)) "
+    "PARTITION BY RANGE (at)",
+    "CREATE TABLE by_day_1 PARTITION OF by_day FOR VALUES FROM ('2026-01-01') TO ('2026-02-01') "
+    "PARTITION BY LIST (region)",
+    "CREATE TABLE by_day_1_n PARTITION OF by_day_1 FOR VALUES IN ('n')",
+    "CREATE TABLE by_day_1_rest PARTITION OF by_day_1 DEFAULT",
+    "CREATE TABLE by_day_rest PARTITION OF by_day DEFAULT",
+    "INSERT INTO by_day SELECT n, timestamp '2026-01-01' + n * interval '1 hour', "
+    "CASE WHEN n % 2 = 0 THEN 'n' ELSE 's' END, 'v' || n, '2026-01-01' FROM generate_series(1, 1500) n",
+    "CREATE MATERIALIZED VIEW counted AS SELECT tenant, count(*) AS c FROM by_pair GROUP BY tenant",
     "CREATE VIEW seen AS SELECT id, v FROM by_int WHERE id <= 100",
 ]
 
@@ -58,6 +68,10 @@ CHANGES = [
     "INSERT INTO by_pair VALUES ('new', 1, 0.5, timestamp '2026-06-02')",
     """UPDATE by_uuid SET v = '{"changed": true}', updated_at = now() + interval '1 second' WHERE v->>'n' = '5'""",
     "UPDATE by_text SET v = 'NaN', updated_at = now() + interval '1 second' WHERE id = 'käse-3'",
+    "UPDATE by_day SET v = 'changed', changed = '2026-09-01' WHERE id % 100 = 0",
+    "CREATE TABLE by_day_9 PARTITION OF by_day FOR VALUES FROM ('2026-10-01') TO ('2026-11-01')",
+    "INSERT INTO by_day SELECT n, '2026-10-05', 'w', 'new', '2026-09-02' FROM generate_series(3000, 3100) n",
+    "REFRESH MATERIALIZED VIEW counted",
     # An append-only table: ties with the edge, then beyond it.
     "INSERT INTO events VALUES (1000, 'late tie'), (1000, 'late tie')",
     "INSERT INTO events SELECT n, 'more' || n FROM generate_series(1001, 1500) n",
@@ -74,6 +88,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "by_pair": {**INCREMENTAL, "incremental_field_type": "timestamp"},
     "by_uuid": INCREMENTAL,
     "by_text": INCREMENTAL,
+    "by_day": {"sync_type": "incremental", "incremental_field": "changed", "incremental_field_type": "timestamp"},
+    "counted": FULL,
     "events": APPEND,
 }
 

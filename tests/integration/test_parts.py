@@ -12,10 +12,11 @@ import psutil
 import pytest
 from temporalio.client import Client
 
+from local.postgres import PostgresServer
 from tests.integration.conftest import SourceDatabase
 from tests.kit.compare import lake_frame
 from tests.kit.platform import Platform, eventually, named, run_platform
-from tests.kit.servers import MetadataTemplates, RunningStore, RunningTemporal, run_postgres
+from tests.kit.servers import MetadataTemplates, RunningStore, RunningTemporal, run_postgres, run_standby
 
 CURSOR = {"incremental_field": "updated_at", "incremental_field_type": "datetime"}
 WHOLE: dict[str, Any] = {"sync_type": "full_refresh"}
@@ -87,16 +88,18 @@ def own_divider(
         yield running
 
 
-def begin_slow(
-    platform: Platform, database: SourceDatabase, name: str = "slow"
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A run that is in the middle of a table's parts: PostgreSQL is slow at writing arrays as text."""
+def fill_slow(database: SourceDatabase) -> None:
+    """PostgreSQL is slow at writing arrays as text."""
     database.execute(
-        f"CREATE TABLE {name} (id int PRIMARY KEY, v text, a int[])",
-        f"INSERT INTO {name} SELECT n, 'v' || n, array_fill(n, ARRAY[40]) FROM generate_series(1, {SLOW_ROWS}) n",
+        "CREATE TABLE slow (id int PRIMARY KEY, v text, a int[])",
+        f"INSERT INTO slow SELECT n, 'v' || n, array_fill(n, ARRAY[40]) FROM generate_series(1, {SLOW_ROWS}) n",
     )
-    source = platform.create_source(database.inputs, [{"name": name, "should_sync": True, **WHOLE}])
-    schema = named(source, name)
+
+
+def begin_slow(platform: Platform, database: SourceDatabase) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A run that is in the middle of the table's parts."""
+    source = platform.create_source(database.inputs, [{"name": "slow", "should_sync": True, **WHOLE}])
+    schema = named(source, "slow")
     eventually(lambda: (job := newest(platform, source, schema)) and job["rows_synced"] > SLOW_ROWS // 6, "some parts")
     assert newest(platform, source, schema)["status"] == "Running"
     return source, schema
@@ -149,6 +152,7 @@ def test_workers_share_a_table_and_one_is_killed(
     others = [f"worker-{number}" for number in range(1, workers)]
     for name in others:
         platform.start_worker(name)
+    fill_slow(database)
     source, schema = begin_slow(platform, database)
     pids = {str(platform.pid(name)) for name in others}
     platform.kill()
@@ -164,6 +168,7 @@ def test_a_reader_killed_costs_one_part(
     own_divider: Platform, database: SourceDatabase, temporal: RunningTemporal
 ) -> None:
     platform = own_divider
+    fill_slow(database)
     source, schema = begin_slow(platform, database)
 
     def readers() -> list[psutil.Process]:
@@ -190,6 +195,7 @@ def test_parts_that_did_not_change_outlive_the_snapshot(
 ) -> None:
     """The holder's session dies and rows change: what is read of the new snapshot is all of one state."""
     platform = own_divider
+    fill_slow(database)
     source, schema = begin_slow(platform, database)
     database.execute(
         "UPDATE slow SET v = 'changed' WHERE id IN (7, 119999)",
@@ -247,6 +253,7 @@ def test_the_source_killed_between_parts(own_divider: Platform, database: Source
     platform = own_divider
     with run_postgres(18) as server:
         own = SourceDatabase(server, server.create_database(), database.store)
+        fill_slow(own)
         source, schema = begin_slow(platform, own)
         server.kill()
         server.start()
@@ -278,3 +285,31 @@ def test_a_first_load_in_parts_goes_on_from_its_cursor(divider: Platform, databa
         )
         assert divider.sync(source, schema)["rows_synced"] == 2
         database.assert_in_lake(divider, schema)
+
+
+def test_a_read_replica_whose_recovery_cancels_reads(own_divider: Platform, database: SourceDatabase) -> None:
+    """With no delay for readers a vacuum at the primary ends them, and what they had in view: another is taken."""
+    platform = own_divider
+    with run_postgres(18) as primary, run_standby(primary, max_standby_streaming_delay="0") as standby:
+        name = primary.create_database()
+        at_primary = SourceDatabase(primary, name, database.store)
+        replica = SourceDatabase(standby, name, database.store)
+        fill_slow(at_primary)
+        caught_up(primary, standby)
+        source, schema = begin_slow(platform, replica)
+        at_primary.execute("UPDATE slow SET v = 'changed' WHERE id % 1000 = 0", "VACUUM slow")
+        caught_up(primary, standby)
+        with standby.connect(name) as connection:
+            conflicts = connection.execute(
+                "SELECT confl_snapshot FROM pg_stat_database_conflicts WHERE datname = current_database()"
+            ).fetchone()
+        assert conflicts is not None
+        assert conflicts[0] > 0
+        assert_whole(platform, replica, source, schema)
+
+
+def caught_up(primary: PostgresServer, standby: PostgresServer) -> None:
+    with primary.connect() as writer, standby.connect() as reader:
+        (written,) = writer.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone() or ()
+        seen = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
+        eventually(lambda: reader.execute(seen, [written]).fetchone() == (True,), "the standby to catch up")

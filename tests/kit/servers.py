@@ -42,6 +42,20 @@ def run_postgres(version: int, **options: str) -> Iterator[PostgresServer]:
             server.kill()
 
 
+@contextmanager
+def run_standby(primary: PostgresServer, **options: str) -> Iterator[PostgresServer]:
+    """A read replica of a running server, that streams from it."""
+    with server_folder() as folder:
+        port = choose_ports(["postgres"])["postgres"]
+        server = PostgresServer(primary.version, folder, port, primary.password, throwaway=True, options=options)
+        server.copy_from(primary)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
 @dataclass
 class RunningStore:
     """An S3 server with an empty bucket."""
