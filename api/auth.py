@@ -12,8 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from api.backend import Backend, BackendDep
 from api.errors import ForbiddenError, NotFoundError, UnauthenticatedError
 from api.limits import ThrottledError
-from metadata.keys import EDITOR, EVERY_SCOPE, MANAGER, READ_SCOPE, VIEWER, WRITE_SCOPE, find_login, has_scope
-from metadata.models import ApiKey
+from metadata.keys import EDITOR, EVERY_SCOPE, MANAGER, READ_SCOPE, VIEWER, WRITE_SCOPE, Login, find_login, has_scope
 
 ROLES = (VIEWER, EDITOR, MANAGER)
 """Each may do what those before it may."""
@@ -42,11 +41,12 @@ def _caller(scope: str, role: str) -> Callable[..., Caller]:
         credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer, scopes=[scope])],
         project_id: Annotated[str, Path(json_schema_extra={"format": "int64"})],
     ) -> Caller:
-        key, project = _login(backend, request, credentials, _number(project_id))
-        if project is None or (project != key.project_id and EVERY_SCOPE not in key.scopes):
+        login = _login(backend, request, credentials, _number(project_id))
+        project = login.asked_project_id
+        if project is None or (project != login.project_id and EVERY_SCOPE not in login.scopes):
             # Whether a foreign project exists is nobody's business.
             raise NotFoundError
-        return _allowed(key, project, scope, role)
+        return _allowed(login, project, scope, role)
 
     return authenticate
 
@@ -59,18 +59,16 @@ def _instance_caller(role: str) -> Callable[..., Caller]:
         backend: BackendDep,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer, scopes=[EVERY_SCOPE])],
     ) -> Caller:
-        key, _ = _login(backend, request, credentials, None)
-        return _allowed(key, key.project_id, EVERY_SCOPE, role)
+        login = _login(backend, request, credentials, None)
+        return _allowed(login, login.project_id, EVERY_SCOPE, role)
 
     return authenticate
 
 
 def _login(
     backend: Backend, request: Request, credentials: HTTPAuthorizationCredentials | None, project_id: int | None
-) -> tuple[ApiKey, int | None]:
-    """The key and the project that is asked for, None where there is none: one query, asked anew each time, so that a
-    revoked key ends with the next request.
-    """
+) -> Login:
+    """Asked of the database anew each time, so that a revoked key ends with the next request."""
     if credentials is None or not credentials.credentials:
         raise UnauthenticatedError("Send an API key: Authorization: Bearer <key>.")
     secret, address = credentials.credentials, request.client.host if request.client else ""
@@ -88,12 +86,12 @@ def _login(
     return found
 
 
-def _allowed(key: ApiKey, project_id: int, scope: str, role: str) -> Caller:
-    if not has_scope(key, scope):
+def _allowed(login: Login, project_id: int, scope: str, role: str) -> Caller:
+    if not has_scope(login, scope):
         raise ForbiddenError(f"This API key does not have the scope {scope}.")
-    if ROLES.index(key.role) < ROLES.index(role):
-        raise ForbiddenError(f"This API key has the role {key.role}; this takes a {role}.")
-    return Caller(project_id, key.label, key.role, key.id, key.project_id, frozenset(key.scopes), key.expires_at)
+    if ROLES.index(login.role) < ROLES.index(role):
+        raise ForbiddenError(f"This API key has the role {login.role}; this takes a {role}.")
+    return Caller(project_id, login.label, login.role, login.key_id, login.project_id, login.scopes, login.expires_at)
 
 
 def _number(project_id: str) -> int | None:

@@ -73,9 +73,10 @@ def found_tables(source: Connector, inputs: Mapping[str, Any], *, attr: str) -> 
 
 def table_facts(table: DiscoveredTable) -> TableFacts:
     """What the metadata keeps of a discovered table."""
-    kept = asdict(table)
-    names = ("kind", "columns", "primary_key", "unique_keys", "incremental_fields", "row_estimate")
-    return TableFacts(table.name, {name: kept[name] for name in names}, table.label, table.description)
+    found = asdict(table)
+    kept = {name: found[name] for name in ("kind", "primary_key", "unique_keys", "incremental_fields", "row_estimate")}
+    columns = [{**column, "primary_key": column["name"] in table.primary_key} for column in found["columns"]]
+    return TableFacts(table.name, {**kept, "columns": columns}, table.label, table.description)
 
 
 def _given_anew(field: FormField, given: Mapping[str, Any]) -> bool:

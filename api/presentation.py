@@ -1,7 +1,7 @@
 """From the metadata's rows to the answers that clients get."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from sqlmodel import Session
 
@@ -65,16 +65,9 @@ def job_body(job: Job, schema: Schema) -> JobBody:
 
 
 def available_columns(discovered: Mapping[str, Any]) -> list[AvailableColumn]:
-    key = set(discovered.get("primary_key") or ())
-    return [
-        AvailableColumn(
-            name=column["name"],
-            type=column["type"],
-            nullable=column["nullable"],
-            primary_key=column["name"] in key,
-        )
-        for column in discovered.get("columns") or ()
-    ]
+    """As discovery saw them; the answer's own check leaves out what clients need not know."""
+    columns: list[AvailableColumn] = discovered.get("columns", [])
+    return columns
 
 
 def engine(source: Source) -> str:
@@ -131,13 +124,5 @@ def _table_body(backend: Backend, table: LakeTable) -> TableBody:
         url_pattern=backend.lake_uri(table.path),
         row_count=table.row_count,
         size_in_s3_mib=round(table.size_bytes / MIB, 6),
-        columns=[
-            TableColumn(
-                key=column.get("key", column["name"]),
-                name=column["name"],
-                type=column["type"],
-                nullable=column["nullable"],
-            )
-            for column in table.columns
-        ],
+        columns=cast(list[TableColumn], table.columns),
     )

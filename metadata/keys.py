@@ -4,10 +4,12 @@ import hashlib
 import secrets
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, text
+import sqlalchemy
+from sqlalchemy import Select, and_, bindparam, func, text
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, or_, select
 
@@ -63,33 +65,59 @@ def create_key(
     return key, plain
 
 
-def find_key(session: Session, secret: str) -> ApiKey | None:
-    """The key of this secret; None where it is unknown, expired or revoked, or its project was deleted."""
-    return session.exec(
-        select(ApiKey).join(Project, col(Project.id) == ApiKey.project_id).where(*_opened_by(secret))
-    ).first()
+@dataclass(frozen=True)
+class Login:
+    """A key that is valid now, and what was asked for with it."""
+
+    key_id: uuid.UUID
+    project_id: int
+    """The key's own."""
+    label: str
+    role: str
+    scopes: frozenset[str]
+    expires_at: datetime | None
+    asked_project_id: int | None
+    """None where the project that is asked for does not exist."""
 
 
-def find_login(session: Session, secret: str, project_id: int | None) -> tuple[ApiKey, int | None] | None:
-    """As ``find_key``, together with the project that is asked for, None where it does not exist: one query."""
+def find_login(session: Session, secret: str, project_id: int | None = None) -> Login | None:
+    """Who the key of this secret lets in, together with the project that is asked for: one query, for every request.
+
+    None where the key is unknown, expired or revoked, or its own project was deleted.
+    """
+    asked = {"hash": _hash(secret), "now": utc_now(), "asked": project_id}
+    found = session.connection().execute(_LOGIN, asked).first()
+    if found is None:
+        return None
+    key_id, project, label, role, scopes, expires_at, asked_id = found
+    return Login(key_id, project, label, role, frozenset(scopes), expires_at, asked_id)
+
+
+def _login_statement() -> Select[Any]:
+    """Built once: that takes four times as long as to have it answered."""
     asked = aliased(Project)
-    found = session.exec(
-        select(ApiKey, asked.id)
+    expires_at = col(ApiKey.expires_at)
+    columns: list[Any] = [
+        getattr(ApiKey, name) for name in ("id", "project_id", "label", "role", "scopes", "expires_at")
+    ]
+    return (
+        sqlalchemy.select(*columns, col(asked.id))
         .join(Project, col(Project.id) == ApiKey.project_id)
-        .outerjoin(asked, and_(col(asked.id) == project_id, col(asked.deleted_at).is_(None)))
-        .where(*_opened_by(secret))
-    ).first()
-    return None if found is None else (found[0], found[1])
+        .outerjoin(asked, and_(col(asked.id) == bindparam("asked"), col(asked.deleted_at).is_(None)))
+        .where(
+            col(ApiKey.secret_hash) == bindparam("hash"),
+            col(ApiKey.revoked_at).is_(None),
+            or_(expires_at.is_(None), expires_at > bindparam("now")),
+            col(Project.deleted_at).is_(None),
+        )
+    )
 
 
-def _opened_by(secret: str) -> tuple[ColumnElement[bool], ...]:
-    unexpired = or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > utc_now())
-    living: tuple[Any, ...] = (col(ApiKey.revoked_at).is_(None), unexpired, col(Project.deleted_at).is_(None))
-    return (col(ApiKey.secret_hash) == _hash(secret), *living)
+_LOGIN = _login_statement()
 
 
-def has_scope(key: ApiKey, scope: str) -> bool:
-    return EVERY_SCOPE in key.scopes or scope in key.scopes
+def has_scope(login: Login, scope: str) -> bool:
+    return EVERY_SCOPE in login.scopes or scope in login.scopes
 
 
 def list_keys(session: Session, project_id: int) -> list[ApiKey]:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, bindparam
 from sqlmodel import Session, col, select
 
 from metadata.database import for_update
@@ -35,13 +35,17 @@ def live_schema(
     identity = parse_id(schema_id)
     if lock:
         session.exec(for_update(select(Schema).where(Schema.id == identity))).first()
-    found = session.exec(
-        select(Schema, Source)
-        .join(Source, col(Source.id) == Schema.source_id)
-        .join(Project, col(Project.id) == Schema.project_id)
-        .where(Schema.id == identity, Schema.project_id == project_id, *nothing_deleted())
-    ).first()
+    found = session.exec(_LIVE, params={"identity": identity, "project": project_id}).first()
     return None if found is None else (found[0], found[1])
+
+
+_LIVE = (
+    select(Schema, Source)
+    .join(Source, col(Source.id) == Schema.source_id)
+    .join(Project, col(Project.id) == Schema.project_id)
+    .where(col(Schema.id) == bindparam("identity"), col(Schema.project_id) == bindparam("project"), *nothing_deleted())
+)
+"""Built once: every call and every step of a run begins with it."""
 
 
 def locked_schemas(

@@ -342,7 +342,7 @@ def add_job(api: Api, source: dict[str, Any], schema: dict[str, Any]) -> str:
 
 def hold_data(api: Api, schema_id: str) -> None:
     """As a run leaves it behind: the row of the lake's table."""
-    column = {"name": "id", "type": "integer", "nullable": False}
+    column = {"key": "id", "name": "id", "type": "integer", "nullable": False}
     with api.database.transaction() as session:
         session.get_one(SchemaState, uuid.UUID(schema_id)).fence = 1
         session.add(

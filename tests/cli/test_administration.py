@@ -10,7 +10,7 @@ from cli import app
 from local.postgres import PostgresServer
 from local.state import save_ports
 from metadata.database import Database
-from metadata.keys import find_key, has_scope
+from metadata.keys import find_login, has_scope
 from metadata.vault import generate_key
 
 PRODUCTION = ("SYNCLINE_ENCRYPTION_KEYS", "SYNCLINE_DATABASE_URL", "SYNCLINE_TEMPORAL_ADDRESS", "SYNCLINE_LAKE_URL")
@@ -40,16 +40,16 @@ def test_a_key_lets_in_until_it_is_revoked(metadata_url: str, monkeypatch: pytes
     made = run("keys", "create", "reporting", "--scope", "external_data_source:read", "--role", "viewer")
     assert made.exit_code == 0, made.output
     with Database(metadata_url).read() as session:
-        key = find_key(session, secret_in(made))
+        key = find_login(session, secret_in(made))
     assert key is not None
     assert (key.label, key.role, key.project_id) == ("reporting", "viewer", 1)
     assert not has_scope(key, "external_data_source:write")
     assert secret_in(made) not in run("keys", "list").stdout
-    assert run("keys", "revoke", str(key.id)).exit_code == 0
+    assert run("keys", "revoke", str(key.key_id)).exit_code == 0
     with Database(metadata_url).read() as session:
-        assert find_key(session, secret_in(made)) is None
-    again = run("keys", "revoke", str(key.id))
-    assert (again.exit_code, again.stderr) == (1, f"Project 1 has no valid key {key.id}.\n")
+        assert find_login(session, secret_in(made)) is None
+    again = run("keys", "revoke", str(key.key_id))
+    assert (again.exit_code, again.stderr) == (1, f"Project 1 has no valid key {key.key_id}.\n")
 
 
 def test_a_deleted_project_takes_its_keys_along(metadata_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def test_a_deleted_project_takes_its_keys_along(metadata_url: str, monkeypatch: 
     assert run("projects", "delete", "2", "--yes").exit_code == 0
     assert "second" not in run("projects", "list").stdout
     with Database(metadata_url).read() as session:
-        assert find_key(session, secret) is None
+        assert find_login(session, secret) is None
 
 
 def test_migrate_prints_the_first_key_once(postgres18: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +71,7 @@ def test_migrate_prints_the_first_key_once(postgres18: PostgresServer, monkeypat
     monkeypatch.setenv("SYNCLINE_DATABASE_URL", url)
     secret = secret_in(run("migrate"))
     with Database(url).read() as session:
-        assert find_key(session, secret) is not None
+        assert find_login(session, secret) is not None
     assert "slk_" not in run("migrate").stdout
 
 
@@ -81,7 +81,7 @@ def test_a_configured_first_key_is_never_printed(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("SYNCLINE_BOOTSTRAP_API_KEY", "chosen-by-the-operator-and-long")
     assert "chosen" not in run("migrate").output
     with Database(url).read() as session:
-        assert find_key(session, "chosen-by-the-operator-and-long") is not None
+        assert find_login(session, "chosen-by-the-operator-and-long") is not None
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def loaded(api: Api, source: dict[str, Any]) -> None:
                 schema_id=_id(schema),
                 name="postgres_customer",
                 path="nowhere",
-                columns=[{"name": "id", "type": "integer", "nullable": False}],
+                columns=[{"key": "id", "name": "id", "type": "integer", "nullable": False}],
             )
         )
         session.add(

@@ -138,7 +138,7 @@ def _discovered(variant: int) -> dict[str, Any]:
     cursors = [{"field": "updated_at", "field_type": "timestamp", "label": "updated_at", "type": "timestamptz"}]
     return {
         "kind": "table",
-        "columns": _columns(variant),
+        "columns": [column | {"primary_key": column["name"] == "id"} for column in _columns(variant)],
         "primary_key": ["id"],
         "unique_keys": [["id"]],
         "incremental_fields": [cursor | {"nullable": False, "is_indexed": True} for cursor in cursors],
@@ -149,7 +149,7 @@ def _discovered(variant: int) -> dict[str, Any]:
 def _columns(variant: int) -> list[dict[str, Any]]:
     names = ["id", "updated_at", *(f"attribute_{variant}_{place}" for place in range(COLUMNS - 2))]
     types = ["bigint", "timestamp with time zone", *["character varying(200)"] * (COLUMNS - 2)]
-    return [{"name": n, "type": t, "nullable": n != "id"} for n, t in zip(names, types, strict=True)]
+    return [{"key": n, "name": n, "type": t, "nullable": n != "id"} for n, t in zip(names, types, strict=True)]
 
 
 def _copy(connection: psycopg.Connection[Any], table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:

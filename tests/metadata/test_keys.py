@@ -13,7 +13,7 @@ from metadata.keys import (
     WRITE_SCOPE,
     create_key,
     ensure_bootstrap,
-    find_key,
+    find_login,
     has_scope,
     list_keys,
     revoke_key,
@@ -28,11 +28,11 @@ def test_a_key_is_found_by_its_secret_alone(workshop: Workshop) -> None:
         key, secret = create_key(session, workshop.project_id, "ci", [READ_SCOPE], role="viewer")
     assert re.fullmatch(r"slk_[A-Za-z0-9_-]{40}", secret)
     with workshop.database.read() as session:
-        found = find_key(session, secret)
-        assert find_key(session, secret + "x") is None
-        assert find_key(session, "") is None
+        found = find_login(session, secret)
+        assert find_login(session, secret + "x") is None
+        assert find_login(session, "") is None
     assert found is not None
-    assert (found.id, found.project_id, found.label, found.role) == (key.id, workshop.project_id, "ci", "viewer")
+    assert (found.key_id, found.project_id, found.label, found.role) == (key.id, workshop.project_id, "ci", "viewer")
     assert has_scope(found, READ_SCOPE)
     assert not has_scope(found, WRITE_SCOPE)
 
@@ -55,10 +55,14 @@ def test_a_key_ends_by_its_time_by_revocation_and_with_its_project(workshop: Wor
         assert revoke_key(session, mine, doomed.id)
         assert not revoke_key(session, mine, doomed.id)
     with workshop.database.transaction() as session:
-        assert [find_key(session, secret) is not None for secret in (expired, lasting, revoked)] == [False, True, False]
+        assert [find_login(session, secret) is not None for secret in (expired, lasting, revoked)] == [
+            False,
+            True,
+            False,
+        ]
         session.get_one(Project, mine).deleted_at = now
     with workshop.database.read() as session:
-        assert find_key(session, lasting) is None
+        assert find_login(session, lasting) is None
 
 
 def test_keys_of_another_project_are_neither_listed_nor_revoked(workshop: Workshop) -> None:
@@ -87,7 +91,7 @@ def test_the_first_start_makes_project_one_and_one_key(database: Database) -> No
         assert secret is not None
     with database.transaction() as session:
         assert ensure_bootstrap(session, None) is None
-        key = find_key(session, secret)
+        key = find_login(session, secret)
         assert key is not None
         assert (key.project_id, has_scope(key, WRITE_SCOPE)) == (1, True)
         assert [project.name for project in session.exec(select(Project))] == ["default"]
@@ -102,7 +106,7 @@ def test_a_configured_secret_becomes_a_key_and_another_joins_it(database: Databa
             assert ensure_bootstrap(session, secret) is None
     with database.read() as session:
         assert len(session.exec(select(ApiKey)).all()) == 2
-        key = find_key(session, "a-secret-of-the-operator")
+        key = find_login(session, "a-secret-of-the-operator")
         assert key is not None
         assert key.secret_hint == ""
 
@@ -114,7 +118,7 @@ def test_a_revoked_bootstrap_key_stays_revoked(database: Database) -> None:
         revoke_key(session, 1, key.id)
     with database.transaction() as session:
         assert ensure_bootstrap(session, "leaked") is None
-        assert find_key(session, "leaked") is None
+        assert find_login(session, "leaked") is None
 
 
 def test_processes_that_start_together_make_one_first_key(database: Database) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from metadata import projects
-from metadata.keys import READ_SCOPE, create_key, find_key
+from metadata.keys import READ_SCOPE, create_key, find_login
 from metadata.models import Schema, SchemaState, Source, WishKind, utc_now
 from metadata.outbox import Outbox
 from metadata.projects import create_project, delete_project, get_project, list_projects
@@ -31,7 +31,7 @@ def test_a_deleted_project_takes_everything_with_it_and_nothing_of_others(worksh
     with workshop.database.transaction() as session:
         assert delete_project(session, workshop.project_id) is None
         assert get_project(session, workshop.project_id) is None
-        assert find_key(session, secret) is None
+        assert find_login(session, secret) is None
     assert runs.intent(workshop.project_id, str(schema.id)) is None
     assert runs.live_schema_ids([str(one.id) for one in (schema, never_ran, kept)]) == {str(kept.id)}
     assert [erasure.schema_id for erasure in runs.pending_erasures(None, 10)] == [str(schema.id)]
