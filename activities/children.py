@@ -33,18 +33,8 @@ Report = Callable[[int, int, int | None], None]
 log = structlog.get_logger()
 
 POLL_SECONDS = 0.1
-PRELOADED = [
-    "activities.children",
-    "activities.reading",
-    "cli",
-    "pyarrow",
-    "pyarrow.parquet",
-    "duckdb",
-    "deltalake",
-    "psycopg",
-    "psutil",
-]
-"""Loaded once in the fork server. ``cli`` is what the program's own start imports, and each child repeats that."""
+PRELOADED = ["activities.preload"]
+"""By the fork server."""
 
 ARROW_MEMORY_POOL = "jemalloc"
 """Arrow's own choice keeps about a third more of what a rewrite has given back, and is no faster."""

@@ -51,6 +51,8 @@ class Plan:
     base: dict[str, Any]
     """``lake.position.Position`` of the table that the batches go to."""
     reason: str = ""
+    repeat: str | None = None
+    """Digest (``activities.repeats``) of the newest read that brought nothing new."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,10 @@ class Extracted:
     text_columns: list[str] = field(default_factory=list)
     lasting: bool = True
     """As in ``connectors.base.ReadReport``."""
+    digest: str | None = None
+    """Of a short read (``activities.repeats``)."""
+    repeats: bool = False
+    """The same rows as before brought nothing new to this table: nothing was staged."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,8 @@ class PublishInput:
     manifests: list[str]
     """Of one batch: several where it was read in parts."""
     last: bool
+    digest: str | None = None
+    """Of what was read, to be known again should it bring nothing new."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from activities import repeats
 from activities.jobs import columns_of, key_of, run_ref, table_root
 from activities.messages import Extracted, ExtractInput, Run
 from connectors import cursor, registry
@@ -62,11 +63,19 @@ def _staged(report: Report, store: LakeStore, reading: Reading, base: Position, 
     order = reading.order
     run = order.run
     reach("reading")
+    batches, digest = read.batches(), None
+    if order.batch == 0 and base.loaded and run.cursor_field is not None:
+        seen, batches = repeats.look_ahead(batches)
+        if seen is not None and not read.report.more:
+            digest = repeats.digest(run, base, read.schema, seen)
+            if digest == order.plan.repeat:
+                rows, warnings = sum(batch.num_rows for batch in seen), _as_dicts(read.report.warnings)
+                return Extracted("", rows, 0, more=False, warnings=warnings, digest=digest, repeats=True)
     staged = stage(
         store,
         run.table_path,
         run_ref(run, order.plan),
-        read.batches(),
+        batches,
         read.schema,
         batch=order.batch,
         cursor=_cursor_spec(run, base, read.schema),
@@ -84,6 +93,7 @@ def _staged(report: Report, store: LakeStore, reading: Reading, base: Position, 
         warnings=_as_dicts(read.report.warnings),
         text_columns=list(read.report.text_columns),
         lasting=read.report.lasting,
+        digest=digest,
     )
 
 

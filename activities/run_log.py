@@ -45,6 +45,10 @@ class RunLog:
             text = f"{_what(order).capitalize()} has not changed: what was read of it counts."
             self._write(order.run, Line(text, {"event": "unchanged"} | _part(order)))
             return
+        if extracted.repeats:
+            text = f"{_what(order).capitalize()} read: the same {extracted.rows:,} rows as before, nothing new."
+            self._write(order.run, Line(text, {"event": "repeated", "rows": extracted.rows}))
+            return
         seconds = round(time.monotonic() - begun, 3)
         more = "; the source has more" if extracted.more else ""
         fields = {

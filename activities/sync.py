@@ -97,7 +97,8 @@ class SyncActivities:
         cached = Position.from_dict(intent.position) if intent and intent.position else None
         with beating():
             table = read_position(self._store, run.table_path, cached)
-            shadow = read_position(self._store, generation_root(run.table_path, generation))
+            begun = table.sequence > 0 and table.generation != generation
+            shadow = read_position(self._store, generation_root(run.table_path, generation)) if begun else EMPTY
         wanted = _intent(run, generation, intent.available_columns if intent else frozenset())
         decision = decide(wanted, table, shadow)
         if decision.action is Action.NARROW:
@@ -114,6 +115,7 @@ class SyncActivities:
             rebuild=decision.action is Action.REBUILD,
             base=decision.base.as_dict(),
             reason=decision.reason,
+            repeat=intent.repeat if intent else None,
         )
 
     @activity.defn(name="extract", no_thread_cancel_exception=True)
@@ -146,6 +148,8 @@ class SyncActivities:
         reach("after-publish")
         if not order.plan.rebuild:
             self._record(order.run, published.position, facts)
+        if published.nothing_new and order.digest:
+            self._runs.brought_nothing(order.run.schema_id, order.digest)
         self._run_log.published(order, published)
         return PublishResult(
             published.position.as_dict(),

@@ -37,6 +37,8 @@ class RunIntent:
     """Of the run, where one has begun; else of the newest run so far."""
     erase_pending: bool
     position: dict[str, Any] | None
+    repeat: str | None
+    """Digest of the newest read that brought nothing new."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def run_intent(schema: Schema, source: Source, state: SchemaState) -> RunIntent:
         fence=state.fence,
         erase_pending=state.erase_pending,
         position=state.position,
+        repeat=state.repeat,
     )
 
 

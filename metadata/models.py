@@ -266,6 +266,7 @@ class SchemaState(SQLModel, table=True):
     position: dict[str, Any] | None = Field(
         default=None, sa_type=JSON, description="copy of the newest commit's position (lake.position.Position)"
     )
+    repeat: str | None = Field(default=None, max_length=64, description="digest of the newest read without news")
 
 
 class Job(SQLModel, table=True):

@@ -117,6 +117,13 @@ class Runs(Inventory):
                 state.sequence = position["sequence"]
                 session.add(state)
 
+    def brought_nothing(self, schema_id: str, digest: str) -> None:
+        """Keep the digest of a read that had nothing new for the table, in place of the one before."""
+        with self._database.transaction() as session:
+            session.connection().execute(
+                update(SchemaState).where(col(SchemaState.schema_id) == parse_id(schema_id)).values(repeat=digest)
+            )
+
     def table_saved(
         self,
         project_id: int,

@@ -259,11 +259,13 @@ class SyncSchema:
         return await self._step("extract", replace(order, narrow=True), Extracted, summary=f"{summary}, in small steps")
 
     async def _publish(self, run: Run, plan: Plan, staged: list[Extracted]) -> PublishResult:
+        if staged[0].repeats:
+            return PublishResult(plan.base, rows=0, bytes_written=0)
         self._report("publishing", run, staged[0].row_estimate)
         manifests = [extracted.manifest for extracted in staged]
         return await self._step(
             "publish",
-            PublishInput(run, plan, self._tally.batch, manifests, last=not staged[-1].more),
+            PublishInput(run, plan, self._tally.batch, manifests, not staged[-1].more, staged[0].digest),
             PublishResult,
             summary=f"{sum(extracted.rows for extracted in staged):,} rows read",
         )

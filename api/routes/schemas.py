@@ -13,7 +13,7 @@ from api.bodies.responses import IncrementalFieldsBody, SchemaBody
 from api.bodies.schema_requests import SchemaChanges
 from api.errors import NotFoundError
 from api.objects import KnownSchema
-from api.pagination import Page, PageDep, Search
+from api.pagination import Page, PageDep, Search, in_turn
 from api.presentation import schema_bodies
 from metadata.live import live_schema
 from metadata.models import SchemaStatus, SyncType
@@ -39,7 +39,7 @@ def index(
     backend: BackendDep, caller: Reader, page: PageDep, wanted: Annotated[SchemaFilter, Depends(_filter)]
 ) -> Page[SchemaBody]:
     """All schemas of the project, newest first."""
-    with backend.database.read() as session:
+    with in_turn(), backend.database.read() as session:
         count, schemas = list_schemas(session, caller.project_id, wanted, page.limit, page.offset)
         return page.page(count, schema_bodies(backend, session, schemas))
 

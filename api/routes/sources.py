@@ -14,7 +14,7 @@ from api.bodies.schema_requests import BulkChanges
 from api.bodies.source_requests import SourceChanges, SourceCreate
 from api.errors import NotFoundError
 from api.objects import KnownSource
-from api.pagination import Page, PageDep, Search
+from api.pagination import Page, PageDep, Search, in_turn
 from api.presentation import job_body, source_bodies
 from metadata.sources import JobFilter, find_source, list_jobs, list_sources
 
@@ -37,7 +37,7 @@ async def _job_filter(
 @router.get("/", name="list")
 def index(backend: BackendDep, caller: Reader, page: PageDep, search: Search = None) -> Page[SourceBody]:
     """All sources of the project with their schemas, newest first."""
-    with backend.database.read() as session:
+    with in_turn(), backend.database.read() as session:
         count, sources = list_sources(session, caller.project_id, search, page.limit, page.offset)
         return page.page(count, source_bodies(backend, session, sources, caller))
 

@@ -180,6 +180,7 @@ def upgrade() -> None:
         sa.Column("erase_pending", sa.Boolean(), nullable=False),
         sa.Column("sequence", sa.BigInteger(), nullable=False),
         sa.Column("position", sa.JSON(), nullable=True),
+        sa.Column("repeat", sa.String(length=64), nullable=True),
         sa.ForeignKeyConstraint(["schema_id"], ["schema.id"]),
         sa.PrimaryKeyConstraint("schema_id"),
     )

@@ -1,0 +1,17 @@
+"""What every child process needs, loaded once in the fork server: they share it, and begin within milliseconds.
+
+``cli`` is what the program's own start imports, and each child repeats that.
+"""
+
+import deltalake  # noqa: F401
+import duckdb  # noqa: F401
+import psutil  # noqa: F401
+import psycopg  # noqa: F401
+import pyarrow.parquet  # noqa: F401
+
+import activities.children  # noqa: F401
+import activities.reading  # noqa: F401
+import cli  # noqa: F401
+from lake import s3
+
+s3.prepare()
