@@ -51,6 +51,8 @@ class Plan:
     base: dict[str, Any]
     """``lake.position.Position`` of the table that the batches go to."""
     reason: str = ""
+    stored: dict[str, str] = field(default_factory=dict)
+    """Columns of the table that a cursor read adds to, by their source names, with Delta's names of their types."""
     repeat: str | None = None
     """Digest (``activities.repeats``) of the newest read that brought nothing new."""
 

@@ -9,7 +9,7 @@ import psutil  # noqa: F401
 import psycopg  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 
-import activities.children  # noqa: F401
+import activities.children
 import activities.reading  # noqa: F401
 import cli  # noqa: F401
 from lake import s3

@@ -11,17 +11,29 @@ from activities import repeats
 from activities.jobs import columns_of, key_of, run_ref, table_root
 from activities.messages import Extracted, ExtractInput, Run
 from connectors import cursor, registry
-from connectors.base import GONE, CursorRange, Divisible, Division, ReadRequest, RowFilter, TableRead, ValueWarning
+from connectors.base import (
+    GONE,
+    CursorRange,
+    DiscoveredTable,
+    Divisible,
+    Division,
+    ReadRequest,
+    RowFilter,
+    TableRead,
+    ValueWarning,
+)
 from connectors.errors import SchemaChangedError
 from lake import query
 from lake.failpoints import reach
 from lake.position import Position
 from lake.staging import CursorSpec, stage
 from lake.storage import LakeStore
+from lake.table import open_table
 
 Report = Callable[[int, int, int | None], None]
 """Rows and bytes so far, and about how many rows there will be."""
 
+TEXT = "string"
 BATCH_ROWS = 2_000_000
 """A cursor read is cut after so many rows, at the next change of the cursor's value: what a crash may cost."""
 
@@ -43,14 +55,13 @@ def extract(report: Report, store: LakeStore, reading: Reading) -> Extracted:
     pa.set_memory_pool(pa.system_memory_pool())
     order = reading.order
     run, base = order.run, Position.from_dict(order.plan.base)
-    if order.batch == 0 and order.part is None:
-        _check_key(reading)
-    kept = base.sequence > 0 and run.cursor_field is not None
-    stored = query.column_types(store, table_root(run, order.plan)) if kept else {}
-    request = _request(reading, base, tuple(name for name, kind in stored.items() if pa.types.is_string(kind)))
+    stored = _stored(store, order, base)
+    request = _request(reading, base, tuple(name for name, kind in stored.items() if kind == TEXT))
     if unchanged := _unchanged(reading, request):
         return unchanged
     with _opened(reading, request, base) as read:
+        if order.batch == 0 and order.part is None:
+            _check_key(run, read.table)
         if isinstance(read, Division):
             return Extracted("", 0, 0, more=False, row_estimate=read.row_estimate, parts=list(read.parts))
         staged = _staged(report, store, reading, base, read)
@@ -129,18 +140,23 @@ def _unchanged(reading: Reading, request: ReadRequest) -> Extracted | None:
     return earlier if connector.is_unchanged(reading.config, request, since, earlier.rows) else None
 
 
-def _check_key(reading: Reading) -> None:
+def _stored(store: LakeStore, order: ExtractInput, base: Position) -> dict[str, str]:
+    """The columns that the rows of a cursor read go to, with their types; those of a first batch are planned with."""
+    if base.sequence == 0 or order.run.cursor_field is None:
+        return {}
+    if order.batch == 0 and not order.plan.rebuild:
+        return order.plan.stored
+    return query.column_types(open_table(store, table_root(order.run, order.plan)))
+
+
+def _check_key(run: Run, table: DiscoveredTable) -> None:
     """A key that the source goes by no longer would have rows take each other's place: none is read by it."""
-    run = reading.order.run
     if run.mode != "incremental":
         return
-    found = registry.connector(run.source_type).discover(reading.config, [run.schema_name])
-    if not found:
-        raise SchemaChangedError(f"{run.schema_name} is gone from the source, or the user may no longer read it.")
-    if gone := [name for name in run.primary_key if all(column.name != name for column in found[0].columns)]:
+    if gone := [name for name in run.primary_key if all(column.name != name for column in table.columns)]:
         raise SchemaChangedError(f"{run.schema_name} no longer has the key column {', '.join(gone)}.")
-    if run.key_detected and found[0].primary_key != tuple(run.primary_key):
-        now = ", ".join(found[0].primary_key) or "none"
+    if run.key_detected and table.primary_key != tuple(run.primary_key):
+        now = ", ".join(table.primary_key) or "none"
         raise SchemaChangedError(
             f"The primary key of {run.schema_name} was {', '.join(run.primary_key)} and is {now} now: refresh the "
             "source's schemas, or choose primary key columns."

@@ -29,11 +29,12 @@ from activities.planning import Action, Decision, Intent, decide
 from activities.run_log import RunLog
 from connectors import registry
 from connectors.errors import SchemaChangedError
+from lake import query
 from lake.failpoints import reach
 from lake.position import EMPTY, Position
 from lake.query import TableFacts
 from lake.storage import LakeStore
-from lake.table import generation_root, read_position
+from lake.table import generation_root, open_table, read_position
 from metadata.intents import RunIntent, ScheduleIntent
 from metadata.inventory import Inventory
 from metadata.runs import Runs
@@ -96,9 +97,10 @@ class SyncActivities:
         generation = intent.generation if intent else run.generation
         cached = Position.from_dict(intent.position) if intent and intent.position else None
         with beating():
-            table = read_position(self._store, run.table_path, cached)
-            begun = table.sequence > 0 and table.generation != generation
-            shadow = read_position(self._store, generation_root(run.table_path, generation)) if begun else EMPTY
+            opened = open_table(self._store, run.table_path, cached)
+            table = opened.position
+            moved = table.sequence > 0 and table.generation != generation
+            shadow = read_position(self._store, generation_root(run.table_path, generation)) if moved else EMPTY
         wanted = _intent(run, generation, intent.available_columns if intent else frozenset())
         decision = decide(wanted, table, shadow)
         if decision.action is Action.NARROW:
@@ -115,6 +117,7 @@ class SyncActivities:
             rebuild=decision.action is Action.REBUILD,
             base=decision.base.as_dict(),
             reason=decision.reason,
+            stored=query.column_types(opened) if run.cursor_field is not None and table.sequence else {},
             repeat=intent.repeat if intent else None,
         )
 

@@ -183,6 +183,10 @@ class TableRead(Protocol):
     """An open read. Iterate once; ``report`` is whole when the iteration is over."""
 
     @property
+    def table(self) -> DiscoveredTable:
+        """The table as it is read."""
+
+    @property
     def schema(self) -> pa.Schema:
         """Source column names, in the source's order, in the types of the type contract (``docs/types.md``)."""
 
@@ -238,6 +242,7 @@ class Division:
     """A table that is better read in parts than as a whole."""
 
     parts: tuple[Part, ...]
+    table: DiscoveredTable
     row_estimate: int | None = None
 
 

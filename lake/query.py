@@ -50,10 +50,9 @@ def duplicate_key(store: LakeStore, path: str, key: Sequence[str], budget: Budge
     return describe_key(found.to_pylist()[0]) if found.num_rows else None
 
 
-def column_types(store: LakeStore, path: str) -> dict[str, pa.DataType]:
-    """The stored columns by their source names, but for those of our own."""
-    stored = open_table(store, path).schema or ()
-    return {source_name(column): column.type for column in stored if column.name != SYNC_AT}
+def column_types(table: OpenTable) -> dict[str, str]:
+    """The stored columns by their source names with Delta's names of their types, but for those of our own."""
+    return {source_name(column): describe_type(column.type) for column in table.schema or () if column.name != SYNC_AT}
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,13 @@ def _indexes(connection: psycopg.Connection, oids: Sequence[int]) -> dict[int, l
     return found
 
 
+def expected_rows(connection: psycopg.Connection, source: str, condition: str) -> int:
+    """How many rows the planner expects to fulfil the condition; nothing is read but the ends of an index."""
+    sql = f"EXPLAIN (FORMAT JSON) SELECT FROM {source} WHERE {condition}"
+    ((plan,),) = connection.execute(sql.encode()).fetchall()
+    return int(plan[0]["Plan"]["Plan Rows"])
+
+
 _WIDTH: LiteralString = """
 SELECT (SELECT sum(width) FROM (
             SELECT max(avg_width) AS width FROM pg_stats

@@ -5,28 +5,28 @@ Everything happens in one transaction at the server (repeatable read), so all pa
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import psycopg
 import pyarrow as pa
 
-from connectors.base import GONE, Division, Part, ReadReport, ReadRequest, Snapshot, ValueWarning
+from connectors.base import GONE, DiscoveredTable, Division, Part, ReadReport, ReadRequest, Snapshot, ValueWarning
 from connectors.cursor import encode
 from connectors.errors import ConfigurationError, SchemaChangedError
 from connectors.postgres import partitions
-from connectors.postgres.catalogue import SourceColumn, SourceTable, row_width_bytes
+from connectors.postgres.catalogue import SourceColumn, SourceTable, expected_rows, row_width_bytes
 from connectors.postgres.chosen import planned
 from connectors.postgres.columns import ColumnPlan, Server, is_unbounded, misfits
 from connectors.postgres.config import PostgresConfig
-from connectors.postgres.discovery import find
+from connectors.postgres.discovery import described, find
 from connectors.postgres.fast import VECTOR_ROWS, FastSession
 from connectors.postgres.filters import filter_condition
 from connectors.postgres.narrow import NarrowSession
 from connectors.postgres.partitions import check_state, divide, state_query
 from connectors.postgres.query import ReadQuery, cursor_of
-from connectors.postgres.session import Reading, application_name, transaction
+from connectors.postgres.session import Reading, application_name, connect, settled
 from connectors.postgres.steady import check_steady, rewritten_query
 from connectors.postgres.values import ValueCheck, arrow_schema
 
@@ -34,6 +34,7 @@ MAXIMUM_BATCH_ROWS = 131_072
 GATHERED_BYTES = 8 * 1024 * 1024
 """Small chunks are put together up to this: several batches are on their way at once, and larger ones gain nothing."""
 UNKNOWN_WIDTH = 4096
+FEW_ROWS = 1000
 WITHOUT_CURSOR = "no cursor value: read by the first load only"
 
 
@@ -56,15 +57,20 @@ class _Outline:
     server: Server
     width: float
     """Bytes of a row, roughly."""
+    few: bool = False
+    """So few rows are expected that setting up the fast driver would take longer than reading them."""
     parts: tuple[Part, ...] = ()
     """Those that the table had better be read in."""
 
 
 @contextmanager
 def open_read(config: PostgresConfig, request: ReadRequest) -> Iterator["PostgresRead"]:
-    """Open a read over the driver that fits the width of the rows."""
-    with _opened(config, request, _outline(config, request)) as read:
-        yield read
+    """Open a read over the driver that fits the width of the rows, and how many they are."""
+    with ExitStack() as catalogue:
+        connection = catalogue.enter_context(connect(config, application_name(request.read_id)))
+        outline = _outline(connection, config, request)
+        with _opened(catalogue, connection, config, request, outline) as read:
+            yield read
 
 
 @contextmanager
@@ -72,24 +78,38 @@ def read_or_divide(
     config: PostgresConfig, request: ReadRequest, part_bytes: int
 ) -> Iterator["PostgresRead | Division"]:
     """As ``open_read``, but for a table of more than so many bytes."""
-    outline = _outline(config, request, part_bytes)
-    if len(outline.parts) > 1:
-        yield Division(outline.parts, None if outline.query.filters else outline.query.table.row_estimate)
-        return
-    with _opened(config, request, outline) as read:
-        yield read
+    with ExitStack() as catalogue:
+        connection = catalogue.enter_context(connect(config, application_name(request.read_id)))
+        outline = _outline(connection, config, request, part_bytes)
+        if len(outline.parts) > 1:
+            catalogue.close()
+            table = outline.query.table
+            yield Division(
+                outline.parts, described(table, config), None if outline.query.filters else table.row_estimate
+            )
+            return
+        with _opened(catalogue, connection, config, request, outline) as read:
+            yield read
 
 
 def is_unchanged(config: PostgresConfig, request: ReadRequest, since: Snapshot, rows: int) -> bool:
     """Whether the requested part has the rows of an earlier snapshot still."""
     if request.snapshot is None:
         return False
-    query = _outline(config, request).query
+    with connect(config, application_name(request.read_id)) as connection:
+        query = _outline(connection, config, request).query
     return partitions.is_unchanged(config, application_name(request.read_id), query, request.snapshot, since, rows)
 
 
 @contextmanager
-def _opened(config: PostgresConfig, request: ReadRequest, outline: _Outline) -> Iterator["PostgresRead"]:
+def _opened(
+    catalogue: ExitStack,
+    connection: psycopg.Connection,
+    config: PostgresConfig,
+    request: ReadRequest,
+    outline: _Outline,
+) -> Iterator["PostgresRead"]:
+    """``connection`` has looked at the catalogue; it is closed, with its context, before the rows are read."""
     name = application_name(request.read_id)
     reading = Reading(
         config,
@@ -100,21 +120,23 @@ def _opened(config: PostgresConfig, request: ReadRequest, outline: _Outline) -> 
         snapshot=request.snapshot,
     )
     opened: AbstractContextManager[Session]
-    if request.narrow or outline.width * VECTOR_ROWS > request.batch_bytes:
+    if request.narrow or outline.few or outline.width * VECTOR_ROWS > request.batch_bytes:
         opened = NarrowSession.open(reading, request.batch_bytes // 2)
     else:
         opened = FastSession.open(reading, int(request.batch_bytes / outline.width))
     with opened as session:
         ((rewritten,),) = session.rows(rewritten_query(outline.query.source))
-        check_steady(config, request, outline.query.table, rewritten)
-        yield PostgresRead(session, outline, request)
+        check_steady(connection, config, request, outline.query.table, rewritten)
+        catalogue.close()
+        yield PostgresRead(session, described(outline.query.table, config), outline, request)
 
 
 class PostgresRead:
     """An open read: ``connectors.base.TableRead``."""
 
-    def __init__(self, session: Session, outline: _Outline, request: ReadRequest) -> None:
+    def __init__(self, session: Session, table: DiscoveredTable, outline: _Outline, request: ReadRequest) -> None:
         self._session = session
+        self.table = table
         self._query = outline.query
         self._gone = outline.gone
         self._server = outline.server
@@ -241,8 +263,10 @@ class PostgresRead:
         return bool(more)
 
 
-def _outline(config: PostgresConfig, request: ReadRequest, part_bytes: int | None = None) -> _Outline:
-    with transaction(config, application_name(request.read_id)) as connection:
+def _outline(
+    connection: psycopg.Connection, config: PostgresConfig, request: ReadRequest, part_bytes: int | None = None
+) -> _Outline:
+    with settled(connection):
         server = Server(connection.info.server_version, _is_raw(connection))
         found = find(connection, config, [request.table])
         if not found:
@@ -251,13 +275,22 @@ def _outline(config: PostgresConfig, request: ReadRequest, part_bytes: int | Non
         names, gone = _column_names(table, request)
         width = row_width_bytes(connection, table, names)
         parts = divide(connection, table, part_bytes) if part_bytes else ()
-    cursor = cursor_of(table, request.cursor, server.version) if request.cursor else None
+        cursor = cursor_of(table, request.cursor, server.version) if request.cursor else None
+        few = cursor is not None and _are_few(connection, ReadQuery(table, cursor=cursor))
     if cursor is not None and cursor.column.name not in names:
         raise ConfigurationError(f"The incremental field {cursor.column.name} must be among the columns of the read.")
     filters = tuple(filter_condition(table, each) for each in request.row_filters)
     if request.part is not None:
         filters += (partitions.condition(request.part),)
-    return _Outline(ReadQuery(table, filters, cursor), names, gone, server, width or UNKNOWN_WIDTH, parts)
+    return _Outline(ReadQuery(table, filters, cursor), names, gone, server, width or UNKNOWN_WIDTH, few, parts)
+
+
+def _are_few(connection: psycopg.Connection, query: ReadQuery) -> bool:
+    """Only an index tells the planner what came since its last look at the table."""
+    cursor = query.cursor
+    if cursor is None or not cursor.resumed or not query.table.is_indexed(cursor.column.name):
+        return False
+    return expected_rows(connection, query.source, cursor.ordered) < FEW_ROWS
 
 
 def _is_raw(connection: psycopg.Connection) -> bool:

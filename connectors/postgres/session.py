@@ -139,10 +139,17 @@ def connect(config: PostgresConfig, name: str) -> Iterator[psycopg.Connection]:
 
 @contextmanager
 def transaction(config: PostgresConfig, name: str) -> Iterator[psycopg.Connection]:
-    """As ``connect``, in a transaction with the settings of a read: no lock is waited for without an end."""
-    with connect(config, name) as connection, connection.transaction():
-        connection.execute(session_settings().encode())
+    """As ``connect``, in a transaction with the settings of a read."""
+    with connect(config, name) as connection, settled(connection):
         yield connection
+
+
+@contextmanager
+def settled(connection: psycopg.Connection) -> Iterator[None]:
+    """A transaction with the settings of a read: no lock is waited for without an end."""
+    with connection.transaction():
+        connection.execute(session_settings().encode())
+        yield
 
 
 def begin(connection: psycopg.Connection, snapshot: Snapshot | None = None) -> None:

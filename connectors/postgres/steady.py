@@ -5,12 +5,14 @@ after it are gone for it, silently, and names mean the columns of today. The loc
 it is from then on, so one look after it tells whether the plan of the read holds.
 """
 
+import psycopg
+
 from connectors.base import ReadRequest
 from connectors.errors import BusyError, SnapshotLostError
 from connectors.postgres.catalogue import SourceTable
 from connectors.postgres.config import PostgresConfig
 from connectors.postgres.discovery import find
-from connectors.postgres.session import application_name, transaction
+from connectors.postgres.session import settled
 
 
 def rewritten_query(source: str) -> str:
@@ -27,12 +29,15 @@ def rewritten_query(source: str) -> str:
     )
 
 
-def check_steady(config: PostgresConfig, request: ReadRequest, table: SourceTable, rewritten: int) -> None:
-    """Asked once the locks are there. Where the table is not what was planned for, ``BusyError``: plan again.
+def check_steady(
+    connection: psycopg.Connection, config: PostgresConfig, request: ReadRequest, table: SourceTable, rewritten: int
+) -> None:
+    """Asked once the locks are there, on another session, which sees what holds now.
 
-    ``SnapshotLostError`` where the read is of a snapshot from before the change: no plan reads that one any more.
+    Where the table is not what was planned for, ``BusyError``: plan again. ``SnapshotLostError`` where the read is of a
+    snapshot from before the change: no plan reads that one any more.
     """
-    with transaction(config, application_name(request.read_id)) as connection:
+    with settled(connection):
         now = find(connection, config, [request.table])
     if rewritten or not now or (now[0].oid, now[0].columns) != (table.oid, table.columns):
         if request.snapshot is not None:

@@ -141,9 +141,9 @@ def test_a_source_that_cannot_be_told_does_not_keep_the_child(
 
 
 def _is_child(process: psutil.Process) -> bool:
-    """A child job, and not the fork server or what keeps count of its resources."""
+    """A child job: what the fork server began. This process may have others, such as another module's database."""
     try:
         parent = process.parent()
-        return parent is not None and parent.pid != psutil.Process().pid
+        return parent is not None and any("forkserver" in word for word in parent.cmdline())
     except psutil.NoSuchProcess:
         return False
