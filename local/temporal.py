@@ -12,6 +12,10 @@ from local.process import ChildProcess, Command
 from scheduling.contract import PROJECT_ATTRIBUTE, SCHEMA_ATTRIBUTE, SOURCE_ATTRIBUTE, SOURCE_TYPE_ATTRIBUTE
 
 PORT_NAMES = ("temporal", "temporal_ui", "temporal_http", "temporal_metrics")
+MOST_LOOKS = 1000
+"""How often in a second the server looks for new tasks. By itself it looks 20 times for all workflows together, and a
+handful of short runs waits for that."""
+QUEUES = ("transfer", "timer", "visibility")
 SEARCH_ATTRIBUTES = (PROJECT_ATTRIBUTE, SOURCE_ATTRIBUTE, SOURCE_TYPE_ATTRIBUTE, SCHEMA_ATTRIBUTE)
 
 
@@ -61,6 +65,8 @@ class TemporalServer:
         ]
         for flag, name in zip(("port", "ui-port", "http-port", "metrics-port"), PORT_NAMES, strict=True):
             arguments += [f"--{flag}", str(self.ports[name])]
+        for queue in QUEUES:
+            arguments += ["--dynamic-config-value", f"history.{queue}ProcessorMaxPollRPS={MOST_LOOKS}"]
         if self.namespace != "default":
             arguments += ["--namespace", self.namespace]
         for attribute in SEARCH_ATTRIBUTES:
