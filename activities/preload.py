@@ -3,10 +3,13 @@
 ``cli`` is what the program's own start imports, and each child repeats that.
 """
 
+import encodings.idna  # noqa: F401
+
 import deltalake  # noqa: F401
 import duckdb  # noqa: F401
 import psutil  # noqa: F401
 import psycopg  # noqa: F401
+import pyarrow.dataset
 import pyarrow.parquet  # noqa: F401
 
 import activities.children

@@ -167,6 +167,76 @@ def test_a_run_without_news_commits_nothing(platform: Platform, database: Source
     database.assert_in_lake(platform, schema)
 
 
+def steps(platform: Platform, schema: dict[str, Any], job: dict[str, Any]) -> list[str]:
+    """What the log of a run says it did, in order."""
+    page = platform.call("GET", f"/external_data_schemas/{schema['id']}/logs/?job_id={job['id']}")
+    return [line["fields"]["event"] for line in reversed(page["results"])]
+
+
+NEWS = {
+    "a tie with the edge": "INSERT INTO t SELECT 500, 'tie', max(updated_at) FROM t",
+    "a row past the edge": "INSERT INTO t SELECT 501, 'new', max(updated_at) + interval '1 second' FROM t",
+    "a column": "ALTER TABLE t ADD COLUMN w int",
+}
+CHANGED_AT_THE_EDGE = "UPDATE t SET v = 'changed' WHERE id = (SELECT max(id) FROM t)"
+
+
+@pytest.mark.parametrize("mode", ["incremental", "append"])
+def test_rows_that_were_found_before_are_passed_over_until_something_is_new(
+    platform: Platform, database: SourceDatabase, mode: str
+) -> None:
+    database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, v text, updated_at timestamptz)",
+        "INSERT INTO t SELECT n, 'v', timestamptz '2026-01-01' + n / 10 * interval '1 day' "
+        "FROM generate_series(1, 95) n",
+        "CREATE INDEX ON t (updated_at)",
+        "ANALYZE t",
+    )
+    wanted = {"name": "t", "should_sync": True, **INCREMENTAL, "sync_type": mode}
+    source = platform.create_source(database.inputs, [wanted])
+    schema = named(source, "t")
+    platform.wait_for_jobs(source, schema)
+    compared, passed_over = ["staged", "published"], ["repeated"]
+    news = {"nothing": None, **NEWS}
+    if mode == "incremental":
+        # An append keeps a row as it was when it came.
+        news["a value, its cursor untouched"] = CHANGED_AT_THE_EDGE
+    for what, statement in news.items():
+        if statement:
+            database.execute(statement)
+            job = platform.sync(source, schema)
+            assert steps(platform, schema, job)[2:4] == compared, what
+            assert job["rows_synced"] > 0 or what == "a column", what
+            database.assert_in_lake(platform, schema)
+        for expected in (compared, passed_over, passed_over):
+            job = platform.sync(source, schema)
+            done = steps(platform, schema, job)
+            assert done == ["started", "planned", *expected, "finished"], (what, done)
+            assert (job["status"], job["rows_synced"], job["bytes_written"]) == ("Completed", 0, 0), what
+        database.assert_in_lake(platform, schema)
+
+
+def test_a_resync_copies_rows_that_were_passed_over(platform: Platform, database: SourceDatabase) -> None:
+    database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, updated_at timestamptz)",
+        "INSERT INTO t VALUES (1, '2026-01-01'), (2, '2026-01-02')",
+    )
+    source = platform.create_source(database.inputs, [{"name": "t", "should_sync": True, **INCREMENTAL}])
+    schema = named(source, "t")
+    platform.wait_for_jobs(source, schema)
+    for _ in range(2):
+        job = platform.sync(source, schema)
+    assert "repeated" in steps(platform, schema, job)
+    before = len(platform.jobs(source, schema))
+    platform.call("POST", f"/external_data_schemas/{schema['id']}/resync/")
+    resynced = platform.wait_for_jobs(source, schema, before + 1)[0]
+    assert resynced["rows_synced"] == 2
+    database.assert_in_lake(platform, schema)
+    platform.call("DELETE", f"/external_data_schemas/{schema['id']}/delete_data/", status=204)
+    assert platform.sync(source, schema)["rows_synced"] == 2
+    database.assert_in_lake(platform, schema)
+
+
 @pytest.mark.parametrize("mode", ["incremental", "append"])
 def test_the_look_back_finds_late_rows_and_doubles_none(
     platform: Platform, database: SourceDatabase, mode: str
