@@ -3,12 +3,16 @@
 A fork server that has the heavy modules loaded starts one in some ten milliseconds. A child says what it does over a
 pipe; its parent, an activity's thread, heartbeats for it, watches its memory, and kills it when it must stop. When the
 worker itself is killed the fork server ends, and the kernel kills the children with it: nothing goes on writing.
+
+A child does one job at a time. After one that went well and left its memory small it waits a while for another, which
+finds its clients set up already; after any other it ends.
 """
 
 import ctypes
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -18,12 +22,12 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any, TypeVar
 
 import psutil
+import pyarrow as pa
 import structlog
-from temporalio import activity
 from temporalio.exceptions import CancelledError
 
 from activities.errors import ChildDiedError, OutOfMemoryError, WorkerShutdownError
-from activities.heartbeat import HEARTBEAT_SECONDS, stop_if_asked
+from activities.heartbeat import Heart, beating, stop_if_asked
 from lake.failpoints import arm, armed
 
 Result = TypeVar("Result")
@@ -36,9 +40,17 @@ POLL_SECONDS = 0.1
 PRELOADED = ["activities.preload"]
 """By the fork server."""
 
+MOST_JOBS = 50
+"""Of one child: whatever a library may leak ends with it."""
+KEPT_BYTES = 64 * 2**20
+"""A child that holds more than this after a job gives it back by ending."""
+IDLE_SECONDS = 20.0
+"""How long a child waits for another job."""
+
 ARROW_MEMORY_POOL = "jemalloc"
 """Arrow's own choice keeps about a third more of what a rewrite has given back, and is no faster."""
 
+_MEMORY_POOL = pa.default_memory_pool()
 _PR_SET_PDEATHSIG = 1
 
 
@@ -52,6 +64,15 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class _Job:
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    failpoint: str | None
+    worker: int
+    """The process that the failpoint is to kill first."""
+
+
+@dataclass(frozen=True)
 class _Done:
     result: Any
 
@@ -61,11 +82,40 @@ class _Failed:
     error: Exception
 
 
+class _Child:
+    """A process, the pipe to it, and its memory."""
+
+    def __init__(self, context: ForkServerContext, memory_limit_bytes: int) -> None:
+        self.pipe, theirs = context.Pipe()
+        self.process: ForkServerProcess = context.Process(target=_main, args=(theirs,), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.memory = _Memory(self.process.pid or 0, memory_limit_bytes)
+        self.jobs = 0
+        self.idle_since = 0.0
+
+    def is_worth_keeping(self) -> bool:
+        return self.jobs < MOST_JOBS and self.memory.taken() < KEPT_BYTES
+
+    def is_waiting(self) -> bool:
+        """With a margin: it must not end just as it is given a job."""
+        return self.process.is_alive() and time.monotonic() - self.idle_since < IDLE_SECONDS / 2
+
+    def end(self) -> None:
+        if self.process.is_alive():
+            self.process.kill()
+        self.process.join()
+        self.process.close()
+        self.pipe.close()
+
+
 class Children:
     """Starts children, each with the same memory limit. Thread-safe."""
 
     def __init__(self, memory_limit_bytes: int) -> None:
         self._memory_limit_bytes = memory_limit_bytes
+        self._idle: list[_Child] = []
+        self._lock = threading.Lock()
         # Read by the fork server as it loads Arrow.
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", ARROW_MEMORY_POOL)
         self._context: ForkServerContext = multiprocessing.get_context("forkserver")
@@ -90,53 +140,66 @@ class Children:
         activity ends with ``CancelledError`` or ``WorkerShutdownError``. ``OutOfMemoryError`` past the memory limit,
         ``ChildDiedError`` when it ends without a word.
         """
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(
-            target=_main, args=(theirs, (armed(), os.getpid()), job, arguments), daemon=True
-        )
-        process.start()
-        theirs.close()
+        child = self._taken()
         try:
-            result: Result = self._attend(process, ours, on_progress, on_stop)
-            return result
-        finally:
-            if process.is_alive():
-                process.kill()
-            process.join()
-            process.close()
-            ours.close()
+            with beating(asdict(Progress())) as heart:
+                child.jobs += 1
+                _send(child, _Job(job, arguments, armed(), os.getpid()))
+                result: Result = self._attend(child, heart, on_progress, on_stop)
+        except BaseException:
+            child.end()
+            raise
+        self._give_back(child)
+        return result
+
+    def close(self) -> None:
+        """End those that wait for a job."""
+        with self._lock:
+            waiting, self._idle = self._idle, []
+        for child in waiting:
+            child.end()
+
+    def _taken(self) -> _Child:
+        """One that waits already, else a new one. Those that have waited for long go."""
+        with self._lock:
+            waiting, self._idle = self._idle, []
+        fresh = [child for child in waiting if child.is_waiting()]
+        with self._lock:
+            self._idle += fresh[:-1]
+        for child in waiting:
+            if child not in fresh:
+                child.end()
+        return fresh[-1] if fresh else _Child(self._context, self._memory_limit_bytes)
+
+    def _give_back(self, child: _Child) -> None:
+        if not child.is_worth_keeping():
+            child.end()
+            return
+        child.idle_since = time.monotonic()
+        with self._lock:
+            self._idle.append(child)
 
     def _attend(
-        self,
-        process: ForkServerProcess,
-        pipe: Connection,
-        on_progress: Callable[[Progress], None],
-        on_stop: Callable[[], None],
+        self, child: _Child, heart: Heart, on_progress: Callable[[Progress], None], on_stop: Callable[[], None]
     ) -> Any:
-        memory = _Memory(process.pid or 0, self._memory_limit_bytes)
-        beaten = 0.0
-        done = Progress()
         while True:
             try:
                 stop_if_asked()
             except (CancelledError, WorkerShutdownError):
                 _tell(on_stop)
                 raise
-            if time.monotonic() - beaten > HEARTBEAT_SECONDS:
-                activity.heartbeat(asdict(done))
-                beaten = time.monotonic()
-            memory.check()
-            if not pipe.poll(POLL_SECONDS):
+            child.memory.check()
+            if not child.pipe.poll(POLL_SECONDS):
                 continue
             try:
-                message = pipe.recv()
-            except EOFError:
-                process.join(5)
-                raise ChildDiedError(_epitaph(process.exitcode)) from None
+                message = child.pipe.recv()
+            except (EOFError, ConnectionError):
+                child.process.join(5)
+                raise ChildDiedError(_epitaph(child.process.exitcode)) from None
             match message:
                 case Progress():
-                    done = message
-                    on_progress(done)
+                    heart.details = asdict(message)
+                    on_progress(message)
                 case _Done():
                     return message.result
                 case _Failed():
@@ -144,23 +207,37 @@ class Children:
 
 
 class _Memory:
-    """A child's memory of its own (not what it shares with the fork server), looked at now and then."""
+    """What a child takes beyond what it began with, which it shares with the fork server; looked at now and then."""
 
     def __init__(self, pid: int, limit_bytes: int) -> None:
         self._pid = pid
         self._limit_bytes = limit_bytes
+        self._base = self._used()
 
     def check(self) -> None:
-        try:
-            used = psutil.Process(self._pid).memory_info()
-        except psutil.NoSuchProcess:
-            # It has ended already; what it had to say is in the pipe.
-            return
-        if used.rss - used.shared > self._limit_bytes:
+        if self.taken() > self._limit_bytes:
             raise OutOfMemoryError(
                 f"Reading this table took more than the {self._limit_bytes // 2**20} MB a reader may use; "
                 "raise SYNCLINE_WORKER_MEMORY_MB."
             )
+
+    def taken(self) -> int:
+        return self._used() - self._base
+
+    def _used(self) -> int:
+        try:
+            used = psutil.Process(self._pid).memory_info()
+        except psutil.NoSuchProcess:
+            # It has ended already; what it had to say is in the pipe.
+            return 0
+        return int(used.rss - used.shared)
+
+
+def _send(child: _Child, job: _Job) -> None:
+    try:
+        child.pipe.send(job)
+    except ConnectionError:
+        raise ChildDiedError(_epitaph(child.process.exitcode)) from None
 
 
 def _tell(on_stop: Callable[[], None]) -> None:
@@ -177,11 +254,25 @@ def _epitaph(exit_code: int | None) -> str:
     return "The reading process ended unexpectedly; the run tries again."
 
 
-def _main(
-    pipe: Connection, failpoint: tuple[str | None, int], job: Callable[..., Any], arguments: tuple[Any, ...]
-) -> None:
+def _main(pipe: Connection) -> None:
     _die_with_parent()
-    arm(failpoint[0], first=failpoint[1])
+    while pipe.poll(IDLE_SECONDS):
+        try:
+            job: _Job = pipe.recv()
+        except EOFError:
+            break
+        if not _do(pipe, job):
+            break
+    pipe.close()
+    # Drivers' own clean-up at interpreter exit may hang or crash; the answer is out and the kernel frees the rest.
+    os._exit(0)
+
+
+def _do(pipe: Connection, job: _Job) -> bool:
+    """Whether it went well."""
+    arm(job.failpoint, first=job.worker)
+    # A job may have chosen another.
+    pa.set_memory_pool(_MEMORY_POOL)
     reported = 0.0
 
     def report(rows: int, size_bytes: int, expected_rows: int | None = None) -> None:
@@ -191,15 +282,13 @@ def _main(
             reported = time.monotonic()
 
     try:
-        answer: _Done | _Failed = _Done(job(report, *arguments))
+        answer: _Done | _Failed = _Done(job.function(report, *job.arguments))
     except Exception as error:
         # A traceback does not pickle; as a note it still reaches the parent's log.
         error.add_note(traceback.format_exc())
         answer = _Failed(error)
     pipe.send(answer)
-    pipe.close()
-    # Drivers' own clean-up at interpreter exit may hang or crash; the answer is out and the kernel frees the rest.
-    os._exit(0)
+    return isinstance(answer, _Done)
 
 
 def _die_with_parent() -> None:

@@ -4,6 +4,7 @@ import contextvars
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import CancelledError
@@ -13,21 +14,29 @@ from activities.errors import WorkerShutdownError
 HEARTBEAT_SECONDS = 1.0
 
 
+class Heart:
+    """``details`` go with the next beat: what Temporal's UI shows of the step."""
+
+    def __init__(self, details: Any = None) -> None:
+        self.details = details
+
+
 @contextmanager
-def beating() -> Iterator[None]:
+def beating(details: Any = None) -> Iterator[Heart]:
     """Heartbeat until the block ends, however long one call in it takes: each has a timeout of its own."""
     ended = threading.Event()
-    activity.heartbeat()
+    heart = Heart(details)
+    activity.heartbeat(heart.details)
 
     def beat() -> None:
         while not ended.wait(HEARTBEAT_SECONDS):
-            activity.heartbeat()
+            activity.heartbeat(heart.details)
 
     # The activity that a thread belongs to is a context variable.
     beater = threading.Thread(target=contextvars.copy_context().run, args=(beat,), name="heartbeat", daemon=True)
     beater.start()
     try:
-        yield
+        yield heart
     finally:
         ended.set()
         beater.join()

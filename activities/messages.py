@@ -51,8 +51,9 @@ class Plan:
     base: dict[str, Any]
     """``lake.position.Position`` of the table that the batches go to."""
     reason: str = ""
-    stored: dict[str, str] = field(default_factory=dict)
-    """Columns of the table that a cursor read adds to, by their source names, with Delta's names of their types."""
+    stored: dict[str, str] | None = None
+    """Columns of the table that a cursor read adds to, by their source names, with Delta's names of their types. None
+    where the reader has to look for itself."""
     repeat: str | None = None
     """Digest (``activities.repeats``) of the newest read that brought nothing new."""
 

@@ -60,8 +60,7 @@ def extract(report: Report, store: LakeStore, reading: Reading) -> Extracted:
     if unchanged := _unchanged(reading, request):
         return unchanged
     with _opened(reading, request, base) as read:
-        if order.batch == 0 and order.part is None:
-            _check_key(run, read.table)
+        _check_key(run, read.table)
         if isinstance(read, Division):
             return Extracted("", 0, 0, more=False, row_estimate=read.row_estimate, parts=list(read.parts))
         staged = _staged(report, store, reading, base, read)
@@ -81,7 +80,7 @@ def _staged(report: Report, store: LakeStore, reading: Reading, base: Position, 
             digest = repeats.digest(run, base, read.schema, seen)
             if digest == order.plan.repeat:
                 rows, warnings = sum(batch.num_rows for batch in seen), _as_dicts(read.report.warnings)
-                return Extracted("", rows, 0, more=False, warnings=warnings, digest=digest, repeats=True)
+                return Extracted("", rows, 0, more=False, warnings=warnings, repeats=True)
     staged = stage(
         store,
         run.table_path,
@@ -144,7 +143,7 @@ def _stored(store: LakeStore, order: ExtractInput, base: Position) -> dict[str, 
     """The columns that the rows of a cursor read go to, with their types; those of a first batch are planned with."""
     if base.sequence == 0 or order.run.cursor_field is None:
         return {}
-    if order.batch == 0 and not order.plan.rebuild:
+    if order.batch == 0 and order.plan.stored is not None:
         return order.plan.stored
     return query.column_types(open_table(store, table_root(order.run, order.plan)))
 

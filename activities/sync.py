@@ -103,7 +103,8 @@ class SyncActivities:
             shadow = read_position(self._store, generation_root(run.table_path, generation)) if moved else EMPTY
         wanted = _intent(run, generation, intent.available_columns if intent else frozenset())
         decision = decide(wanted, table, shadow)
-        if decision.action is Action.NARROW:
+        narrowed = decision.action is Action.NARROW
+        if narrowed:
             self._run_log.planned(run, decision.action, decision.reason)
             decision = decide(wanted, self._narrow(run, wanted, table), shadow)
         if decision.action is Action.TAKE_OVER:
@@ -117,7 +118,7 @@ class SyncActivities:
             rebuild=decision.action is Action.REBUILD,
             base=decision.base.as_dict(),
             reason=decision.reason,
-            stored=query.column_types(opened) if run.cursor_field is not None and table.sequence else {},
+            stored=query.column_types(opened) if decision.action is Action.CONTINUE and not narrowed else None,
             repeat=intent.repeat if intent else None,
         )
 
@@ -128,7 +129,9 @@ class SyncActivities:
         connector = registry.connector(run.source_type)
         config = connector.parse_config(self._runs.inputs(run.project_id, run.schema_id))
         part = f".{order.part.held.number}.{order.part.number}" if order.part else ""
-        read_id = f"{run.job_id[:8]}-{order.batch}{part}-{activity.info().attempt}"
+        info = activity.info()
+        # Of this attempt alone: who is late to stop its own read must not stop another's.
+        read_id = f"{run.job_id[:8]}-{order.batch}{part}-{info.activity_id}-{info.attempt}"
         given = reading.Reading(order, config, read_id, self._part_bytes)
         progress = _LiveFigures(self._runs, order)
         begun = time.monotonic()
@@ -140,8 +143,9 @@ class SyncActivities:
             on_progress=progress,
             on_stop=lambda: connector.cancel(config, read_id),
         )
-        progress.end(extracted)
-        self._run_log.staged(order, extracted, begun)
+        with beating():
+            progress.end(extracted)
+            self._run_log.staged(order, extracted, begun)
         return extracted
 
     @activity.defn(name="publish", no_thread_cancel_exception=True)
@@ -149,11 +153,12 @@ class SyncActivities:
         """Commit a staged batch, once whatever happens, and copy the table's new state into the database."""
         published, facts = self._children.run(jobs.publish, self._store, order)
         reach("after-publish")
-        if not order.plan.rebuild:
-            self._record(order.run, published.position, facts)
-        if published.nothing_new and order.digest:
-            self._runs.brought_nothing(order.run.schema_id, order.digest)
-        self._run_log.published(order, published)
+        with beating():
+            if not order.plan.rebuild:
+                self._record(order.run, published.position, facts)
+            if published.nothing_new and order.digest:
+                self._runs.brought_nothing(order.run.schema_id, order.digest)
+            self._run_log.published(order, published)
         return PublishResult(
             published.position.as_dict(),
             rows=published.rows_added + published.rows_changed,
@@ -165,15 +170,17 @@ class SyncActivities:
     def swap_in(self, order: SwapInput) -> None:
         """Replace the table's rows by the rebuilt ones, in one commit."""
         published, facts = self._children.run(jobs.swap_in, self._store, order)
-        self._record(order.run, published.position, facts)
-        self._run_log.swapped_in(order.run, published)
+        with beating():
+            self._record(order.run, published.position, facts)
+            self._run_log.swapped_in(order.run, published)
 
     @activity.defn(name="maintain", no_thread_cancel_exception=True)
     def maintain(self, order: MaintainInput) -> None:
         """Merge small files and shorten the log. What the run read is committed already and stays as it is."""
         maintained, facts = self._children.run(jobs.maintain, self._store, order)
-        self._record(order.run, maintained.position, facts)
-        self._run_log.maintained(order.run, maintained)
+        with beating():
+            self._record(order.run, maintained.position, facts)
+            self._run_log.maintained(order.run, maintained)
 
     @activity.defn(name="finish")
     def finish(self, order: FinishInput) -> None:

@@ -106,14 +106,18 @@ class UpkeepActivities:
 
     @activity.defn(name="sweep", no_thread_cancel_exception=True)
     def sweep(self, _: None = None) -> int:
-        """Delete staged files that no commit refers to and no run will, and old log lines; the number of files."""
-        deleted = 0
+        """Delete staged files that no commit refers to and no run will, and old log lines; the number of files.
+
+        A table that cannot be swept does not keep the others waiting.
+        """
+        deleted, failures = 0, Failures()
         with beating():
             log.info("old log lines deleted", lines=self._logs.delete_before(datetime.now(UTC) - self._log_retention))
             for intent in self._schemas():
-                path = table_path(intent.project_id, intent.table_name, intent.schema_id)
-                live = self._inventory.live_job_ids(intent.schema_id)
-                deleted += sweep(self._store, path, live, datetime.now(UTC) - ORPHAN_AGE)
+                with failures.survived("table not swept", intent.schema_id):
+                    path = table_path(intent.project_id, intent.table_name, intent.schema_id)
+                    live = self._inventory.live_job_ids(intent.schema_id)
+                    deleted += sweep(self._store, path, live, datetime.now(UTC) - ORPHAN_AGE)
         return deleted
 
     def _schemas(self) -> Iterator[ScheduleIntent]:

@@ -79,15 +79,6 @@ def minus_lookback(text: str, field_type: str, seconds: int) -> str:
     raise ValueError(f"a look-back needs a cursor that is a time, not {field_type}")
 
 
-def later(a: str | None, b: str | None, field_type: str) -> str | None:
-    """The greater of two canonical texts; None is before everything."""
-    if a is None or b is None:
-        return b if a is None else a
-    first: Any = decode(a, field_type)
-    second: Any = decode(b, field_type)
-    return a if first >= second else b
-
-
 def _from_arrow(scalar: pa.Scalar) -> Any:
     if not scalar.is_valid:
         return None

@@ -41,12 +41,6 @@ class SchemaChangedError(SourceError):
     code = "schema_changed"
 
 
-class KeyViolationError(SourceError):
-    """Rows without a usable key: duplicates or nulls in the primary key columns. Names an example."""
-
-    code = "key_violation"
-
-
 class UnreachableError(SourceError):
     """The host does not answer: DNS, network, refused, timed out. Waits and tries again."""
 

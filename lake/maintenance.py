@@ -71,6 +71,7 @@ def maintain(store: LakeStore, path: str, run: RunRef) -> Maintained:
     done = Maintained(table.position)
     layout = layout_of(table)
     if layout is not None and (files := crowded(list(snapshot.files.values()), layout)):
+        reach("compacting")
         done = _compacted(table, run, compact(table, run, files, layout))
         reach("compacted")
     if snapshot.version - snapshot.checkpoint >= CHECKPOINT_COMMITS:

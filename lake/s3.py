@@ -1,7 +1,8 @@
 """An S3 bucket, or a prefix in one, as the lake's store."""
 
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from contextlib import suppress
+from functools import cache, cached_property
 from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 import boto3
 import pyarrow.fs as pa_fs
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from lake.objects import StoredObject
 
@@ -22,20 +23,28 @@ REQUEST_TIMEOUT_SECONDS = 60
 ATTEMPTS = 6
 DELETE_BATCH = 1000
 
-_session = boto3.session.Session()
-"""The process's own: it keeps the descriptions of AWS's services, which take 60 ms of CPU to load."""
 _making_a_client = Lock()
 
 
+@cache
+def _session() -> boto3.session.Session:
+    """The process's own: it keeps the descriptions of AWS's services, which take 60 ms of CPU to load."""
+    return boto3.session.Session()
+
+
 def prepare() -> None:
-    """Load what every client needs, so that processes that are forked from this one need not."""
-    _make_client(region_name="us-east-1", aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106
+    """Load what every client needs, so that processes that are forked from this one need not.
+
+    Where this machine's settings for AWS are wrong, whoever needs a client will say so.
+    """
+    with suppress(BotoCoreError):
+        _make_client(region_name="us-east-1", aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106
 
 
 def _make_client(**options: Any) -> "S3Client":
     # Clients may be shared between threads, sessions may not.
     with _making_a_client:
-        return _session.client("s3", **options)
+        return _session().client("s3", **options)
 
 
 class S3Objects:

@@ -1,15 +1,16 @@
 """The object store under the lake: an S3 bucket, or a folder of this machine.
 
-A ``LakeStore`` is a value: it pickles to its settings, and every process makes its own clients. All paths are relative
-to the lake's root and use ``/``. Errors are ``LakeError`` with a plain sentence; credentials never appear in them.
+A ``LakeStore`` is a value: it pickles to its settings, and every process makes its own clients, once. All paths are
+relative to the lake's root and use ``/``. Errors are ``LakeError`` with a plain sentence; credentials never appear in
+them.
 """
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,8 +45,8 @@ class LakeStore:
     secret_key: str | None = field(default=None, repr=False)
     region: str = "us-east-1"
 
-    def __reduce__(self) -> tuple[type["LakeStore"], tuple[str | None, ...]]:
-        return LakeStore, (self.url, self.endpoint, self.access_key, self.secret_key, self.region)
+    def __reduce__(self) -> tuple[Callable[..., "LakeStore"], tuple[str | None, ...]]:
+        return _known, (self.url, self.endpoint, self.access_key, self.secret_key, self.region)
 
     @cached_property
     def objects(self) -> Objects:
@@ -137,3 +138,9 @@ class LakeStore:
                 "The object store ignores conditional writes (If-None-Match), so two writers could lose commits; "
                 "use a store that supports them."
             )
+
+
+@lru_cache(maxsize=8)
+def _known(*settings: str | None) -> LakeStore:
+    """The one store of these settings in this process, with its clients."""
+    return LakeStore(*settings)  # type: ignore[arg-type]

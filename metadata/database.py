@@ -24,6 +24,13 @@ from metadata.errors import MetadataError, UnsupportedDatabaseError
 
 BUSY_TIMEOUT_SECONDS = 30
 READ_ONLY = "syncline_read_only"
+GONE_WITHOUT_A_WORD = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""After half a minute of silence the connection to PostgreSQL counts as broken."""
 MIGRATION_LOCK = 0x53594E43_00000001
 """Key of the PostgreSQL advisory lock under which migrations run; any constant of our own will do."""
 
@@ -123,7 +130,7 @@ def _postgres_engine(url: URL, **options: Any) -> Engine:
         isolation_level="READ COMMITTED",
         # A page of the API is mostly JSON columns: read by the fastest parser at hand.
         json_deserializer=from_json,
-        connect_args={"connect_timeout": 10, "application_name": "syncline"},
+        connect_args={"connect_timeout": 10, "application_name": "syncline", **GONE_WITHOUT_A_WORD},
         hide_parameters=True,
         **options,
     )

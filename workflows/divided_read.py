@@ -46,8 +46,9 @@ class DividedRead:
         return sum(part.extracted.rows for part in self._staged.values())
 
     def snapshot_held(self, held: Held) -> None:
-        """The holder has one."""
-        self._held = held
+        """A holder has one. Holders of earlier snapshots may still be about, and be heard last."""
+        if self._held is None or held.number >= self._held.number:
+            self._held = held
 
     async def read(self) -> list[Extracted] | None:
         """What was staged of each part; None where the source cannot show one state to several sessions."""

@@ -21,6 +21,7 @@ from connectors.postgres.chosen import planned
 from connectors.postgres.columns import ColumnPlan, Server, is_unbounded, misfits
 from connectors.postgres.config import PostgresConfig
 from connectors.postgres.discovery import described, find
+from connectors.postgres.errors import query_error
 from connectors.postgres.fast import VECTOR_ROWS, FastSession
 from connectors.postgres.filters import filter_condition
 from connectors.postgres.narrow import NarrowSession
@@ -126,9 +127,9 @@ def _opened(
         opened = FastSession.open(reading, int(request.batch_bytes / outline.width))
     with opened as session:
         ((rewritten,),) = session.rows(rewritten_query(outline.query.source))
-        check_steady(connection, config, request, outline.query.table, rewritten)
+        now = check_steady(connection, config, request, outline.query.table, rewritten)
         catalogue.close()
-        yield PostgresRead(session, described(outline.query.table, config), outline, request)
+        yield PostgresRead(session, described(now, config), outline, request)
 
 
 class PostgresRead:
@@ -266,7 +267,7 @@ class PostgresRead:
 def _outline(
     connection: psycopg.Connection, config: PostgresConfig, request: ReadRequest, part_bytes: int | None = None
 ) -> _Outline:
-    with settled(connection):
+    with _failures_named(request), settled(connection):
         server = Server(connection.info.server_version, _is_raw(connection))
         found = find(connection, config, [request.table])
         if not found:
@@ -283,6 +284,14 @@ def _outline(
     if request.part is not None:
         filters += (partitions.condition(request.part),)
     return _Outline(ReadQuery(table, filters, cursor), names, gone, server, width or UNKNOWN_WIDTH, few, parts)
+
+
+@contextmanager
+def _failures_named(request: ReadRequest) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise query_error(error, request.table, filtered=bool(request.row_filters)) from error
 
 
 def _are_few(connection: psycopg.Connection, query: ReadQuery) -> bool:

@@ -31,8 +31,8 @@ def rewritten_query(source: str) -> str:
 
 def check_steady(
     connection: psycopg.Connection, config: PostgresConfig, request: ReadRequest, table: SourceTable, rewritten: int
-) -> None:
-    """Asked once the locks are there, on another session, which sees what holds now.
+) -> SourceTable:
+    """The table as it is now, asked once the locks are there, on another session, which sees what holds now.
 
     Where the table is not what was planned for, ``BusyError``: plan again. ``SnapshotLostError`` where the read is of a
     snapshot from before the change: no plan reads that one any more.
@@ -43,3 +43,4 @@ def check_steady(
         if request.snapshot is not None:
             raise SnapshotLostError(f"{request.table} was rewritten or changed its columns while it was read.")
         raise BusyError(f"{request.table} was changed just as it was to be read.", retry_after_seconds=1)
+    return now[0]

@@ -28,6 +28,7 @@ def children() -> Iterator[Children]:
         started = Children(LIMIT_MIB * 2**20)
         started.warm_up()
         yield started
+        started.close()
     eventually(lambda: not [each for each in psutil.Process().children(True) if _is_child(each)], "children to be gone")
 
 

@@ -25,7 +25,6 @@ SECRET = "host=db.internal password=hunter2"
         (source.CredentialsError("m"), "invalid_credentials", False, False),
         (source.AccessError("m"), "insufficient_privilege", False, False),
         (source.SchemaChangedError("m"), "schema_changed", False, False),
-        (source.KeyViolationError("m"), "key_violation", False, False),
         (source.UnreachableError("m"), "unreachable", True, False),
         (source.BusyError("m", retry_after_seconds=7), "busy", True, False),
         (lake.LakeError("m"), "lake", True, True),

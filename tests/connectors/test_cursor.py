@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.cursor import decode, encode, later, minus_lookback
+from connectors.cursor import decode, encode, minus_lookback
 
 INTEGERS = st.integers(min_value=-(2**63), max_value=2**63 - 1)
 NUMBERS = st.decimals(min_value=-(10**20) + 1, max_value=10**20 - 1, places=18)
@@ -60,22 +60,12 @@ def test_arrow_and_python_agree(values: st.SearchStrategy[Any], arrow: pa.DataTy
     agree()
 
 
-@given(st.tuples(ZONED_TIMES, ZONED_TIMES))
-def test_later_follows_the_order_of_time(pair: tuple[datetime, datetime]) -> None:
-    first, second = (encode(each) for each in pair)
-    assert later(first, second, "timestamp") == encode(max(pair))
-    assert later(None, second, "timestamp") == later(second, None, "timestamp") == second
-
-
 def test_texts() -> None:
     assert encode(Decimal("1.500")) == encode(1.5) == "1.5"
     assert encode(Decimal("-0.00")) == "0"
     assert encode(Decimal("1E+3")) == "1000"
     assert encode(datetime(2024, 1, 2, tzinfo=timezone(timedelta(hours=2)))) == "2024-01-01T22:00:00.000000+00:00"
     assert encode(datetime(2024, 1, 2)) == "2024-01-02T00:00:00.000000"  # noqa: DTZ001
-    assert later("9", "10", "integer") == "10"
-    assert later("9.5", "10", "numeric") == "10"
-    assert later(None, None, "date") is None
 
 
 def test_look_back() -> None:

@@ -1,13 +1,18 @@
 """A schema that was synced often: its next run maintains the table, and says so in its log."""
 
+import time
+from typing import Any
+
 import pyarrow as pa
+import pytest
 
 from lake.compaction import FILES_PER_TIER
 from lake.manifest import RunRef
 from lake.storage import LakeStore
+from lake.table import read_position
 from tests.integration.conftest import SourceDatabase
 from tests.integration.test_run_logs import events, lines
-from tests.kit.platform import Platform, named
+from tests.kit.platform import Platform, eventually, named
 from tests.lake.copier import Copier, orders
 
 SETTINGS = {
@@ -20,15 +25,10 @@ SCHEMA = pa.schema([("id", pa.int32()), ("v", pa.string())])
 
 
 def test_small_files_of_many_runs_become_one(platform: Platform, database: SourceDatabase) -> None:
-    database.execute("CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t VALUES (0, 'first')")
-    source = platform.create_source(database.inputs, [{"name": "t", **SETTINGS}])
-    schema = named(source, "t")
+    source, schema = with_a_table(platform, database)
     [job] = platform.wait_for_jobs(source, schema)
     assert "maintained" not in events(lines(platform, schema, job))
-    copier = in_the_lake(platform, database, schema["id"])
-    for number in range(1, FILES_PER_TIER - 1):
-        database.execute(f"INSERT INTO t VALUES ({number}, 'many runs')")
-        copier.copy("incremental", orders([(number, "many runs")], SCHEMA), run=RunRef(f"run {number}", 1, 1))
+    copy_often(platform, database, schema)
 
     database.execute("INSERT INTO t VALUES (1000, 'one more')")
     job = platform.sync(source, schema)
@@ -40,6 +40,66 @@ def test_small_files_of_many_runs_become_one(platform: Platform, database: Sourc
     database.assert_in_lake(platform, schema)
     assert platform.sync(source, schema)["rows_synced"] == 0
     database.assert_in_lake(platform, schema)
+
+
+@pytest.mark.parametrize("place", ["compacting", "compacted"])
+def test_a_run_that_is_stopped_or_dies_while_it_merges_files_keeps_its_rows(
+    idle_platform: Platform, database: SourceDatabase, place: str
+) -> None:
+    platform = idle_platform
+    source, schema = with_a_table(platform, database)
+    platform.start_worker()
+    platform.wait_for_jobs(source, schema)
+    platform.kill()
+    copy_often(platform, database, schema)
+    database.execute("INSERT INTO t VALUES (1000, 'one more')")
+
+    platform.start_worker(FAILPOINT=f"{place}:hang")
+    platform.reload(schema)
+    eventually(lambda: "published" in story(platform, schema, platform.jobs(source, schema)[0]), "the commit")
+    time.sleep(2)
+    asked = time.monotonic()
+    platform.call("POST", f"/external_data_schemas/{schema['id']}/cancel/")
+    job = platform.wait_for_jobs(source, schema, 2)[0]
+    assert time.monotonic() - asked < 5
+    assert (job["status"], job["rows_synced"]) == ("Cancelled", 1)
+    database.assert_in_lake(platform, schema)
+    platform.kill()
+
+    copy_often(platform, database, schema, first=2000)
+    database.execute("INSERT INTO t VALUES (3000, 'one more')")
+    platform.start_worker(FAILPOINT=place)
+    platform.reload(schema)
+    platform.wait_killed()
+    platform.start_worker()
+    job = platform.wait_for_jobs(source, schema, 3)[0]
+    assert (job["status"], job["rows_synced"]) == ("Completed", 1)
+    database.assert_in_lake(platform, schema)
+
+    database.execute("INSERT INTO t VALUES (4000, 'the last')")
+    job = platform.sync(source, schema)
+    assert ("maintained" in story(platform, schema, job)) == (place == "compacting")
+    database.assert_in_lake(platform, schema)
+
+
+def with_a_table(platform: Platform, database: SourceDatabase) -> tuple[dict[str, Any], dict[str, Any]]:
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t VALUES (0, 'first')")
+    source = platform.create_source(database.inputs, [{"name": "t", **SETTINGS}])
+    return source, named(source, "t")
+
+
+def copy_often(platform: Platform, database: SourceDatabase, schema: dict[str, Any], first: int = 1) -> None:
+    """So that one more run is due to merge files."""
+    copier = in_the_lake(platform, database, schema["id"])
+    fence = read_position(copier.store, copier.table).fence
+    for number in range(first, first + FILES_PER_TIER - 2):
+        database.execute(f"INSERT INTO t VALUES ({number}, 'many runs')")
+        run = RunRef(f"run {number}", fence, 1)
+        copier.copy("incremental", orders([(number, "many runs")], SCHEMA), run=run)
+
+
+def story(platform: Platform, schema: dict[str, Any], job: dict[str, Any]) -> list[str]:
+    return events(lines(platform, schema, job))
 
 
 def in_the_lake(platform: Platform, database: SourceDatabase, schema_id: str) -> Copier:
