@@ -186,7 +186,9 @@ def _cursor_range(order: ExtractInput, base: Position) -> CursorRange | None:
     looks_back = lower is not None and base.loaded and order.batch == 0 and run.lookback_seconds > 0
     if lower is not None and looks_back and run.cursor_type in cursor.TIME_TYPES:
         lower = cursor.minus_lookback(lower, run.cursor_type, run.lookback_seconds)
-    return CursorRange(field=run.cursor_field, lower=lower, include_nulls=base.sequence == 0, max_rows=BATCH_ROWS)
+    # Cut short, a look-back would never come to the rows between its end and the cursor: the next batch begins there.
+    most = None if looks_back else BATCH_ROWS
+    return CursorRange(field=run.cursor_field, lower=lower, include_nulls=base.sequence == 0, max_rows=most)
 
 
 def _cursor_spec(run: Run, base: Position, schema: pa.Schema) -> CursorSpec | None:

@@ -84,7 +84,7 @@ class UpkeepActivities:
         if erasure is not None:
             with beating():
                 erase(self._store, erasure.table_path)
-            self._runs.erased(order.schema_id)
+            self._runs.erased(order.schema_id, erasure.generation)
 
     @activity.defn(name="reconcile", no_thread_cancel_exception=True)
     def reconcile(self, _: None = None) -> ReconcileResult:

@@ -9,12 +9,16 @@ import pyarrow.compute as pc
 
 from lake.change import Change, Publishing, as_data_files
 from lake.columns import SYNC_AT
-from lake.duck import Budget, column_list, engine, quoted, row_sets, same
+from lake.duck import Budget, column_list, engine, quoted, row_sets, same, signs_of
 from lake.log import TableFile
 from lake.parquet import WrittenFile, open_file
 from lake.pruning import may_hold, may_hold_nulls
 from lake.rows import FILE_COLUMN, ROW_COLUMN, RowSets, numbered_rows
 from lake.storage import LakeStore
+
+NTH = "_sync_nth"
+"""Which of several equal rows."""
+SIGN = "_sync_sign_"
 
 
 def append(publishing: Publishing, budget: Budget) -> Change:
@@ -105,7 +109,11 @@ def _subtract(
     files = publishing.target_files(numbers)
     connection.register("stored", numbered_rows(publishing.store, files, schema))
     connection.register("overlap", numbered_rows(publishing.store, as_data_files(overlap), schema))
-    listed = column_list(columns)
+    # 0.0 and -0.0 are equal, but not alike; a window forgets the difference.
+    signs = {f"{SIGN}{number}": sign for number, sign in enumerate(signs_of(schema))}
+    told = ", ".join(["*", *(f"{sign} as {name}" for name, sign in signs.items())])
+    compared = [*columns, *signs]
+    each = column_list(compared)
     in_range = "true"
     if span is not None and publishing.cursor is not None and publishing.cursor in columns:
         connection.register("span", span.as_table())
@@ -114,13 +122,14 @@ def _subtract(
     connection.execute(
         f"""insert into known
         with held as (
-            select {listed}, row_number() over (partition by {listed}) as nth from stored where {in_range}
+            select {each}, row_number() over (partition by {each}) as {NTH}
+            from (select {told} from stored where {in_range})
         ), candidate as (
-            select {listed}, {FILE_COLUMN}, {ROW_COLUMN}, row_number() over (partition by {listed}) as nth
-            from overlap anti join known using ({FILE_COLUMN}, {ROW_COLUMN})
+            select {each}, {FILE_COLUMN}, {ROW_COLUMN}, row_number() over (partition by {each}) as {NTH}
+            from (select {told} from overlap anti join known using ({FILE_COLUMN}, {ROW_COLUMN}))
         )
         select candidate.{FILE_COLUMN}, candidate.{ROW_COLUMN} from candidate join held
-        on candidate.nth = held.nth and {same(columns, "candidate", "held", "is not distinct from")}"""
+        on candidate.{NTH} = held.{NTH} and {same(compared, "candidate", "held", "is not distinct from")}"""
     )
     connection.unregister("stored")
     connection.unregister("overlap")

@@ -8,7 +8,7 @@ import pyarrow as pa
 from lake.columns import SOURCE_NAME, SYNC_AT, SYNC_AT_FIELD, source_name, stored_names
 from lake.errors import FencedError, StalePositionError
 from lake.manifest import RunRef
-from lake.parquet import ParquetSeries, WrittenFile, unique_stem
+from lake.parquet import ParquetSeries, WrittenFile, open_file, unique_stem
 from lake.position import Position
 from lake.rows import PARALLEL_REWRITES, DataFile, stored_batches
 from lake.storage import LakeStore
@@ -68,9 +68,15 @@ def _rewritten(table: OpenTable, run: RunRef, read: pa.Schema, written: pa.Schem
 
     def rewrite(item: tuple[int, DataFile]) -> list[WrittenFile]:
         number, file = item
-        with ParquetSeries(table.store, f"{stem}-{number}", written, also) as series:
-            for _, rows in stored_batches(table.store, file.path, read):
-                series.write(pa.RecordBatch.from_arrays(rows.columns, schema=written))
+        with open_file(table.store, file.path) as opened:
+            own = set(opened.schema_arrow.names)
+        # A value that the file lacks is not a null that it holds.
+        here = pa.schema([column for column in read if column.name in own])
+        there = pa.schema([new for old, new in zip(read, written, strict=True) if old.name in own])
+        known = tuple(name for name in also if name in there.names)
+        with ParquetSeries(table.store, f"{stem}-{number}", there, known) as series:
+            for _, rows in stored_batches(table.store, file.path, here):
+                series.write(pa.RecordBatch.from_arrays(rows.columns, schema=there))
             return series.close()
 
     files = [DataFile(f"{path}/{file.path}", file.rows) for file in table.snapshot().files.values()]

@@ -66,10 +66,11 @@ def _near_a_key(connection: duckdb.DuckDBPyConnection, publishing: Publishing, n
         columns[f"lower{position}"] = pa.array([span and span[0].as_py() for span in spans], kind)
         columns[f"upper{position}"] = pa.array([span and span[1].as_py() for span in spans], kind)
         key = f"incoming.{quoted(name)}"
-        conditions.append(f"(lower{position} is null or {key} between lower{position} and upper{position})")
+        least, greatest = f"bounds.lower{position}", f"bounds.upper{position}"
+        conditions.append(f"({least} is null or {key} between {least} and {greatest})")
     connection.register("bounds", pa.table(columns))
     found = connection.sql(
-        f"""select number from bounds
+        f"""select bounds.number from bounds
         where exists (select 1 from incoming where {" and ".join(conditions) or "true"}) order by number"""
     ).fetchall()
     connection.unregister("bounds")

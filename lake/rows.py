@@ -16,8 +16,9 @@ from lake.parquet import BATCH_ROWS, ParquetSeries, WrittenFile, open_file
 from lake.storage import LakeStore, storage_errors
 from lake.texts import converted
 
-FILE_COLUMN = "__file"
-ROW_COLUMN = "__row"
+FILE_COLUMN = "_sync_file"
+ROW_COLUMN = "_sync_row"
+"""Names that no stored column has: what begins so is kept for us (``lake.columns``)."""
 NUMBER = pa.int64()
 PARALLEL_REWRITES = 2
 
@@ -115,7 +116,8 @@ def rewrite_files(
 ) -> list[WrittenFile]:
     """Write each file anew without its dropped rows, one for one, in order; one that is left empty is not written.
 
-    With a ``schema`` the rows are cast and filled to it; else each file keeps its own columns.
+    Each file keeps its own columns: a value that it lacks is not a null that it holds. With a ``schema`` they get the
+    types that they have there.
     """
 
     def rewrite(item: tuple[int, DataFile]) -> list[WrittenFile]:
@@ -134,9 +136,9 @@ def _rewrite(
     schema: pa.Schema | None,
     statistics_also: tuple[str, ...],
 ) -> list[WrittenFile]:
-    if schema is None:
-        with open_file(store, file.path) as opened:
-            schema = opened.schema_arrow.remove_metadata()
+    with open_file(store, file.path) as opened:
+        own = opened.schema_arrow.remove_metadata()
+    schema = own if schema is None else pa.schema([column for column in schema if column.name in own.names])
     also = tuple(name for name in statistics_also if name in schema.names)
     with ParquetSeries(store, stem, schema, also) as series:
         for first, rows in stored_batches(store, file.path, schema):
@@ -151,4 +153,4 @@ def _without(rows: pa.RecordBatch, first: int, dropped: pa.Array | None) -> pa.R
     if not len(here):
         return rows
     numbers = pc.cumulative_sum(pa.repeat(pa.scalar(1, NUMBER), rows.num_rows), start=first - 1)
-    return rows.filter(pc.invert(pc.is_in(numbers, value_set=here)))
+    return rows.filter(pc.invert(pc.is_in(numbers, value_set=here.cast(NUMBER))))

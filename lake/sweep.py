@@ -3,6 +3,7 @@ and what commits have removed long enough ago.
 """
 
 import re
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -16,6 +17,8 @@ from lake.storage import LakeStore, storage_errors
 from lake.table import generation_root, open_table
 
 ATTEMPTS = 5
+ERASING = "_erasing"
+"""Folder of the marks by which an erasure learns the time of the store."""
 _GENERATION = re.compile(r"g(\d+)/")
 
 
@@ -48,9 +51,17 @@ def _clean_log(store: LakeStore, table_path: str) -> None:
 
 
 def erase(store: LakeStore, table_path: str) -> None:
-    """Delete the whole table. Its log goes first, so that readers see no table rather than a broken one."""
-    store.delete_prefix(f"{table_path}/_delta_log")
-    store.delete_prefix(table_path)
+    """Delete the whole table as it is now. Its log goes first, so that readers see no table rather than a broken one.
+
+    What is written later stays, by the store's own clock: one that was cut off in the middle and goes on long after
+    another has done its work finds a new table here.
+    """
+    mark = f"{table_path}/{ERASING}/{uuid.uuid4().hex}"
+    store.write(mark, b"")
+    now = max(stored.modified for stored in store.list(f"{table_path}/{ERASING}") if stored.path == mark)
+    for folder in (f"{table_path}/_delta_log", table_path):
+        store.delete(stored.path for stored in store.list(folder) if stored.modified <= now)
+    store.abort_uploads(table_path, now.timestamp())
 
 
 class _Keep:

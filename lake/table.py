@@ -56,14 +56,14 @@ class OpenTable:
 
 
 def open_table(store: LakeStore, root: str, cached: Position | None = None) -> OpenTable:
-    """The newest version. ``cached`` saves the look into the log's history where it is of that very sequence."""
+    """The newest version. ``cached`` saves the look into the log's history where it is of that very commit."""
     with storage_errors("read a table's log"):
         try:
             delta = DeltaTable(store.uri(root), storage_options=store.storage_options())
         except TableNotFoundError:
             return OpenTable(store, root, None, EMPTY, {})
         facts = _log_facts(delta)
-        if cached is not None and (cached.sequence, cached.generation) == (facts.sequence, facts.generation):
+        if cached is not None and _same_commit(cached, facts):
             return OpenTable(store, root, delta, _with_facts(cached, facts), {})
         info = _newest_commit_info(delta, facts.sequence)
     return OpenTable(store, root, delta, _with_facts(Position.from_dict(info), facts), info)
@@ -76,6 +76,11 @@ def _log_facts(delta: DeltaTable) -> Position:
         generation=delta.transaction_version(GENERATION_APP) or 0,
         version=delta.version(),
     )
+
+
+def _same_commit(cached: Position, facts: Position) -> bool:
+    """The sequence alone does not tell: where a backup of the table was put back, it comes to the same number again."""
+    return (cached.sequence, cached.generation, cached.fence) == (facts.sequence, facts.generation, facts.fence)
 
 
 def _with_facts(position: Position, facts: Position) -> Position:
@@ -92,7 +97,7 @@ def read_position(store: LakeStore, path: str, cached: Position | None = None) -
     """Where the table at ``path`` stands; ``EMPTY`` where there is none.
 
     Sequence, fence and generation come from the log's transactions and are always right. The rest is ``cached`` where
-    that is of the same sequence and generation, else what the newest commit says; should neither be there, the
+    that is of the same three, else what the newest commit says; should neither be there, the
     position says ``loaded=False`` and no mode, so that a run rebuilds.
     """
     return open_table(store, path, cached).position

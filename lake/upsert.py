@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lake.change import Change, Publishing, as_data_files
 from lake.columns import SYNC_AT
-from lake.duck import Budget, column_list, engine, quoted, row_sets, same
+from lake.duck import Budget, alike, column_list, engine, row_sets, same
 from lake.errors import DuplicateKeyError, IncompatibleSchemaError
 from lake.pruning import files_with_keys
 from lake.rows import FILE_COLUMN, ROW_COLUMN, RowSets, chosen_rows, numbered_rows
@@ -127,26 +127,18 @@ def _find_unchanged(connection: duckdb.DuckDBPyConnection, publishing: Publishin
     overlap = as_data_files(publishing.manifest.overlap)
     connection.register("overlap", numbered_rows(publishing.store, overlap, schema))
     values = [name for name in schema.names if name not in publishing.primary_key]
-    alike = " and ".join([_alike(schema.field(name)) for name in values] or ["true"])
+    compared = pa.schema([schema.field(name) for name in values])
     connection.execute(
         f"""create temp table unchanged as
         select overlap.{FILE_COLUMN}, overlap.{ROW_COLUMN}
-        from overlap join held on {same(publishing.primary_key, "overlap", "held")} and {alike}"""
+        from overlap join held
+        on {same(publishing.primary_key, "overlap", "held")} and {alike(compared, "overlap", "held")}"""
     )
     connection.execute(
         f"""delete from replaced using unchanged
         where new_file = unchanged.{FILE_COLUMN} + {first} and new_row = unchanged.{ROW_COLUMN}"""
     )
     return row_sets(connection, "from unchanged")
-
-
-def _alike(column: pa.Field) -> str:
-    """The same to the last bit: 0.0 and -0.0 are equal, but not alike."""
-    alike = same([column.name], "overlap", "held", "is not distinct from")
-    if not pa.types.is_floating(column.type):
-        return alike
-    signs = [f"signbit({table}.{quoted(column.name)})" for table in ("overlap", "held")]
-    return f"{alike} and {' is not distinct from '.join(signs)}"
 
 
 def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:

@@ -88,6 +88,8 @@ class Erasure:
     project_id: int
     schema_id: str
     table_path: str
+    generation: int
+    """The first that may be written once it is gone: tells this erasure from a later one."""
 
 
 def run_intent(schema: Schema, source: Source, state: SchemaState) -> RunIntent:

@@ -85,7 +85,7 @@ class Inventory:
         """Everything in the lake that waits to be deleted, by schema id."""
         statement = _erasures().where(*after(Schema.id, after_id)).order_by(col(Schema.id)).limit(limit)
         with self._database.read() as session:
-            return [_erasure(schema, source) for schema, source in session.exec(statement)]
+            return [_erasure(*found) for found in session.exec(statement)]
 
 
 def schedulable_schemas() -> Select[Schema, Source, SchemaState]:
@@ -100,9 +100,9 @@ def schedulable_schemas() -> Select[Schema, Source, SchemaState]:
     )
 
 
-def _erasures() -> Select[Schema, Source]:
+def _erasures() -> Select[Schema, Source, SchemaState]:
     return (
-        select(Schema, Source)
+        select(Schema, Source, SchemaState)
         .join(Source, col(Source.id) == Schema.source_id)
         .join(SchemaState, col(SchemaState.schema_id) == Schema.id)
         .where(col(SchemaState.erase_pending))
@@ -113,5 +113,5 @@ def _running(job: Job) -> RunningJob:
     return RunningJob(str(job.id), job.project_id, str(job.schema_id), job.workflow_id, job.workflow_run_id)
 
 
-def _erasure(schema: Schema, source: Source) -> Erasure:
-    return Erasure(schema.project_id, str(schema.id), lake_path(schema, source))
+def _erasure(schema: Schema, source: Source, state: SchemaState) -> Erasure:
+    return Erasure(schema.project_id, str(schema.id), lake_path(schema, source), state.generation)

@@ -185,15 +185,19 @@ class Runs(Inventory):
                 schema_gone=live_schema(session, job.project_id, str(job.schema_id)) is None,
             )
 
-    def erased(self, schema_id: str) -> None:
-        """The schema's lake data is gone: forget where it stood. Holds for a deleted schema too."""
+    def erased(self, schema_id: str, generation: int) -> None:
+        """The schema's lake data is gone: forget where it stood. Holds for a deleted schema too.
+
+        Nothing happens where the generation is another by now: then there is a new table, or more to be erased.
+        """
         identity = parse_id(schema_id)
         with self._database.transaction() as session:
             schema = session.exec(for_update(select(Schema).where(Schema.id == identity))).first()
             state = session.exec(for_update(select(SchemaState).where(SchemaState.schema_id == identity))).first()
-            if state is not None:
-                state.erase_pending, state.position, state.sequence = False, None, 0
-                session.add(state)
+            if state is None or not state.erase_pending or state.generation != generation:
+                return
+            state.erase_pending, state.position, state.sequence = False, None, 0
+            session.add(state)
             session.connection().execute(delete(LakeTable).where(col(LakeTable.schema_id) == identity))
             if schema is not None and schema.deleted_at is not None:
                 delete_lines(session, schema.id)
@@ -245,6 +249,8 @@ def _mirror(schema: Schema, job: Job, *, counts: bool) -> None:
             schema.updated_at = utc_now()
 
 
-def _order(position: dict[str, Any] | None) -> tuple[int, int]:
-    """Sequences count up within a generation, and begin again where the data was erased for a new one."""
-    return (position["generation"], position["sequence"]) if position else (0, 0)
+def _order(position: dict[str, Any] | None) -> tuple[int, int, int]:
+    """Sequences count up within a generation, and begin again where the data was erased for a new one. They also go
+    back where a backup of the table was put back; the fence never does.
+    """
+    return (position["generation"], position["fence"], position["sequence"]) if position else (0, 0, 0)

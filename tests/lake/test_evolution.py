@@ -28,6 +28,16 @@ def test_a_new_column_is_filled_where_keyed_rows_are_read_again(copier: Copier) 
     assert copier.rows() == Counter([(1, "a", 10, None), (2, "b", 20, "filled")])
 
 
+def test_widening_does_not_make_rows_from_before_a_new_column_look_new(copier: Copier) -> None:
+    narrow = pa.schema([("id", pa.int32()), ("name", pa.string()), ("at", pa.int64())])
+    copier.copy("append", orders([(1, "a", 10), (2, "b", 20)], narrow))
+    both = SCHEMA.append(pa.field("note", pa.string()))
+    edge = orders([(2, "b", 20, "by default")], both)
+    for _ in range(2):
+        copier.copy("append", edge)
+        assert copier.rows() == Counter([(1, "a", 10, None), (2, "b", 20, None)])
+
+
 def test_a_new_column_does_not_make_known_rows_look_new(copier: Copier) -> None:
     copier.copy("append", [(1, "a", 10), (2, "b", 20)])
     wider = SCHEMA.append(pa.field("note", pa.string()))

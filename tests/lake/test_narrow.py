@@ -148,6 +148,20 @@ def test_a_column_that_had_made_way_for_another_gets_its_name_back(folder_copier
     assert copier.rows() == Counter([(1, "spaced", 10), (2, "more", 20)])
 
 
+def test_a_value_that_old_files_lack_does_not_become_a_null_that_they_hold(folder_copier: Copier) -> None:
+    """Read again, as it now is at the source with a value in the column that came later, the row is no new one."""
+    copier = folder_copier
+    copier.copy("append", ROWS[:1])
+    note = pa.field("note", pa.string())
+    wider = pa.schema([("id", pa.int64()), ("name", pa.string()), ("at", pa.int64()), note])
+    copier.copy("append", orders([(2, "b", 20, "new")], wider))
+    narrowed(copier, ("at", "id", "note"))
+    before = copier.rows()
+    again = pa.schema([("at", pa.int64()), ("id", pa.int64()), note])
+    assert copier.copy("append", orders([(10, 1, "back-filled"), (20, 2, "new")], again)).nothing_new
+    assert copier.rows() == before
+
+
 def test_files_from_before_a_column_came(folder_copier: Copier) -> None:
     copier = folder_copier
     copier.copy("append", ROWS[:1])

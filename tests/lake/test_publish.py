@@ -1,5 +1,6 @@
 """Every mode publishes exactly once, whoever repeats, overtakes or is cut off."""
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -43,6 +44,41 @@ def test_incremental_upserts_by_key_and_moves_the_cursor(copier: Copier) -> None
 
     assert copier.rows() == Counter([(1, "a", 10), (3, "c", 30), (2, "B", 31), (4, "d", 32)])
     assert (result.rows_added, result.rows_changed, result.position.cursor) == (1, 1, "32")
+
+
+@pytest.mark.parametrize("mode", ["incremental", "append"])
+@pytest.mark.parametrize("name", ["nth", "_sync_nth", "__row", "__file", "_sync_row", "_sync_file", "lower0", "number"])
+@pytest.mark.parametrize("kind", ["key", "value"])
+def test_no_name_of_a_column_is_mistaken_for_one_of_ours(
+    folder_copier: Copier, mode: str, name: str, kind: str
+) -> None:
+    copier = folder_copier
+    if kind == "key":
+        copier.primary_key = (name,)
+        schema = pa.schema([(name, pa.int64()), ("v", pa.int64()), ("at", pa.int64())])
+    else:
+        schema = pa.schema([("id", pa.int64()), (name, pa.int64()), ("at", pa.int64())])
+    rows: list[tuple[Any, ...]] = [(number, None, number) for number in range(5)]
+    copier.copy(mode, orders(rows, schema))
+    copier.copy(mode, orders([(7, 3, 7)], schema))
+    for _ in range(2):
+        assert copier.copy(mode, orders([(4, None, 4), (7, 3, 7)], schema)).nothing_new
+    if mode == "append":
+        assert copier.copy(mode, orders([(7, 3, 7)] * 3, schema)).rows_added == 2
+        rows += [(7, 3, 7)] * 2
+    else:
+        assert copier.copy(mode, orders([(7, 4, 7)], schema)).rows_changed == 1
+    expected = Counter([*rows, (7, 3 if mode == "append" else 4, 7)])
+    assert copier.rows() == expected
+
+
+def test_an_append_tells_the_signs_of_zero_apart(folder_copier: Copier) -> None:
+    schema = pa.schema([("id", pa.int64()), ("v", pa.float64()), ("at", pa.int64())])
+    copier = folder_copier
+    copier.copy("append", orders([(1, 0.0, 1), (1, float("nan"), 1)], schema))
+    added = copier.copy("append", orders([(1, 0.0, 1), (1, -0.0, 1), (1, float("nan"), 1)], schema))
+    assert added.rows_added == 1
+    assert sorted(math.copysign(1, row[1]) for row in copier.read().rows() if row[1] == 0) == [-1, 1]
 
 
 def test_append_keeps_every_version_and_takes_ties_once(copier: Copier) -> None:

@@ -1,10 +1,13 @@
 """What is swept, what never is, and what a killed writer leaves behind."""
 
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -118,6 +121,44 @@ def test_erasing_leaves_nothing_of_the_table_and_all_of_others(copier: Copier) -
     assert list(copier.store.list(TABLE)) == []
     assert read_position(copier.store, TABLE) == EMPTY
     assert copier.rows() == Counter(ROWS)
+
+
+def test_an_eraser_that_comes_back_late_leaves_what_was_loaded_since(
+    copier: Copier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It froze with its first deletion before it; meanwhile another erased, and a run loaded the table anew."""
+    copier.copy("incremental", ROWS)
+    delete, fresh = LakeStore.delete, [(number, "fresh", 1) for number in range(50)]
+    late = True
+
+    def meanwhile(store: LakeStore, paths: Iterable[str]) -> None:
+        nonlocal late
+        if late:
+            late = False
+            erase(copier.store, TABLE)
+            # The store's own times may be of whole seconds; an activity is given to another after fifteen.
+            time.sleep(1.1)
+            copier.generation = 2
+            copier.copy("incremental", fresh)
+        delete(store, paths)
+
+    monkeypatch.setattr(LakeStore, "delete", meanwhile)
+    erase(copier.store, TABLE)
+    assert copier.rows() == Counter(fresh)
+
+
+def test_a_position_of_before_a_backup_was_put_back_is_not_believed(folder_copier: Copier, tmp_path: Path) -> None:
+    copier = folder_copier
+    copier.copy("append", [(1, "a", 1)])
+    root = Path(copier.store.url.removeprefix("file://")) / TABLE
+    shutil.copytree(root, tmp_path / "backup")
+    cached = copier.copy("append", [(2, "lost", 2)]).position
+    shutil.rmtree(root)
+    shutil.copytree(tmp_path / "backup", root)
+    copier.fence = cached.fence + 1
+    fresh = copier.copy("append", [(3, "after", 3)]).position
+    assert (fresh.sequence, fresh.generation) == (cached.sequence, cached.generation)
+    assert read_position(copier.store, TABLE, cached=cached) == fresh
 
 
 def test_an_erased_table_does_not_believe_a_cached_position(copier: Copier) -> None:

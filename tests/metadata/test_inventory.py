@@ -106,9 +106,9 @@ def test_an_erasure_knows_the_path_though_schema_and_source_are_deleted(workshop
     workshop.change(workshop.fresh(SchemaState, schema.id), erase_pending=True)
     workshop.change(schema, deleted_at=utc_now())
     workshop.change(source, deleted_at=utc_now())
-    expected = Erasure(workshop.project_id, str(schema.id), intent.table_path)
+    expected = Erasure(workshop.project_id, str(schema.id), intent.table_path, 1)
     assert runs.erasure(workshop.project_id, str(schema.id)) == expected
     assert runs.erasure(workshop.project(), str(schema.id)) is None
-    runs.erased(str(schema.id))
+    runs.erased(str(schema.id), 1)
     assert runs.erasure(workshop.project_id, str(schema.id)) is None
     assert runs.pending_erasures(None, 10) == []

@@ -131,9 +131,9 @@ def test_lines_go_with_a_deleted_schemas_data_and_stay_with_a_live_ones(runs: Ru
         runs.finish(begin(runs, schema), "Completed")
     with workshop.database.transaction() as session:
         delete_schemas(session, [session.get_one(Schema, gone.id)])
-    runs.erased(str(kept.id))
+    runs.erased(str(kept.id), 1)
     assert len(lines(workshop.database, kept)) == len(lines(workshop.database, gone)) == 2
-    runs.erased(str(gone.id))
+    runs.erased(str(gone.id), 2)
     assert lines(workshop.database, gone) == []
     assert len(lines(workshop.database, kept)) == 2
 

@@ -39,8 +39,9 @@ def state(workshop: Workshop, schema: Schema) -> SchemaState:
     return found
 
 
-def position(sequence: int, generation: int = 1) -> dict[str, Any]:
-    return {"sequence": sequence, "generation": generation, "cursor": f"c{sequence}", "primary_key": ["id"]}
+def position(sequence: int, generation: int = 1, fence: int = 1) -> dict[str, Any]:
+    told = {"sequence": sequence, "generation": generation, "fence": fence}
+    return {**told, "cursor": f"c{sequence}", "primary_key": ["id"]}
 
 
 # What a run is to do
@@ -86,6 +87,7 @@ def test_the_intent_says_all_that_a_run_needs(workshop: Workshop, runs: Runs) ->
         "fence": 0,
         "erase_pending": False,
         "position": None,
+        "repeat": None,
     }
     assert type(intent.sync_type) is str
 
@@ -186,7 +188,7 @@ def test_no_run_begins_while_old_data_waits_to_be_erased(workshop: Workshop, run
     with pytest.raises(EraseUnfinishedError):
         begin(runs, schema, "run-2")
     assert begin(runs, schema, "run-1").job_id == first.job_id
-    runs.erased(str(schema.id))
+    runs.erased(str(schema.id), 2)
     assert begin(runs, schema, "run-2").intent.fence == 2
 
 
@@ -236,6 +238,14 @@ def test_a_position_never_goes_backwards(workshop: Workshop, runs: Runs) -> None
     assert found.position == position(5, generation=2)
 
 
+def test_a_position_follows_a_table_that_was_put_back_from_a_backup(workshop: Workshop, runs: Runs) -> None:
+    schema = workshop.schema()
+    for committed in (position(9, fence=20), position(6, fence=21)):
+        runs.committed(str(schema.id), committed)
+    found = state(workshop, schema)
+    assert (found.sequence, found.position) == (6, position(6, fence=21))
+
+
 def test_a_table_is_known_from_its_first_commit_and_brought_up_to_date(workshop: Workshop, runs: Runs) -> None:
     schema = workshop.schema()
     columns = [{"name": "id", "type": "long"}]
@@ -254,8 +264,10 @@ def test_an_erasure_forgets_where_the_table_stood(workshop: Workshop, runs: Runs
         runs.table_saved(workshop.project_id, str(known.id), "n", "p", 1, 1, [])
     workshop.change(state(workshop, schema), erase_pending=True, generation=2)
     workshop.change(schema, deleted_at=utc_now())
+    runs.erased(str(schema.id), 1)
+    assert state(workshop, schema).erase_pending, "another erasure than the one that waits"
     for _ in range(2):
-        runs.erased(str(schema.id))
+        runs.erased(str(schema.id), 2)
     after = state(workshop, schema)
     assert (after.erase_pending, after.position, after.sequence, after.generation) == (False, None, 0, 2)
     assert state(workshop, other).position == position(7)
