@@ -12,7 +12,8 @@ from temporalio.worker import Replayer
 
 from tests.workflows import changed, forgetful
 from tests.workflows.record import HISTORIES
-from worker import WORKFLOWS, workflow_runner
+from tests.workflows.sandbox import workflow_runner
+from worker import WORKFLOWS
 
 RECORDED = sorted(HISTORIES.glob("*.json"))
 

@@ -26,7 +26,8 @@ from activities.messages import (
 )
 from scheduling.contract import CANCEL_SIGNAL, RESYNC_SIGNAL, SYNC_SCHEMA, SyncSchemaInput
 from tests.kit.servers import RunningTemporal
-from worker import WORKFLOWS, workflow_runner
+from tests.workflows.sandbox import workflow_runner
+from worker import WORKFLOWS
 from workflows.policies import EXTRACTION_QUEUE_SUFFIX
 
 Ask = Callable[[WorkflowHandle[Any, Any]], Awaitable[Any]]
