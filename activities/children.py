@@ -37,8 +37,8 @@ Report = Callable[[int, int, int | None], None]
 log = structlog.get_logger()
 
 POLL_SECONDS = 0.1
-PRELOADED = ["activities.preload"]
-"""By the fork server."""
+PRELOADED = ["activities.preload", "cli"]
+"""By the fork server. ``cli`` is what the program's own start imports, and each child repeats that."""
 
 MOST_JOBS = 50
 """Of one child: whatever a library may leak ends with it."""

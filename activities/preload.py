@@ -1,7 +1,4 @@
-"""What every child process needs, loaded once in the fork server: they share it, and begin within milliseconds.
-
-``cli`` is what the program's own start imports, and each child repeats that.
-"""
+"""What every child process needs, loaded once in the fork server: they share it, and begin within milliseconds."""
 
 import encodings.idna  # noqa: F401
 
@@ -14,7 +11,6 @@ import pyarrow.parquet  # noqa: F401
 
 import activities.children
 import activities.reading  # noqa: F401
-import cli  # noqa: F401
 from lake import s3
 
 s3.prepare()

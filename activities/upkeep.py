@@ -15,10 +15,9 @@ from activities.messages import ReconcileResult
 from activities.schedules import Failures, ScheduleRepair
 from lake.storage import LakeStore
 from lake.sweep import erase, sweep
-from metadata.intents import RunningJob, ScheduleIntent
+from metadata.intents import RunningJob, WrittenTable
 from metadata.inventory import Inventory
 from metadata.logs import RunLogs
-from metadata.names import table_path
 from metadata.runs import Runs
 from scheduling.contract import EraseTableInput
 from scheduling.gateway import SyncGateway
@@ -31,6 +30,9 @@ GRACE = timedelta(minutes=2)
 
 ORPHAN_AGE = timedelta(hours=24)
 """Staged files of ended runs are kept this long: a reader or a slow worker may still hold them."""
+
+REMAINS = timedelta(days=7)
+"""How long what a cut-off worker may have written is looked for where a deleted schema's table was."""
 
 STOP_PATIENCE_SECONDS = 5.0
 """How long a thread is spent on waiting for a run to stop, before that waits for its next attempt."""
@@ -113,19 +115,27 @@ class UpkeepActivities:
         deleted, failures = 0, Failures()
         with beating():
             log.info("old log lines deleted", lines=self._logs.delete_before(datetime.now(UTC) - self._log_retention))
-            for intent in self._schemas():
-                with failures.survived("table not swept", intent.schema_id):
-                    path = table_path(intent.project_id, intent.table_name, intent.schema_id)
-                    live = self._inventory.live_job_ids(intent.schema_id)
-                    deleted += sweep(self._store, path, live, datetime.now(UTC) - ORPHAN_AGE)
+            for table in self._written():
+                with failures.survived("table not swept", table.schema_id):
+                    deleted += self._swept(table)
         return deleted
 
-    def _schemas(self) -> Iterator[ScheduleIntent]:
+    def _swept(self, table: WrittenTable) -> int:
+        """Of a deleted schema's table nothing is left, but for what a worker wrote that was cut off at that time."""
+        old = datetime.now(UTC) - ORPHAN_AGE
+        if table.deleted_at is None:
+            return sweep(self._store, table.table_path, self._inventory.live_job_ids(table.schema_id), old)
+        left = sum(1 for _ in self._store.list(table.table_path)) if table.deleted_at < old else 0
+        if left:
+            erase(self._store, table.table_path)
+        return left
+
+    def _written(self) -> Iterator[WrittenTable]:
         after: str | None = None
-        while page := self._inventory.schedulable(after, PAGE):
-            for intent in page:
+        while page := self._inventory.written(datetime.now(UTC) - REMAINS, after, PAGE):
+            for table in page:
                 stop_if_asked()
-                yield intent
+                yield table
             after = page[-1].schema_id
 
     def _resume_erasures(self, failures: Failures) -> int:

@@ -92,6 +92,16 @@ class Erasure:
     """The first that may be written once it is gone: tells this erasure from a later one."""
 
 
+@dataclass(frozen=True)
+class WrittenTable:
+    """A place in the lake where runs have written."""
+
+    schema_id: str
+    table_path: str
+    deleted_at: datetime | None
+    """When the schema was deleted; None where it is alive."""
+
+
 def run_intent(schema: Schema, source: Source, state: SchemaState) -> RunIntent:
     columns = schema.enabled_columns
     return RunIntent(

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy.orm import defer
-from sqlmodel import col, select
+from sqlmodel import col, or_, select
 from sqlmodel.sql.expression import Select
 
 from metadata.database import Database
-from metadata.intents import Erasure, RunningJob, ScheduleIntent, lake_path, schedule_intent
+from metadata.intents import Erasure, RunningJob, ScheduleIntent, WrittenTable, lake_path, schedule_intent
 from metadata.live import after, nothing_deleted, parse_id
 from metadata.models import Job, JobStatus, Project, Schema, SchemaState, Source
 
@@ -86,6 +86,26 @@ class Inventory:
         statement = _erasures().where(*after(Schema.id, after_id)).order_by(col(Schema.id)).limit(limit)
         with self._database.read() as session:
             return [_erasure(*found) for found in session.exec(statement)]
+
+    def written(self, deleted_since: datetime, after_id: str | None, limit: int) -> list[WrittenTable]:
+        """Where runs have written for schemas that are alive, whatever their settings are now, or that were deleted
+        since that time; by schema id.
+        """
+        lasting = or_(col(Schema.deleted_at).is_(None), col(Schema.deleted_at) >= deleted_since)
+        page = (
+            select(Schema, Source)
+            .join(Source, col(Source.id) == Schema.source_id)
+            .join(SchemaState, col(SchemaState.schema_id) == Schema.id)
+            .where(col(SchemaState.fence) > 0, lasting, *after(Schema.id, after_id))
+            .order_by(col(Schema.id))
+            .limit(limit)
+            .options(defer(Schema.discovered), defer(Source.encrypted_inputs))  # type: ignore[arg-type]
+        )
+        with self._database.read() as session:
+            return [
+                WrittenTable(str(schema.id), lake_path(schema, source), schema.deleted_at)
+                for schema, source in session.exec(page)
+            ]
 
 
 def schedulable_schemas() -> Select[Schema, Source, SchemaState]:

@@ -56,7 +56,8 @@ def test_a_run_that_is_stopped_or_dies_while_it_merges_files_keeps_its_rows(
 
     platform.start_worker(FAILPOINT=f"{place}:hang")
     platform.reload(schema)
-    eventually(lambda: "published" in story(platform, schema, platform.jobs(source, schema)[0]), "the commit")
+    eventually(lambda: len(platform.jobs(source, schema)) == 2, "the second run")
+    eventually(lambda: "published" in story(platform, schema, platform.jobs(source, schema)[0]), "its commit")
     time.sleep(2)
     asked = time.monotonic()
     platform.call("POST", f"/external_data_schemas/{schema['id']}/cancel/")

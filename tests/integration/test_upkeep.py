@@ -9,6 +9,7 @@ from typing import Any
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from activities.messages import ReconcileResult
+from lake.storage import LakeStore
 from scheduling.contract import RECONCILE, SWEEP, upkeep_id
 from tests.integration.conftest import SourceDatabase
 from tests.kit.operator import Operator
@@ -92,6 +93,23 @@ def test_a_sweep_while_tables_are_in_use_takes_nothing_of_them(
     database.assert_in_lake(own_platform, schema)
 
 
+def test_what_is_written_where_a_deleted_table_was_goes_with_a_later_sweep(
+    own_platform: Platform, operator: Operator, database: SourceDatabase
+) -> None:
+    """By a worker that was cut off from Temporal, but not from the store, while the table was erased."""
+    _, schema = table(own_platform, database)
+    root, server = own_platform.environment["SYNCLINE_LAKE_URL"], database.store
+    store = LakeStore(root, server.endpoint, server.access_key_id, server.secret_access_key, server.region)
+    path = own_platform.schema(schema["id"])["table"]["url_pattern"].removeprefix(f"{root}/").rstrip("/")
+    own_platform.call("DELETE", f"/external_data_schemas/{schema['id']}/", status=204)
+    eventually(lambda: not list(store.list(path)), "the table to be erased")
+    store.write(f"{path}/g1/late.parquet", b"late")
+    assert operator.upkeep(SWEEP, int) == 0
+    make_older(own_platform, "schema", "deleted_at", schema["id"], "-2 days")
+    assert operator.upkeep(SWEEP, int) == 1
+    assert list(store.list(path)) == []
+
+
 def test_an_installation_looks_after_itself_on_a_schedule(operator: Operator) -> None:
     for workflow in (RECONCILE, SWEEP):
         schedule = upkeep_id(workflow, operator.task_queue)
@@ -116,11 +134,16 @@ def test_an_installation_looks_after_itself_on_a_schedule(operator: Operator) ->
 
 def made_older(platform: Platform, job_id: str) -> None:
     """Give a job the age at which Temporal must know of its run."""
+    make_older(platform, "job", "created_at", job_id, "-1 hour")
+
+
+def make_older(platform: Platform, table_name: str, column: str, identity: str, by: str) -> None:
+    """As if what a row of the metadata tells had happened earlier."""
     path = platform.environment["SYNCLINE_DATABASE_URL"].removeprefix("sqlite:///")
     with sqlite3.connect(path, timeout=30) as connection:
         changed = connection.execute(
-            "UPDATE job SET created_at = datetime(created_at, '-1 hour') WHERE id IN (?, ?)",
-            (job_id, uuid.UUID(job_id).hex),
+            f"UPDATE {table_name} SET {column} = datetime({column}, '{by}') WHERE id IN (?, ?)",
+            (identity, uuid.UUID(identity).hex),
         )
         assert changed.rowcount == 1
     connection.close()

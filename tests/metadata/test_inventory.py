@@ -3,7 +3,7 @@ from collections.abc import Callable
 from datetime import time, timedelta
 from typing import Any
 
-from metadata.models import SchemaState, SyncFrequency, utc_now
+from metadata.models import Schema, SchemaState, SyncFrequency, utc_now
 from metadata.runs import Erasure, RunningJob, Runs, ScheduleIntent
 from tests.metadata.conftest import Workshop
 
@@ -50,6 +50,28 @@ def test_schedules_are_asked_for_live_configured_schemas_only(workshop: Workshop
     assert found[str(wanted.id)] == runs.schedule_intent(str(wanted.id)) == expected
     for absent in (unconfigured, deleted, orphan):
         assert runs.schedule_intent(str(absent.id)) is None
+
+
+def test_what_runs_have_written_is_known_whatever_the_settings_are_now(workshop: Workshop, runs: Runs) -> None:
+    source = workshop.source(prefix="a_")
+    now = utc_now()
+    schemas = {name: workshop.schema(source, name=name) for name in ("live", "unset", "never", "lately", "long ago")}
+    for name, schema in schemas.items():
+        if name != "never":
+            assert runs.begin(workshop.project_id, str(schema.id), f"w-{schema.id}", "r", "manual")
+    workshop.change(workshop.fresh(Schema, schemas["unset"].id), sync_type=None)
+    lately = now - timedelta(days=1)
+    workshop.change(workshop.fresh(Schema, schemas["lately"].id), deleted_at=lately)
+    workshop.change(workshop.fresh(Schema, schemas["long ago"].id), deleted_at=now - timedelta(days=9))
+    workshop.change(source, deleted_at=now)
+
+    since = now - timedelta(days=7)
+    found = {table.schema_id: table for table in all_pages(lambda a: runs.written(since, a, 2), lambda t: t.schema_id)}
+    assert found.keys() == {str(schemas[name].id) for name in ("live", "unset", "lately")}
+    assert found[str(schemas["lately"].id)].deleted_at == lately
+    assert found[str(schemas["live"].id)].table_path == (
+        f"project_{workshop.project_id}/a_postgres_live_{schemas['live'].id.hex[:12]}"
+    )
 
 
 def test_pages_cover_everything_once(workshop: Workshop, runs: Runs) -> None:
