@@ -79,7 +79,7 @@ def test_a_run_that_is_stopped_or_dies_while_it_merges_files_keeps_its_rows(
 
     database.execute("INSERT INTO t VALUES (4000, 'the last')")
     job = platform.sync(source, schema)
-    assert ("maintained" in story(platform, schema, job)) == (place == "compacting")
+    assert place == "compacted" or "maintained" in story(platform, schema, job), "what was not done is done now"
     database.assert_in_lake(platform, schema)
 
 
@@ -95,7 +95,7 @@ def copy_often(platform: Platform, database: SourceDatabase, schema: dict[str, A
     fence = read_position(copier.store, copier.table).fence
     for number in range(first, first + FILES_PER_TIER - 2):
         database.execute(f"INSERT INTO t VALUES ({number}, 'many runs')")
-        run = RunRef(f"run {number}", fence, 1)
+        run = RunRef(f"run-{number}", fence, 1)
         copier.copy("incremental", orders([(number, "many runs")], SCHEMA), run=run)
 
 
