@@ -30,6 +30,7 @@ from activities.run_log import RunLog
 from connectors import registry
 from connectors.errors import SchemaChangedError
 from lake import query
+from lake.errors import FencedError
 from lake.failpoints import reach
 from lake.position import EMPTY, Position
 from lake.query import TableFacts
@@ -101,6 +102,9 @@ class SyncActivities:
             table = opened.position
             moved = table.sequence > 0 and table.generation != generation
             shadow = read_position(self._store, generation_root(run.table_path, generation)) if moved else EMPTY
+        if table.fence > run.fence or table.generation > generation:
+            self._runs.catch_up(run.schema_id, table.fence, table.generation)
+            raise FencedError("A newer run owns the table.")
         wanted = _intent(run, generation, intent.available_columns if intent else frozenset())
         decision = decide(wanted, table, shadow)
         narrowed = decision.action is Action.NARROW

@@ -117,6 +117,17 @@ class Runs(Inventory):
                 state.sequence = position["sequence"]
                 session.add(state)
 
+    def catch_up(self, schema_id: str, fence: int, generation: int) -> None:
+        """What the table's log says is newer than what is known here, as after a restored backup of the database: the
+        next run begins beyond it. Nothing happens where a newer run is known.
+        """
+        identity = parse_id(schema_id)
+        with self._database.transaction() as session:
+            state = session.exec(for_update(select(SchemaState).where(SchemaState.schema_id == identity))).first()
+            if state is not None:
+                state.fence, state.generation = max(state.fence, fence), max(state.generation, generation)
+                session.add(state)
+
     def brought_nothing(self, schema_id: str, digest: str) -> None:
         """Keep the digest of a read that had nothing new for the table, in place of the one before."""
         with self._database.transaction() as session:

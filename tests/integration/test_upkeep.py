@@ -3,6 +3,8 @@
 import asyncio
 import sqlite3
 import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -110,6 +112,22 @@ def test_what_is_written_where_a_deleted_table_was_goes_with_a_later_sweep(
     assert list(store.list(path)) == []
 
 
+def test_the_run_after_the_next_follows_a_restored_database(own_platform: Platform, database: SourceDatabase) -> None:
+    """The table's log knows of newer runs and generations than a backup of the metadata does."""
+    by_id = {"sync_type": "incremental", "incremental_field": "id", "incremental_field_type": "integer"}
+    source, schema = table(own_platform, database, **by_id)
+    own_platform.call("POST", f"/external_data_schemas/{schema['id']}/resync/")
+    own_platform.wait_for_jobs(source, schema, 2)
+    with metadata_of(own_platform) as connection:
+        connection.execute("UPDATE schema_state SET fence = 0, generation = 1, position = NULL, sequence = 0")
+    database.execute("INSERT INTO t VALUES (2, 'later')")
+    job = own_platform.sync(source, schema)
+    assert (job["status"], job["latest_error"]) == ("Failed", "A newer run of this schema took over.")
+    job = own_platform.sync(source, schema)
+    assert (job["status"], job["rows_synced"]) == ("Completed", 1)
+    database.assert_in_lake(own_platform, schema)
+
+
 def test_an_installation_looks_after_itself_on_a_schedule(operator: Operator) -> None:
     for workflow in (RECONCILE, SWEEP):
         schedule = upkeep_id(workflow, operator.task_queue)
@@ -139,11 +157,17 @@ def made_older(platform: Platform, job_id: str) -> None:
 
 def make_older(platform: Platform, table_name: str, column: str, identity: str, by: str) -> None:
     """As if what a row of the metadata tells had happened earlier."""
-    path = platform.environment["SYNCLINE_DATABASE_URL"].removeprefix("sqlite:///")
-    with sqlite3.connect(path, timeout=30) as connection:
+    with metadata_of(platform) as connection:
         changed = connection.execute(
             f"UPDATE {table_name} SET {column} = datetime({column}, '{by}') WHERE id IN (?, ?)",
             (identity, uuid.UUID(identity).hex),
         )
         assert changed.rowcount == 1
-    connection.close()
+
+
+@contextmanager
+def metadata_of(platform: Platform) -> Iterator[sqlite3.Connection]:
+    """A transaction on the installation's own metadata, behind its back."""
+    path = platform.environment["SYNCLINE_DATABASE_URL"].removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path, timeout=30)) as connection, connection:
+        yield connection
