@@ -57,3 +57,16 @@ def sleep(report: Report) -> None:
     report(os.getpid(), 0)
     while True:
         time.sleep(60)
+
+
+def whoami(report: Report) -> int:
+    return os.getpid()
+
+
+_LEAKED: list[bytearray] = []
+
+
+def leak(report: Report, mebibytes: int) -> int:
+    """Leaves memory behind."""
+    _LEAKED.append(bytearray(b"x") * (mebibytes * 2**20))
+    return os.getpid()

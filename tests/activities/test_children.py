@@ -1,5 +1,6 @@
 """Child processes that crash, grow, fail and are stopped; real ones, attended as in an activity."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ from temporalio import activity
 from temporalio.exceptions import CancelledError
 from temporalio.testing import ActivityEnvironment
 
-from activities.children import Children, Progress
+from activities.children import KEPT_BYTES, MOST_JOBS, Children, Progress
 from activities.errors import ChildDiedError, OutOfMemoryError, WorkerShutdownError
 from connectors.errors import BusyError
 from tests.activities import child_jobs as jobs
@@ -52,6 +53,39 @@ def test_many_at_once_get_their_own_results(children: Children) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(add, range(8))) == list(range(1, 9))
+
+
+def test_a_child_that_did_well_does_the_next_job_too(children: Children, environment: ActivityEnvironment) -> None:
+    children.close()
+    first = environment.run(attend, children, jobs.whoami)
+    assert [environment.run(attend, children, jobs.whoami) for _ in range(3)] == [first] * 3
+
+
+def test_a_child_does_so_many_jobs_and_no_more(children: Children, environment: ActivityEnvironment) -> None:
+    children.close()
+    pids = [environment.run(attend, children, jobs.whoami) for _ in range(2 * MOST_JOBS)]
+    assert list(Counter(pids).values()) == [MOST_JOBS, MOST_JOBS]
+    eventually(lambda: not psutil.pid_exists(pids[0]), "the first child to be gone")
+
+
+def test_a_child_that_failed_or_grew_does_no_other(children: Children, environment: ActivityEnvironment) -> None:
+    children.close()
+    failed = environment.run(attend, children, jobs.whoami)
+    with pytest.raises(BusyError):
+        environment.run(attend, children, jobs.be_refused)
+    grown = environment.run(attend, children, jobs.leak, KEPT_BYTES // 2**20 + 1)
+    kept = environment.run(attend, children, jobs.leak, 1)
+    assert len({failed, grown, kept}) == 3
+    assert environment.run(attend, children, jobs.whoami) == kept
+    for gone in (failed, grown):
+        assert not psutil.pid_exists(gone)
+
+
+def test_one_that_was_killed_while_it_waited_is_not_asked(children: Children, environment: ActivityEnvironment) -> None:
+    waiting = environment.run(attend, children, jobs.whoami)
+    psutil.Process(waiting).kill()
+    eventually(lambda: not psutil.pid_exists(waiting), "the child to be gone")
+    assert environment.run(attend, children, jobs.add, 1, 1) == 2
 
 
 @pytest.mark.parametrize(
