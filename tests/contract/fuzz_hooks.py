@@ -27,13 +27,18 @@ def filter_case(context: schemathesis.HookContext, case: schemathesis.Case) -> b
     """Not the deletion of what the fuzzer stands on, and nothing that the wire makes something else of."""
     if case.method == "DELETE" and KEPT & {str(value) for value in case.path_parameters.values()}:
         return False
-    return len(str(case.query)) < LONG_URL and not _is_wrong_form(case)
+    return len(str(case.query)) < LONG_URL and not _is_wrong_form(case) and not _has_a_list_of_one(case)
 
 
 def _is_wrong_form(case: schemathesis.Case) -> bool:
     """In a form a text is a list of one, and an empty one null: what is wrong in JSON need not be wrong there."""
     body = case.meta.components.get(ParameterLocation.BODY) if case.meta else None
     return case.media_type == FORM and body is not None and body.mode is schemathesis.GenerationMode.NEGATIVE
+
+
+def _has_a_list_of_one(case: schemathesis.Case) -> bool:
+    """In a URL it is the one thing itself: no call here takes a list."""
+    return any(isinstance(value, list) and len(value) == 1 for value in (case.query or {}).values())
 
 
 @schemathesis.hook

@@ -23,7 +23,8 @@ def test_with_a_valid_key(server: Server, phases: str) -> None:
             "external_data_schemas": created.json()["schemas"][0]["id"],
         }
         server.fuzz("--phases", phases, key=key, kept=(id,), project=project, objects=objects)
-        assert client.get(sources).json()["count"] >= 1, "the fuzzer's key is good to the end"
+        # The fuzzer may have deleted all sources by now.
+        assert client.get(sources).status_code == 200, "the fuzzer's key is good to the end"
 
 
 def test_with_a_key_that_may_only_read(server: Server) -> None:
