@@ -118,7 +118,9 @@ def _subtract(
     if span is not None and publishing.cursor is not None and publishing.cursor in columns:
         connection.register("span", span.as_table())
         cursor = quoted(publishing.cursor)
-        in_range = f"({cursor} is null or {cursor} between (select lower from span) and (select upper from span))"
+        in_range = f"{cursor} between (select lower from span) and (select upper from span)"
+        if span.nulls:
+            in_range = f"({cursor} is null or {in_range})"
     connection.execute(
         f"""insert into known
         with held as (
@@ -128,7 +130,7 @@ def _subtract(
             select {each}, {FILE_COLUMN}, {ROW_COLUMN}, row_number() over (partition by {each}) as {NTH}
             from (select {told} from overlap anti join known using ({FILE_COLUMN}, {ROW_COLUMN}))
         )
-        select candidate.{FILE_COLUMN}, candidate.{ROW_COLUMN} from candidate join held
+        select candidate.{FILE_COLUMN}, candidate.{ROW_COLUMN} from held join candidate
         on candidate.{NTH} = held.{NTH} and {same(compared, "candidate", "held", "is not distinct from")}"""
     )
     connection.unregister("stored")

@@ -7,6 +7,7 @@ they were written, and both are needed here: to sweep, to carry a shadow's files
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
@@ -27,7 +28,7 @@ class TableFile:
     size_bytes: int
     statistics: str | None
 
-    @property
+    @cached_property
     def rows(self) -> int:
         return int(json.loads(self.statistics)["numRecords"]) if self.statistics else 0
 

@@ -34,9 +34,12 @@ def _comparable(publishing: Publishing) -> list[str]:
 
 def may_hold(file: TableFile, column: str, kind: pa.DataType, lower: pa.Scalar, upper: pa.Scalar) -> bool:
     """May the file hold a value of the column between the two, inclusive?"""
-    span = bounds(file, column, kind)
-    if span is None or not lower.is_valid:
+    if not lower.is_valid:
         return True
+    span = bounds(file, column, kind)
+    if span is None:
+        # Where all are null there is nothing to say of the values, and no value.
+        return null_count(file.statistics, column) != file.rows
     least, greatest = span
     return bool(pc.less_equal(least, upper.cast(kind)).as_py() and pc.greater_equal(greatest, lower.cast(kind)).as_py())
 

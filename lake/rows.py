@@ -4,7 +4,7 @@ A row is known by its file and its number in it, so that what is compared (keys,
 rows) never have to pass through the same engine: whole rows go from Parquet to Arrow to Parquet and change nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -50,7 +50,7 @@ def numbered_rows(store: LakeStore, files: Mapping[int, DataFile], schema: pa.Sc
 
 
 def chosen_rows(
-    store: LakeStore, files: Sequence[DataFile], chosen: RowSets, schema: pa.Schema
+    store: LakeStore, files: Mapping[int, DataFile], chosen: RowSets, schema: pa.Schema
 ) -> pa.RecordBatchReader:
     """Just the rows of the given numbers, in the columns of ``schema``."""
 

@@ -122,7 +122,7 @@ def _find_unchanged(connection: duckdb.DuckDBPyConnection, publishing: Publishin
         return {}
     schema = publishing.incoming_schema
     schema = schema.remove(schema.get_field_index(SYNC_AT))
-    files = list(publishing.target_files(range(len(publishing.target))).values())
+    files = publishing.target_files(list(suspects))
     connection.register("held", chosen_rows(publishing.store, files, suspects, schema))
     overlap = as_data_files(publishing.manifest.overlap)
     connection.register("overlap", numbered_rows(publishing.store, overlap, schema))
