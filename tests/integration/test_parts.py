@@ -287,6 +287,23 @@ def test_a_first_load_in_parts_goes_on_from_its_cursor(divider: Platform, databa
         database.assert_in_lake(divider, schema)
 
 
+def test_a_key_that_is_dropped_between_parts_is_missed(divider: Platform, database: SourceDatabase) -> None:
+    """The parts of a first load are not compared with one another: nothing but the source's key keeps them apart."""
+    database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, v text, updated_at timestamptz)",
+        "INSERT INTO t SELECT n, repeat(md5(n::text), 8), now() FROM generate_series(1, 150000) n",
+    )
+    wanted = {"name": "t", "should_sync": True, "sync_type": "incremental", **CURSOR}
+    source = divider.create_source(database.inputs, [wanted])
+    schema = named(source, "t")
+    eventually(lambda: any("it is read in" in message for message in messages(divider, schema)), "the division")
+    database.execute("ALTER TABLE t DROP CONSTRAINT t_pkey", "INSERT INTO t SELECT * FROM t WHERE id <= 10")
+    (job,) = divider.wait_for_jobs(source, schema)
+    assert job["status"] == "Failed"
+    assert "The primary key of t was id and is none now" in job["latest_error"]
+    assert divider.schema(schema["id"])["table"] is None
+
+
 def test_a_read_replica_whose_recovery_cancels_reads(own_divider: Platform, database: SourceDatabase) -> None:
     """With no delay for readers a vacuum at the primary ends them, and what they had in view: another is taken."""
     platform = own_divider
