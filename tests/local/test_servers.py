@@ -1,5 +1,6 @@
 """The embedded servers: started, used, killed and started again."""
 
+from contextlib import suppress
 from typing import Any
 
 import boto3
@@ -10,6 +11,7 @@ import pytest
 from local.object_store import PORT_NAMES, Credentials, ObjectStore
 from local.ports import choose_ports
 from local.postgres import PostgresServer
+from tests.kit.platform import eventually
 from tests.kit.servers import RunningStore, run_object_store, run_postgres, server_folder
 
 
@@ -72,7 +74,15 @@ def test_the_store_keeps_objects_over_a_kill() -> None:
         s3_client(store).put_object(Bucket=store.bucket, Key="kept", Body=body)
         store.kill()
         store.restart()
-        assert s3_client(store).get_object(Bucket=store.bucket, Key="kept")["Body"].read() == body
+        client = s3_client(store)
+
+        def kept() -> bytes | None:
+            # It answers before all of its parts have found one another again.
+            with suppress(client.exceptions.ClientError):
+                return bytes(client.get_object(Bucket=store.bucket, Key="kept")["Body"].read())
+            return None
+
+        assert eventually(kept, "the store to be whole again") == body
 
 
 def test_the_store_starts_in_a_folder_deeper_than_a_socket_path_may_be() -> None:
