@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import psutil
 
 _SAMPLE_SECONDS = 0.05
+_SAMPLE_PAUSES = 20
+"""At least so many times as long as a look took: looking at many processes takes CPU that they could use."""
 
 
 @dataclass
@@ -53,8 +55,11 @@ class _Sampler:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        while not self.stop.wait(_SAMPLE_SECONDS):
+        pause = _SAMPLE_SECONDS
+        while not self.stop.wait(pause):
+            looked = time.monotonic()
             self.sample()
+            pause = max(_SAMPLE_SECONDS, _SAMPLE_PAUSES * (time.monotonic() - looked))
 
 
 @contextmanager

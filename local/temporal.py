@@ -15,6 +15,9 @@ PORT_NAMES = ("temporal", "temporal_ui", "temporal_http", "temporal_metrics")
 MOST_LOOKS = 1000
 """How often in a second the server looks for new tasks. By itself it looks 20 times for all workflows together, and a
 handful of short runs waits for that."""
+PRAGMAS = ("journal_mode=wal", "synchronous=normal")
+"""Of its SQLite file: a run takes half the time and CPU. When the machine loses power the file is whole, but what was
+done in the last moments may be forgotten; the reconciler puts that right."""
 QUEUES = ("transfer", "timer", "visibility")
 SEARCH_ATTRIBUTES = (PROJECT_ATTRIBUTE, SOURCE_ATTRIBUTE, SOURCE_TYPE_ATTRIBUTE, SCHEMA_ATTRIBUTE)
 
@@ -73,6 +76,8 @@ class TemporalServer:
             arguments += ["--search-attribute", f"{attribute}=Keyword"]
         if not self.in_memory:
             arguments += ["--db-filename", str((self.folder / "temporal.db").resolve())]
+            for pragma in PRAGMAS:
+                arguments += ["--sqlite-pragma", pragma]
         return arguments
 
     def _is_ready(self) -> bool:
