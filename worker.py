@@ -86,8 +86,9 @@ def workers(
         task_queue=settings.task_queue,
         workflows=WORKFLOWS,
         activities=[sync.begin, sync.finish, upkeep.stop_runs, upkeep.erase, upkeep.reconcile, upkeep.sweep],
-        activity_executor=ThreadPoolExecutor(LIGHT_THREADS),
+        activity_executor=ThreadPoolExecutor(2 * LIGHT_THREADS),
         max_concurrent_activities=LIGHT_THREADS,
+        max_concurrent_local_activities=LIGHT_THREADS,
         # The tests run all workflows in the sandbox, which finds what is not deterministic; here it is a third of the
         # worker's CPU.
         workflow_runner=UnsandboxedWorkflowRunner(),

@@ -9,6 +9,7 @@ from lake import maintenance, query
 from lake import narrow as narrowing
 from lake import publish as publishing
 from lake.columns import StoredColumns
+from lake.facts import TableFacts, facts
 from lake.maintenance import Maintained
 from lake.manifest import Greatest, RunRef, joined
 from lake.position import Position
@@ -20,27 +21,24 @@ Report = Callable[[int, int, int | None], None]
 """Rows and bytes so far, and about how many rows there will be."""
 
 
-def publish(report: Report, store: LakeStore, order: PublishInput) -> tuple[Published, query.TableFacts]:
+def publish(report: Report, store: LakeStore, order: PublishInput) -> Published:
     """Commit one staged batch."""
-    plan = _publish_plan(order.run, order.plan, order.batch, last=order.last, parts=len(order.manifests))
-    manifest = order.manifests[0]
-    if len(order.manifests) > 1:
-        manifest = joined(store, order.run.table_path, plan.run, order.batch, order.manifests, _greatest(order.run))
-    published = publishing.publish(store, manifest, plan)
-    return published, query.facts(store, table_root(order.run, order.plan))
+    plan = publish_plan(order.run, order.plan, order.batch, last=order.last, parts=len(order.manifests))
+    if len(order.manifests) == 1:
+        return publishing.publish(store, order.manifests[0], plan)
+    return publishing.publish(store, joined(store, order.manifests, _greatest(order.run)), plan)
 
 
-def swap_in(report: Report, store: LakeStore, order: SwapInput) -> tuple[Published, query.TableFacts]:
+def swap_in(report: Report, store: LakeStore, order: SwapInput) -> Published:
     """Make a rebuilt generation the table."""
-    published = publishing.swap_in(store, _publish_plan(order.run, order.plan, order.batch, last=True))
-    return published, query.facts(store, order.run.table_path)
+    return publishing.swap_in(store, publish_plan(order.run, order.plan, order.batch, last=True))
 
 
-def maintain(report: Report, store: LakeStore, order: MaintainInput) -> tuple[Maintained, query.TableFacts]:
+def maintain(report: Report, store: LakeStore, order: MaintainInput) -> tuple[Maintained, TableFacts]:
     """Merge small files and shorten the log, where the table owes it."""
     run = order.run
     maintained = maintenance.maintain(store, run.table_path, RunRef(run.job_id, run.fence, order.generation))
-    return maintained, query.facts(store, run.table_path)
+    return maintained, facts(store, run.table_path)
 
 
 def inspect(
@@ -55,11 +53,11 @@ def inspect(
 
 def narrow(
     report: Report, store: LakeStore, run: Run, columns: tuple[str, ...], base: Position
-) -> tuple[Position, query.TableFacts]:
+) -> tuple[Position, TableFacts]:
     """Take out of the table what is not among the columns."""
     writer = RunRef(run.job_id, run.fence, base.generation)
     position = narrowing.narrow(store, run.table_path, writer, columns, base)
-    return position, query.facts(store, run.table_path)
+    return position, facts(store, run.table_path)
 
 
 def key_of(run: Run) -> tuple[str, ...]:
@@ -101,7 +99,7 @@ def run_ref(run: Run, plan: Plan) -> RunRef:
     return RunRef(run.job_id, run.fence, plan.generation)
 
 
-def _publish_plan(run: Run, plan: Plan, batch: int, *, last: bool, parts: int = 1) -> PublishPlan:
+def publish_plan(run: Run, plan: Plan, batch: int, *, last: bool, parts: int = 1) -> PublishPlan:
     return PublishPlan(
         table_path=run.table_path,
         mode=run.mode,

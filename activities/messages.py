@@ -75,10 +75,19 @@ class Held:
 
 
 @dataclass(frozen=True)
+class PublishResult:
+    position: dict[str, Any]
+    rows: int
+    bytes_written: int
+    maintenance_due: bool = False
+
+
+@dataclass(frozen=True)
 class Extracted:
     """A staged batch or part: where its manifest lies, and whether the source has more.
 
-    Where ``parts`` are named nothing was staged: the table is to be read in these.
+    Where ``parts`` are named nothing was staged: the table is to be read in these. Without a manifest nothing is left
+    to be published.
     """
 
     manifest: str
@@ -95,6 +104,8 @@ class Extracted:
     """Of a short read (``activities.repeats``)."""
     repeats: bool = False
     """The same rows as before brought nothing new to this table: nothing was staged."""
+    published: PublishResult | None = None
+    """It was so short that the step that read it has published it as well."""
 
 
 @dataclass(frozen=True)
@@ -144,14 +155,6 @@ class PublishInput:
     last: bool
     digest: str | None = None
     """Of what was read, to be known again should it bring nothing new."""
-
-
-@dataclass(frozen=True)
-class PublishResult:
-    position: dict[str, Any]
-    rows: int
-    bytes_written: int
-    maintenance_due: bool = False
 
 
 @dataclass(frozen=True)

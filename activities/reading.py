@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from activities import repeats
-from activities.jobs import columns_of, key_of, run_ref, table_root
+from activities.jobs import columns_of, key_of, publish_plan, run_ref, table_root
 from activities.messages import Extracted, ExtractInput, Run
 from connectors import cursor, registry
 from connectors.base import (
@@ -25,7 +25,9 @@ from connectors.base import (
 from connectors.errors import SchemaChangedError
 from lake import query
 from lake.failpoints import reach
+from lake.manifest import Manifest, save
 from lake.position import Position
+from lake.publish import Published, publish
 from lake.staging import CursorSpec, stage
 from lake.storage import LakeStore
 from lake.table import open_table
@@ -34,6 +36,9 @@ Report = Callable[[int, int, int | None], None]
 """Rows and bytes so far, and about how many rows there will be."""
 
 TEXT = "string"
+SHORT_ROWS = 10_000
+SHORT_BYTES = 2**24
+"""Compressed."""
 BATCH_ROWS = 2_000_000
 """A cursor read is cut after so many rows, at the next change of the cursor's value: what a crash may cost."""
 
@@ -49,27 +54,53 @@ class Reading:
     """A table that is larger is divided, where its connector can."""
 
 
-def extract(report: Report, store: LakeStore, reading: Reading) -> Extracted:
-    """Read one batch or part from the source and stage it; or say into which parts to divide the table."""
+@dataclass(frozen=True)
+class Read:
+    """``published`` where there was so little that it was committed at once."""
+
+    extracted: Extracted
+    published: Published | None = None
+
+
+def extract(report: Report, store: LakeStore, reading: Reading) -> Read:
+    """Read one batch or part from the source and stage it; or say into which parts to divide the table.
+
+    A table's last batch is published too where it is short: a step of its own would cost more than the reading did.
+    """
     # Arrow's own allocators keep what they once had: with them a reader takes half as much again.
+    allocator = pa.default_memory_pool()
     pa.set_memory_pool(pa.system_memory_pool())
     order = reading.order
     run, base = order.run, Position.from_dict(order.plan.base)
     stored = _stored(store, order, base)
     request = _request(reading, base, tuple(name for name, kind in stored.items() if kind == TEXT))
     if unchanged := _unchanged(reading, request):
-        return unchanged
+        return Read(unchanged)
     with _opened(reading, request, base) as read:
         _check_key(run, read.table)
         if isinstance(read, Division):
-            return Extracted("", 0, 0, more=False, row_estimate=read.row_estimate, parts=list(read.parts))
-        staged = _staged(report, store, reading, base, read)
+            return Read(Extracted("", 0, 0, more=False, row_estimate=read.row_estimate, parts=list(read.parts)))
+        extracted, manifest = _staged(report, store, reading, base, read)
         gone = [] if run.enabled_columns is not None else [name for name in stored if name not in read.schema.names]
-        vanished = [ValueWarning(name, GONE, staged.rows) for name in gone if staged.rows]
-        return replace(staged, warnings=[*staged.warnings, *_as_dicts(vanished)])
+        vanished = [ValueWarning(name, GONE, extracted.rows) for name in gone if extracted.rows]
+        extracted = replace(extracted, warnings=[*extracted.warnings, *_as_dicts(vanished)])
+    if manifest is None:
+        return Read(extracted)
+    if _is_short(order, extracted):
+        pa.set_memory_pool(allocator)
+        return Read(extracted, publish(store, manifest, publish_plan(run, order.plan, order.batch, last=True)))
+    return Read(replace(extracted, manifest=save(store, run.table_path, manifest)))
 
 
-def _staged(report: Report, store: LakeStore, reading: Reading, base: Position, read: TableRead) -> Extracted:
+def _is_short(order: ExtractInput, extracted: Extracted) -> bool:
+    whole = order.part is None and not order.narrow and not extracted.more
+    return whole and extracted.rows <= SHORT_ROWS and extracted.size_bytes <= SHORT_BYTES
+
+
+def _staged(
+    report: Report, store: LakeStore, reading: Reading, base: Position, read: TableRead
+) -> tuple[Extracted, Manifest | None]:
+    """What was read, and where it was staged; no manifest where it is known to bring nothing new."""
     order = reading.order
     run = order.run
     reach("reading")
@@ -80,8 +111,8 @@ def _staged(report: Report, store: LakeStore, reading: Reading, base: Position, 
             digest = repeats.digest(run, base, read.schema, seen)
             if digest == order.plan.repeat:
                 rows, warnings = sum(batch.num_rows for batch in seen), _as_dicts(read.report.warnings)
-                return Extracted("", rows, 0, more=False, warnings=warnings, repeats=True)
-    staged = stage(
+                return Extracted("", rows, 0, more=False, warnings=warnings, repeats=True), None
+    manifest = stage(
         store,
         run.table_path,
         run_ref(run, order.plan),
@@ -90,14 +121,13 @@ def _staged(report: Report, store: LakeStore, reading: Reading, base: Position, 
         batch=order.batch,
         cursor=_cursor_spec(run, base, read.schema),
         primary_key=key_of(run),
-        warnings=lambda: _as_dicts(read.report.warnings),
         progress=lambda rows, size_bytes: report(rows, size_bytes, read.row_estimate),
     )
     reach("staged")
-    return Extracted(
-        manifest=staged.manifest,
-        rows=staged.rows,
-        size_bytes=staged.size_bytes,
+    extracted = Extracted(
+        manifest="",
+        rows=manifest.rows,
+        size_bytes=manifest.size_bytes,
         more=read.report.more,
         row_estimate=read.row_estimate,
         warnings=_as_dicts(read.report.warnings),
@@ -105,6 +135,7 @@ def _staged(report: Report, store: LakeStore, reading: Reading, base: Position, 
         lasting=read.report.lasting,
         digest=digest,
     )
+    return extracted, manifest
 
 
 def _as_dicts(warnings: Sequence[ValueWarning]) -> list[dict[str, Any]]:

@@ -62,7 +62,7 @@ class RunLog:
         text = f"{_what(order).capitalize()} read: {extracted.rows:,} rows, {extracted.size_bytes:,} bytes"
         self._write(order.run, Line(f"{text} in {seconds:.1f} s{more}.", fields | _part(order)))
 
-    def published(self, order: PublishInput, published: Published) -> None:
+    def published(self, order: ExtractInput | PublishInput, published: Published) -> None:
         batch = order.batch + 1
         where = "the rebuild" if order.plan.rebuild else "the table"
         done = f"{published.rows_added:,} rows added, {published.rows_changed:,} changed"

@@ -31,9 +31,10 @@ from connectors import registry
 from connectors.errors import SchemaChangedError
 from lake import query
 from lake.errors import FencedError
+from lake.facts import TableFacts
 from lake.failpoints import reach
 from lake.position import EMPTY, Position
-from lake.query import TableFacts
+from lake.publish import Published
 from lake.storage import LakeStore
 from lake.table import generation_root, open_table, read_position
 from metadata.intents import RunIntent, ScheduleIntent
@@ -128,7 +129,10 @@ class SyncActivities:
 
     @activity.defn(name="extract", no_thread_cancel_exception=True)
     def extract(self, order: ExtractInput) -> Extracted:
-        """Read the next batch from the source into staged files. Idempotent: a retry stages anew under other names."""
+        """Read the next batch from the source into staged files, and publish it at once where it is short.
+
+        Idempotent: a retry stages anew under other names, and finds what an earlier attempt has published.
+        """
         run = order.run
         connector = registry.connector(run.source_type)
         config = connector.parse_config(self._runs.inputs(run.project_id, run.schema_id))
@@ -140,7 +144,7 @@ class SyncActivities:
         progress = _LiveFigures(self._runs, order)
         begun = time.monotonic()
         self._run_log.reading_again(order, activity.info().attempt)
-        extracted = self._children.run(
+        read = self._children.run(
             reading.extract,
             self._store,
             given,
@@ -148,34 +152,23 @@ class SyncActivities:
             on_stop=lambda: connector.cancel(config, read_id),
         )
         with beating():
-            progress.end(extracted)
-            self._run_log.staged(order, extracted, begun)
-        return extracted
+            progress.end(read.extracted)
+            self._run_log.staged(order, read.extracted, begun)
+        if read.published is None:
+            return read.extracted
+        return replace(read.extracted, published=self._published(order, read.published, read.extracted.digest))
 
     @activity.defn(name="publish", no_thread_cancel_exception=True)
     def publish(self, order: PublishInput) -> PublishResult:
         """Commit a staged batch, once whatever happens, and copy the table's new state into the database."""
-        published, facts = self._children.run(jobs.publish, self._store, order)
-        reach("after-publish")
-        with beating():
-            if not order.plan.rebuild:
-                self._record(order.run, published.position, facts)
-            if published.nothing_new and order.digest:
-                self._runs.brought_nothing(order.run.schema_id, order.digest)
-            self._run_log.published(order, published)
-        return PublishResult(
-            published.position.as_dict(),
-            rows=published.rows_added + published.rows_changed,
-            bytes_written=published.bytes_written,
-            maintenance_due=facts.debt.is_due,
-        )
+        return self._published(order, self._children.run(jobs.publish, self._store, order), order.digest)
 
     @activity.defn(name="swap_in", no_thread_cancel_exception=True)
     def swap_in(self, order: SwapInput) -> None:
         """Replace the table's rows by the rebuilt ones, in one commit."""
-        published, facts = self._children.run(jobs.swap_in, self._store, order)
+        published = self._children.run(jobs.swap_in, self._store, order)
         with beating():
-            self._record(order.run, published.position, facts)
+            self._record(order.run, published.position, published.facts)
             self._run_log.swapped_in(order.run, published)
 
     @activity.defn(name="maintain", no_thread_cancel_exception=True)
@@ -208,6 +201,21 @@ class SyncActivities:
             intent = self._inventory.schedule_intent(run.schema_id)
             if intent is not None:
                 self._await(self._gateway.ensure_schedule(intent))
+
+    def _published(self, order: ExtractInput | PublishInput, published: Published, digest: str | None) -> PublishResult:
+        reach("after-publish")
+        with beating():
+            if not order.plan.rebuild:
+                self._record(order.run, published.position, published.facts)
+            if published.nothing_new and digest:
+                self._runs.brought_nothing(order.run.schema_id, digest)
+            self._run_log.published(order, published)
+        return PublishResult(
+            published.position.as_dict(),
+            rows=published.rows_added + published.rows_changed,
+            bytes_written=published.bytes_written,
+            maintenance_due=published.facts.debt.is_due,
+        )
 
     def _narrow(self, run: Run, wanted: Intent, table: Position) -> Position:
         """Take the disabled columns out of the table, and say so."""

@@ -25,10 +25,10 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from lake.compaction import FILES_PER_TIER
-from lake.maintenance import CHECKPOINT_COMMITS, maintain
-from lake.manifest import RunRef
+from lake.facts import CHECKPOINT_COMMITS, facts
+from lake.maintenance import maintain
+from lake.manifest import RunRef, save
 from lake.publish import PublishPlan, publish
-from lake.query import facts
 from lake.staging import CursorSpec, stage
 from lake.storage import LakeStore
 from lake.sweep import sweep
@@ -63,7 +63,7 @@ class SmallCommits:
         cursor = CursorSpec("version", lambda value: str(value.as_py()), int(base.cursor) if base.cursor else None)
         staged = stage(self.store, TABLE, run, rows.to_batches(), SCHEMA, cursor=cursor, primary_key=("id",))
         plan = PublishPlan(TABLE, "incremental", base, run, primary_key=("id",), cursor_field="version")
-        publish(self.store, staged.manifest, plan)
+        publish(self.store, save(self.store, TABLE, staged), plan)
         published = time.perf_counter()
         if facts(self.store, TABLE).debt.is_due:
             maintain(self.store, TABLE, run)

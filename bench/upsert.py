@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from activities.children import ARROW_MEMORY_POOL
-from lake.manifest import RunRef
+from lake.manifest import RunRef, save
 from lake.position import EMPTY
 from lake.publish import PublishPlan, publish
 from lake.staging import CursorSpec, stage
@@ -173,7 +173,7 @@ def _copy(store: LakeStore, batches: Iterator[pa.RecordBatch], schema: pa.Schema
     cursor = CursorSpec(CURSOR, lambda value: str(value.as_py()), edge)
     staged = stage(store, TABLE, run, batches, schema, cursor=cursor, primary_key=KEY)
     plan = PublishPlan(TABLE, "incremental", base or EMPTY, run, primary_key=KEY, cursor_field=CURSOR)
-    publish(store, staged.manifest, plan)
+    publish(store, save(store, TABLE, staged), plan)
 
 
 def _write_changes(path: Path, rows: int, kind: str, count: int) -> None:

@@ -17,6 +17,7 @@ from lake.errors import LakeError
 from lake.log import TableFile
 from lake.manifest import RunRef
 from lake.parquet import FILE_BYTES, KEYED_FILE_BYTES, ParquetSeries, WrittenFile, open_file, unique_stem
+from lake.position import Position
 from lake.pruning import bounds
 from lake.rows import PARALLEL_REWRITES, stored_batches
 from lake.table import OpenTable
@@ -42,9 +43,8 @@ class Layout:
         return file.size_bytes < self.file_bytes // 2
 
 
-def layout_of(table: OpenTable) -> Layout | None:
+def layout_of(position: Position, schema: pa.Schema | None) -> Layout | None:
     """None for a table that the next run replaces, and where there is none."""
-    position, schema = table.position, table.schema
     if schema is None or position.mode not in ("incremental", "append"):
         return None
     stored = {source_name(column): column.name for column in schema}

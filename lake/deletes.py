@@ -6,7 +6,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from lake.errors import DuplicateKeyError
-from lake.manifest import RunRef, load, manifest_path, save
+from lake.manifest import RunRef, load, save
 from lake.parquet import ParquetSeries, unique_stem
 from lake.staging import describe_key
 from lake.storage import LakeStore
@@ -34,9 +34,7 @@ def with_deletes(
         for batch in keys:
             series.write(_conformed(batch.select(list(primary_key)), schema))
         files = series.close()
-    path = manifest_path(table_path, run.run_id, staged.batch)
-    save(store, path, replace(staged, deleted=(*staged.deleted, *files)))
-    return path
+    return save(store, table_path, replace(staged, deleted=(*staged.deleted, *files)))
 
 
 def _conformed(keys: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

@@ -5,8 +5,10 @@ they were written, and both are needed here: to sweep, to carry a shadow's files
 """
 
 import json
+import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
@@ -61,6 +63,20 @@ class Snapshot:
             path = unquote(remove["path"])
             self.files.pop(path, None)
             self.removed[path] = remove.get("deletionTimestamp") or 0
+
+    def after(
+        self, version: int, added: Sequence[TableFile], removed: Sequence[TableFile], overwrite: bool
+    ) -> "Snapshot":
+        """What a commit makes of it, now; ``overwrite`` takes all former files away."""
+        gone = self.files if overwrite else [file.path for file in removed]
+        now = int(time.time() * 1000)
+        files = {path: file for path, file in self.files.items() if path not in gone}
+        return replace(
+            self,
+            version=version,
+            files={**files, **{file.path: file for file in added}},
+            removed={**self.removed, **dict.fromkeys(gone, now)},
+        )
 
 
 def read_snapshot(store: LakeStore, root: str, version: int, *, all_removed: bool = False) -> Snapshot:

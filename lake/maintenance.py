@@ -4,47 +4,12 @@ from dataclasses import dataclass, replace
 
 from lake.compaction import Compacted, compact, crowded, layout_of
 from lake.errors import FencedError
+from lake.facts import CHECKPOINT_COMMITS
 from lake.failpoints import reach
-from lake.log import Snapshot
 from lake.manifest import RunRef
 from lake.position import Position
 from lake.storage import LakeStore, storage_errors
 from lake.table import Commit, OpenTable, as_table_file, commit, open_table
-
-CHECKPOINT_COMMITS = 20
-"""Commits since the last checkpoint after which there is to be another: what opening a table reads one by one."""
-
-
-@dataclass(frozen=True)
-class Debt:
-    """What slows a table down. Old files are the sweep's business, and named to be seen."""
-
-    small_files: int = 0
-    small_bytes: int = 0
-    crowded_files: int = 0
-    """Those of the small ones that a compaction would merge now."""
-    commits: int = 0
-    """Since the last checkpoint."""
-    removed_files: int = 0
-    """Files that left the table and that its log still names."""
-
-    @property
-    def is_due(self) -> bool:
-        return self.crowded_files > 0 or self.commits >= CHECKPOINT_COMMITS
-
-
-def debt(table: OpenTable, snapshot: Snapshot) -> Debt:
-    """Counted from the log that was read already: nothing is asked of the store."""
-    layout = layout_of(table)
-    files = list(snapshot.files.values())
-    small = [file for file in files if layout is not None and layout.is_small(file)]
-    return Debt(
-        small_files=len(small),
-        small_bytes=sum(file.size_bytes for file in small),
-        crowded_files=len(crowded(files, layout)) if layout is not None else 0,
-        commits=snapshot.version - snapshot.checkpoint,
-        removed_files=snapshot.tombstones,
-    )
 
 
 @dataclass(frozen=True)
@@ -69,7 +34,7 @@ def maintain(store: LakeStore, path: str, run: RunRef) -> Maintained:
         raise FencedError("A newer run owns the table.")
     snapshot = table.snapshot()
     done = Maintained(table.position)
-    layout = layout_of(table)
+    layout = layout_of(table.position, table.schema)
     if layout is not None and (files := crowded(list(snapshot.files.values()), layout)):
         reach("compacting")
         done = _compacted(table, run, compact(table, run, files, layout))

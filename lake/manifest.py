@@ -2,9 +2,8 @@
 
 import base64
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 
 import pyarrow as pa
 
@@ -43,8 +42,6 @@ class Manifest:
     edge: str | None = None
     cursor: str | None = None
     """Greatest cursor among the fresh rows."""
-    null_cursors: int = 0
-    warnings: tuple[Mapping[str, Any], ...] = field(default=())
 
     @property
     def rows(self) -> int:
@@ -55,19 +52,20 @@ class Manifest:
         return sum(file.size_bytes for file in (*self.fresh, *self.overlap))
 
 
-def manifest_path(table_path: str, run_id: str, batch: int) -> str:
-    """A new one for each attempt: what a late attempt stages must not take the place of what is to be published."""
-    return f"{table_path}/{STAGING}/{run_id}/{batch}-{uuid.uuid4().hex[:12]}.json"
+def save(store: LakeStore, table_path: str, manifest: Manifest) -> str:
+    """The path where it is kept from now on.
 
-
-def save(store: LakeStore, path: str, manifest: Manifest) -> None:
+    A new one for each attempt: what a late attempt stages must not take the place of what is to be published.
+    """
+    path = f"{table_path}/{STAGING}/{manifest.run_id}/{manifest.batch}-{uuid.uuid4().hex[:12]}.json"
     schema = base64.b64encode(manifest.columns.schema.serialize().to_pybytes()).decode()
     values = {**asdict(manifest), "columns": {"schema": schema, "names": dict(manifest.columns.names)}}
     store.write_json(path, values)
+    return path
 
 
-def joined(store: LakeStore, table_path: str, run: RunRef, batch: int, paths: Sequence[str], greatest: Greatest) -> str:
-    """One manifest of what several list, none of which knows an edge; its path.
+def joined(store: LakeStore, paths: Sequence[str], greatest: Greatest) -> Manifest:
+    """One manifest of what several list of one batch, none of which knows an edge.
 
     ``StalePositionError`` where their columns differ: then the table changed while it was staged.
     """
@@ -76,18 +74,13 @@ def joined(store: LakeStore, table_path: str, run: RunRef, batch: int, paths: Se
     if any(part.columns != first.columns for part in others):
         raise StalePositionError("The table's columns changed while it was read.")
     cursors = [part.cursor for part in parts if part.cursor is not None]
-    whole = Manifest(
-        run_id=run.run_id,
-        batch=batch,
+    return Manifest(
+        run_id=first.run_id,
+        batch=first.batch,
         columns=first.columns,
         fresh=tuple(file for part in parts for file in part.fresh),
         cursor=greatest(first.columns, cursors) if cursors else None,
-        null_cursors=sum(part.null_cursors for part in parts),
-        warnings=tuple(warning for part in parts for warning in part.warnings),
     )
-    path = manifest_path(table_path, run.run_id, batch)
-    save(store, path, whole)
-    return path
 
 
 def load(store: LakeStore, path: str) -> Manifest:
@@ -103,6 +96,5 @@ def load(store: LakeStore, path: str) -> Manifest:
             "fresh": tuple(WrittenFile(**file) for file in values["fresh"]),
             "overlap": tuple(WrittenFile(**file) for file in values["overlap"]),
             "deleted": tuple(WrittenFile(**file) for file in values["deleted"]),
-            "warnings": tuple(values["warnings"]),
         }
     )

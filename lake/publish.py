@@ -9,7 +9,8 @@ from lake.change import Change, Publishing
 from lake.duck import Budget
 from lake.errors import FencedError, LakeError, StalePositionError
 from lake.evolution import Evolution, differences, evolve
-from lake.log import TableFile
+from lake.facts import TableFacts, facts_of
+from lake.log import Snapshot, TableFile
 from lake.manifest import Manifest, RunRef, load
 from lake.parquet import unique_stem
 from lake.position import Position
@@ -49,6 +50,8 @@ class Published:
     """``already_done``: an earlier attempt committed it. ``nothing_new``: there was nothing to commit."""
 
     position: Position
+    facts: TableFacts
+    """Of the table as it is now."""
     rows_added: int = 0
     rows_changed: int = 0
     rows_deleted: int = 0
@@ -59,8 +62,10 @@ class Published:
     nothing_new: bool = False
 
 
-def publish(store: LakeStore, manifest_path: str, plan: PublishPlan, budget: Budget | None = None) -> Published:
-    """Commit a staged batch. May be repeated, also at the same time: it takes effect once.
+def publish(store: LakeStore, manifest: Manifest | str, plan: PublishPlan, budget: Budget | None = None) -> Published:
+    """Commit a staged batch, given by its manifest or by the path of one.
+
+    May be repeated, also at the same time: it takes effect once.
 
     Raises ``FencedError`` when a newer run owns the table, ``StalePositionError`` when the table is no longer at the
     plan's base, ``DuplicateKeyError``, ``IncompatibleSchemaError``.
@@ -70,17 +75,18 @@ def publish(store: LakeStore, manifest_path: str, plan: PublishPlan, budget: Bud
         return done
     _guard(table, plan)
     _check_base(table, plan)
-    manifest = load(store, manifest_path)
+    manifest = load(store, manifest) if isinstance(manifest, str) else manifest
     evolution = _evolution(table, manifest, plan)
     if manifest.deleted and plan.mode != "incremental":
         raise LakeError("Only rows that are kept by key can be deleted.")
-    change = _change(store, table, manifest, evolution, plan, budget or Budget())
+    snapshot = table.snapshot()
+    change = _change(store, table, snapshot, manifest, evolution, plan, budget or Budget())
     position = _advance(table, manifest, plan)
     if not _is_news(table, change, evolution, position):
-        return Published(table.position, nothing_new=True)
+        return Published(table.position, facts_of(table.position, table.schema, snapshot), nothing_new=True)
     adds = [as_table_file(file, plan.root) for file in change.added]
     committing = Commit(position, evolution.schema, adds, change.removed, change.overwrite)
-    return _commit(table, plan, committing, change)
+    return _commit(table, snapshot, plan, committing, change)
 
 
 def swap_in(store: LakeStore, plan: PublishPlan) -> Published:
@@ -90,7 +96,7 @@ def swap_in(store: LakeStore, plan: PublishPlan) -> Published:
     """
     main = open_table(store, plan.table_path)
     if main.position.generation == plan.run.generation and main.position.sequence:
-        return Published(main.position, already_done=True)
+        return Published(main.position, facts_of(main.position, main.schema, main.snapshot()), already_done=True)
     _guard(main, plan)
     root = generation_root(plan.table_path, plan.run.generation)
     shadow = open_table(store, root)
@@ -110,20 +116,22 @@ def swap_in(store: LakeStore, plan: PublishPlan) -> Published:
     )
     # Rows and bytes were counted as the shadow's batches were published.
     replacing = replace(plan, base=main.position)
-    return _commit(main, replacing, Commit(position, shadow.schema, adds, overwrite=True), Change())
+    return _commit(main, main.snapshot(), replacing, Commit(position, shadow.schema, adds, overwrite=True), Change())
 
 
-def _commit(table: OpenTable, plan: PublishPlan, change: Commit, counted: Change) -> Published:
+def _commit(table: OpenTable, snapshot: Snapshot, plan: PublishPlan, change: Commit, counted: Change) -> Published:
     counts: dict[str, Any] = {name: getattr(counted, name) for name in COUNTS}
     try:
         position = commit(table, replace(change, facts=counts))
+        after = snapshot.after(position.version, change.adds, change.removes, change.overwrite)
+        facts = facts_of(position, change.schema, after)
     except StalePositionError:
         # A put whose answer was lost is sent again by the client and then meets itself.
         found = _own_commit(open_table(table.store, table.root), plan)
         if found is None:
             raise
-        position = found.position
-    return Published(position, **counts, columns_changed=differences(table.schema, change.schema))
+        position, facts = found.position, found.facts
+    return Published(position, facts, **counts, columns_changed=differences(table.schema, change.schema))
 
 
 def _own_commit(table: OpenTable, plan: PublishPlan) -> Published | None:
@@ -134,7 +142,8 @@ def _own_commit(table: OpenTable, plan: PublishPlan) -> Published | None:
     if position.sequence != plan.base.sequence + 1:
         return None
     counts: dict[str, Any] = {name: int(table.commit_info.get(name, 0)) for name in COUNTS}
-    return Published(position, **counts, already_done=True)
+    facts = facts_of(position, table.schema, table.snapshot())
+    return Published(position, facts, **counts, already_done=True)
 
 
 def _guard(table: OpenTable, plan: PublishPlan) -> None:
@@ -160,6 +169,7 @@ def _evolution(table: OpenTable, manifest: Manifest, plan: PublishPlan) -> Evolu
 def _change(
     store: LakeStore,
     table: OpenTable,
+    snapshot: Snapshot,
     manifest: Manifest,
     evolution: Evolution,
     plan: PublishPlan,
@@ -171,7 +181,7 @@ def _change(
     publishing = Publishing(
         store=store,
         manifest=manifest,
-        snapshot=table.snapshot(),
+        snapshot=snapshot,
         evolution=evolution,
         stem=unique_stem(plan.table_path, plan.run.generation, plan.run.run_id, f"b{plan.batch}"),
         primary_key=manifest.columns.stored(plan.primary_key),

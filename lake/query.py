@@ -1,8 +1,6 @@
 """Small questions about a table: what the planner and the API ask. Columns go by their source names."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,7 +8,6 @@ import pyarrow.compute as pc
 from lake.columns import SYNC_AT, source_name
 from lake.duck import Budget, column_list, engine
 from lake.evolution import describe_type
-from lake.maintenance import Debt, debt
 from lake.rows import DataFile, numbered_rows, stored_batches
 from lake.staging import describe_key
 from lake.storage import LakeStore
@@ -53,29 +50,6 @@ def duplicate_key(store: LakeStore, path: str, key: Sequence[str], budget: Budge
 def column_types(table: OpenTable) -> dict[str, str]:
     """The stored columns by their source names with Delta's names of their types, but for those of our own."""
     return {source_name(column): describe_type(column.type) for column in table.schema or () if column.name != SYNC_AT}
-
-
-@dataclass(frozen=True)
-class TableFacts:
-    """What the API shows of a table. ``size_bytes`` is of the files that make it up now."""
-
-    row_count: int
-    size_bytes: int
-    columns: list[dict[str, Any]]
-    debt: Debt
-
-
-def facts(store: LakeStore, path: str) -> TableFacts:
-    """From the log alone; no data file is opened."""
-    table = open_table(store, path)
-    snapshot = table.snapshot()
-    files = snapshot.files.values()
-    columns = [
-        {"key": column.name, "name": source_name(column), "type": describe_type(column.type), "nullable": True}
-        for column in table.schema or ()
-    ]
-    rows, size_bytes = sum(file.rows for file in files), sum(file.size_bytes for file in files)
-    return TableFacts(rows, size_bytes, columns, debt(table, snapshot))
 
 
 def _stored(table: OpenTable, names: Sequence[str]) -> list[pa.Field]:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from lake.columns import SYNC_AT_FIELD, StoredColumns, conform, stored_columns
 from lake.errors import DuplicateKeyError
-from lake.manifest import Manifest, RunRef, manifest_path, save
+from lake.manifest import Manifest, RunRef
 from lake.parquet import FILE_BYTES, KEYED_FILE_BYTES, ParquetSeries, WrittenFile, unique_stem
 from lake.storage import LakeStore
 
@@ -35,18 +35,6 @@ class CursorSpec:
     edge: Any = None
 
 
-@dataclass(frozen=True)
-class StagedBatch:
-    """``manifest`` is what ``publish`` takes. ``cursor`` is the greatest of the fresh rows, None without any."""
-
-    manifest: str
-    rows: int
-    overlap_rows: int
-    size_bytes: int
-    null_cursors: int
-    cursor: str | None
-
-
 def stage(
     store: LakeStore,
     table_path: str,
@@ -58,14 +46,13 @@ def stage(
     cursor: CursorSpec | None = None,
     primary_key: Sequence[str] = (),
     read_at: datetime | None = None,
-    warnings: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
     progress: Progress = lambda rows, size_bytes: None,
     file_bytes: int | None = None,
-) -> StagedBatch:
+) -> Manifest:
     """Write one batch's rows to files that nothing refers to yet, whatever their number, in bounded memory.
 
-    May be repeated at any time: each attempt writes files and a manifest of its own. ``warnings`` is asked when the
-    rows are through. Raises ``DuplicateKeyError`` for a row without a key.
+    May be repeated at any time: each attempt writes files of its own. Raises ``DuplicateKeyError`` for a row without
+    a key.
     """
     columns = stored_columns(schema)
     staging = _Staging(
@@ -78,17 +65,7 @@ def stage(
     )
     sync_at = pa.scalar(read_at or datetime.now(UTC), SYNC_AT_FIELD.type)
     staging.write_all((conform(one, columns, sync_at) for one in batches), progress)
-    manifest = staging.manifest(run.run_id, batch, tuple(warnings()))
-    path = manifest_path(table_path, run.run_id, batch)
-    save(store, path, manifest)
-    return StagedBatch(
-        manifest=path,
-        rows=manifest.rows,
-        overlap_rows=sum(file.rows for file in manifest.overlap),
-        size_bytes=manifest.size_bytes,
-        null_cursors=manifest.null_cursors,
-        cursor=manifest.cursor,
-    )
+    return staging.manifest(run.run_id, batch)
 
 
 class _Staging:
@@ -111,7 +88,6 @@ class _Staging:
         if cursor and self._cursor and cursor.edge is not None:
             self._edge = pa.scalar(cursor.edge, columns.schema.field(self._cursor).type)
         self._greatest: pa.Scalar | None = None
-        self._null_cursors = 0
         self._fresh_files: list[WrittenFile] = []
         self._overlap_files: list[WrittenFile] = []
         also = primary_key + ((self._cursor,) if self._cursor else ())
@@ -145,7 +121,6 @@ class _Staging:
         if self._cursor is None:
             return batch, None
         values = batch.column(self._cursor)
-        self._null_cursors += values.null_count
         if self._edge is None:
             self._look_at(values)
             return batch, None
@@ -170,7 +145,7 @@ class _Staging:
                     f"A row has no value in the key column {name!r} (key {describe_key(row)}); every row needs one."
                 )
 
-    def manifest(self, run_id: str, batch: int, warnings: tuple[Mapping[str, Any], ...]) -> Manifest:
+    def manifest(self, run_id: str, batch: int) -> Manifest:
         return Manifest(
             run_id=run_id,
             batch=batch,
@@ -179,8 +154,6 @@ class _Staging:
             overlap=tuple(self._overlap_files),
             edge=self._encode(self._edge) if self._edge is not None else None,
             cursor=self._encode(self._greatest) if self._greatest is not None else None,
-            null_cursors=self._null_cursors,
-            warnings=warnings,
         )
 
 

@@ -15,6 +15,9 @@ SNAPSHOT_QUEUE_SUFFIX = "-snapshot"
 QUICK = timedelta(seconds=20)
 """A step that only touches the database or Temporal."""
 
+RETRIES_WITHIN_A_TASK = timedelta(seconds=5)
+"""A quick step that waits longer than this for its next attempt waits by a timer of Temporal's."""
+
 LONG = timedelta(days=7)
 """A step that is bounded by its heartbeats, not by a clock."""
 
@@ -39,9 +42,15 @@ PATIENT = RetryPolicy(
 
 
 async def quick(activity: str, order: Any, result: type[Result], **options: Any) -> Result:
-    """A step that must happen in the end, whatever it takes."""
-    answer: Result = await workflow.execute_activity(
-        activity, order, result_type=result, start_to_close_timeout=QUICK, retry_policy=FOR_EVER, **options
+    """A step that must happen in the end, whatever it takes. A local activity: Temporal has less to do for it."""
+    answer: Result = await workflow.execute_local_activity(
+        activity,
+        order,
+        result_type=result,
+        start_to_close_timeout=QUICK,
+        local_retry_threshold=RETRIES_WITHIN_A_TASK,
+        retry_policy=FOR_EVER,
+        **options,
     )
     return answer
 

@@ -76,6 +76,8 @@ CANCELLED = Outcome("Cancelled")
 class SyncSchema:
     """begin → plan → (extract → publish) until the source has no more → swap a rebuild in, or maintain → finish.
 
+    A short batch is published by the step that reads it.
+
     Signal ``cancel`` stops it, whatever it does, and keeps what was committed. Signal ``resync`` stops it and starts a
     run that rebuilds (the caller has raised the generation before). However the copying ends, ``finish`` runs.
     """
@@ -202,7 +204,7 @@ class SyncSchema:
         more = True
         while more:
             staged = await self._extract(run, plan)
-            published = await self._publish(run, plan, staged)
+            published = staged[0].published or await self._publish(run, plan, staged)
             self._tally.add(staged, published)
             plan = replace(plan, base=published.position)
             more = staged[-1].more

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from activities.messages import ExtractInput, Plan, PublishInput, Run
 from activities.run_log import RunLog
+from lake.facts import Debt, TableFacts
 from lake.position import Position
 from lake.publish import Published
 from metadata.database import Database
@@ -19,7 +20,8 @@ from metadata.vault import Vault, generate_key
 
 POSITION = Position(version=7)
 PLAN = Plan(generation=1, rebuild=False, base={})
-PUBLISHED = Published(POSITION, rows_added=1200, rows_changed=3, bytes_written=4096)
+FACTS = TableFacts(0, 0, [], Debt())
+PUBLISHED = Published(POSITION, FACTS, rows_added=1200, rows_changed=3, bytes_written=4096)
 
 
 @pytest.fixture
@@ -91,9 +93,9 @@ def test_a_first_attempt_needs_no_words_and_a_later_one_says_why(database: Datab
     [
         (PUBLISHED, False, "Batch 3 published: 1,200 rows added, 3 changed in the table, 4,096 bytes."),
         (PUBLISHED, True, "Batch 3 published: 1,200 rows added, 3 changed in the rebuild, 4,096 bytes."),
-        (Published(POSITION, nothing_new=True), False, "Batch 3 had nothing new for the table."),
+        (Published(POSITION, FACTS, nothing_new=True), False, "Batch 3 had nothing new for the table."),
         (
-            Published(POSITION, already_done=True),
+            Published(POSITION, FACTS, already_done=True),
             False,
             "Batch 3 was in the table already: an earlier attempt had published it.",
         ),

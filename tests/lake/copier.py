@@ -9,10 +9,11 @@ import polars as pl
 import pyarrow as pa
 
 from lake.deletes import with_deletes
-from lake.manifest import RunRef
+from lake.facts import facts
+from lake.manifest import RunRef, save
 from lake.position import EMPTY, Position
 from lake.publish import Published, PublishPlan, publish, swap_in
-from lake.staging import CursorSpec, StagedBatch, stage
+from lake.staging import CursorSpec, stage
 from lake.storage import LakeStore
 from lake.table import read_position
 
@@ -32,18 +33,17 @@ class Planned:
     """A staged batch and what it was planned as: ``publish`` may be tried any number of times."""
 
     store: LakeStore
-    staged: StagedBatch
+    manifest: str
+    """Its path."""
     plan: PublishPlan
 
     def with_deletes(self, keys: pa.Table) -> "Planned":
-        run, path = self.plan.run, self.staged.manifest
-        deleting = with_deletes(
-            self.store, self.plan.table_path, run, path, keys.to_batches(), self.plan.primary_key or keys.column_names
-        )
-        return replace(self, staged=replace(self.staged, manifest=deleting))
+        key = self.plan.primary_key or keys.column_names
+        deleting = with_deletes(self.store, self.plan.table_path, self.plan.run, self.manifest, keys.to_batches(), key)
+        return replace(self, manifest=deleting)
 
     def publish(self) -> Published:
-        return publish(self.store, self.staged.manifest, self.plan)
+        return publish(self.store, self.manifest, self.plan)
 
 
 @dataclass
@@ -102,11 +102,14 @@ class Copier:
             last_batch=last,
             rebuild=rebuild,
         )
-        return Planned(self.store, staged, plan)
+        return Planned(self.store, save(self.store, self.table, staged), plan)
 
     def copy(self, mode: str, rows: Rows | pa.Table, **how: Any) -> Published:
-        """A whole run of one batch."""
-        return self.plan(mode, rows if isinstance(rows, pa.Table) else orders(rows), **how).publish()
+        """A whole run of one batch. What publishing says of the table is what the table says."""
+        planned = self.plan(mode, rows if isinstance(rows, pa.Table) else orders(rows), **how)
+        published = planned.publish()
+        assert published.facts == facts(self.store, planned.plan.root)
+        return published
 
     def swap_in(self, run: RunRef, batch: int = 9) -> Published:
         plan = PublishPlan(self.table, "incremental", EMPTY, run, batch, self.primary_key, self.cursor_field)

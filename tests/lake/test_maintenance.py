@@ -21,8 +21,9 @@ from deltalake import DeltaTable
 from lake import maintenance
 from lake.compaction import FILES_PER_TIER, Layout, crowded
 from lake.errors import FencedError, StalePositionError
+from lake.facts import CHECKPOINT_COMMITS, Debt, facts
 from lake.log import Snapshot, TableFile
-from lake.maintenance import CHECKPOINT_COMMITS, Debt, Maintained, debt, maintain
+from lake.maintenance import Maintained, maintain
 from lake.parquet import KEYED_FILE_BYTES
 from lake.position import EMPTY
 from lake.statistics import read_bounds
@@ -43,8 +44,7 @@ def snapshot(copier: Copier) -> Snapshot:
 
 
 def current_debt(copier: Copier) -> Debt:
-    table = open_table(copier.store, TABLE)
-    return debt(table, table.snapshot())
+    return facts(copier.store, TABLE).debt
 
 
 def crowd(copier: Copier, mode: str, files: int = FILES_PER_TIER) -> Counter[tuple[Any, ...]]:

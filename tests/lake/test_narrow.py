@@ -9,10 +9,10 @@ import pytest
 from deltalake import DeltaTable
 
 from lake.errors import FencedError, StalePositionError
+from lake.facts import facts
 from lake.manifest import RunRef
 from lake.narrow import narrow
 from lake.position import Position
-from lake.query import facts
 from lake.storage import LakeStore
 from lake.sweep import sweep
 from lake.table import HISTORY_LIMIT

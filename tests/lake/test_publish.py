@@ -268,7 +268,7 @@ def test_rows_without_a_key_of_their_own_fail_and_change_nothing(
 
 def test_a_manifest_that_is_gone_says_so(copier: Copier) -> None:
     planned = copier.plan("append", orders(FIRST))
-    copier.store.delete([planned.staged.manifest])
+    copier.store.delete([planned.manifest])
     with pytest.raises(LakeError, match="no longer in the lake"):
         planned.publish()
 

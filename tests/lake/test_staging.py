@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
-from lake import manifest as manifests
-from lake.manifest import RunRef
-from lake.query import duplicate_key, facts, max_value
+from lake.facts import facts
+from lake.manifest import RunRef, load, save
+from lake.query import duplicate_key, max_value
 from lake.staging import CursorSpec, stage
 from lake.storage import LakeStore
 from tests.lake.copier import SCHEMA, TABLE, Copier, orders
@@ -23,10 +23,8 @@ def cursor_at(edge: int | None) -> CursorSpec:
 
 def test_rows_at_or_below_the_edge_are_staged_apart(store: LakeStore) -> None:
     rows = orders([(1, "below", 5), (2, "edge", 10), (3, "null", None), (4, "past", 11), (5, "past", 12)])
-    staged = stage(store, TABLE, RUN, rows.to_batches(max_chunksize=2), SCHEMA, cursor=cursor_at(10))
-    manifest = manifests.load(store, staged.manifest)
+    manifest = stage(store, TABLE, RUN, rows.to_batches(max_chunksize=2), SCHEMA, cursor=cursor_at(10))
 
-    assert (staged.rows, staged.overlap_rows, staged.null_cursors, staged.cursor) == (5, 3, 1, "<12>")
     assert [sum(file.rows for file in files) for files in (manifest.fresh, manifest.overlap)] == [2, 3]
     assert (manifest.edge, manifest.cursor) == ("<10>", "<12>")
     assert manifest.columns.schema.names == ["id", "name", "at", "_sync_at"]
@@ -36,7 +34,7 @@ def test_files_and_row_groups_are_bounded(folder_store: LakeStore, monkeypatch: 
     monkeypatch.setattr("lake.parquet.ROW_GROUP_BYTES", 10_000)
     wide = pa.table({"id": pa.array(range(300), pa.int64()), "text": [f"{n:05}" * 200 for n in range(300)]})
     staged = stage(folder_store, TABLE, RUN, wide.to_batches(), wide.schema, file_bytes=20_000)
-    files = manifests.load(folder_store, staged.manifest).fresh
+    files = staged.fresh
     assert len(files) > 1
     assert sum(file.rows for file in files) == 300
     assert staged.size_bytes == sum(one.size_bytes for one in folder_store.list(f"{TABLE}/g1"))
@@ -52,7 +50,7 @@ def test_every_row_says_when_its_run_read_it(folder_copier: Copier) -> None:
     at = datetime(2024, 2, 29, 12, 0, 0, 123456, tzinfo=UTC)
     rows = orders([(1, "a", 1)])
     staged = stage(folder_copier.store, TABLE, RUN, rows.to_batches(), SCHEMA, read_at=at)
-    (file,) = manifests.load(folder_copier.store, staged.manifest).fresh
+    (file,) = staged.fresh
     with folder_copier.store.filesystem.open_input_file(file.path) as opened:
         assert pa.parquet.read_table(opened)["_sync_at"].to_pylist() == [at]
 
@@ -67,21 +65,19 @@ def test_a_reader_that_fails_leaves_no_manifest_and_its_error(store: LakeStore) 
     assert not [one for one in store.list(TABLE) if one.path.endswith(".json")]
 
 
-def test_progress_and_warnings_are_told(folder_store: LakeStore) -> None:
+def test_progress_is_told(folder_store: LakeStore) -> None:
     told: list[int] = []
     batches = orders([(n, "x", n) for n in range(10)]).to_batches(max_chunksize=4)
-    warning = {"column": "at", "reason": "infinite", "count": 2}
-    staged = stage(
-        folder_store,
-        TABLE,
-        RUN,
-        batches,
-        SCHEMA,
-        warnings=lambda: [warning],
-        progress=lambda rows, size_bytes: told.append(rows),
-    )
+    stage(folder_store, TABLE, RUN, batches, SCHEMA, progress=lambda rows, size_bytes: told.append(rows))
     assert told == [4, 8, 10]
-    assert manifests.load(folder_store, staged.manifest).warnings == (warning,)
+
+
+def test_a_manifest_is_kept_as_it_is(store: LakeStore) -> None:
+    rows = orders([(1, "below", 5), (2, None, 11)])
+    manifest = stage(store, TABLE, RUN, rows.to_batches(), SCHEMA, batch=3, cursor=cursor_at(10), primary_key=("id",))
+    paths = [save(store, TABLE, manifest) for _ in range(2)]
+    assert paths[0] != paths[1], "attempts must not take each other's place"
+    assert [load(store, path) for path in paths] == [manifest, manifest]
 
 
 def test_questions_about_a_table(copier: Copier) -> None:

@@ -185,7 +185,7 @@ publish(*arguments)
 def test_a_writer_killed_around_its_commit_loses_and_doubles_nothing(copier: Copier, mode: str, place: str) -> None:
     copier.copy(mode, ROWS)
     planned = copier.plan(mode, orders([(2, "b", 20), (2, "b2", 30)] if mode == "append" else [(2, "b2", 30)]))
-    arguments = pickle.dumps((place, copier.store, planned.staged.manifest, planned.plan))
+    arguments = pickle.dumps((place, copier.store, planned.manifest, planned.plan))
     child = subprocess.run(
         [sys.executable, "-c", PUBLISH_AND_DIE], input=arguments, cwd=REPOSITORY, timeout=60, check=False
     )

@@ -44,6 +44,14 @@ class Steps:
     let_go: threading.Event = field(default_factory=threading.Event)
     seen: list[str] = field(default_factory=list)
 
+    @property
+    def through(self) -> list[str]:
+        """``seen``, without a plan that was only begun: a signal is heard once begin, which is local, has ended, and
+        may or may not be faster than who plans.
+        """
+        late = self.held == "begin" and self.seen[1] == "plan"
+        return self.seen[:1] + self.seen[2:] if late else self.seen
+
     def _reach(self, step: str) -> None:
         self.seen.append(step)
         if step == self.held and not self.let_go.is_set():
@@ -147,7 +155,7 @@ def test_a_cancel_counts_though_the_step_ends_well(
 ) -> None:
     steps = Steps(step)
     assert run_and_ask(temporal, task_queue, steps, ask) == WorkflowExecutionStatus.COMPLETED
-    assert steps.seen == [*UNTIL[step], "Cancelled"]
+    assert steps.through == [*UNTIL[step], "Cancelled"]
 
 
 def test_a_step_that_fails_while_it_is_stopped_counts_as_stopped(temporal: RunningTemporal, task_queue: str) -> None:
@@ -177,4 +185,4 @@ def test_a_resync_stops_the_run_and_starts_one_that_goes_through(
 ) -> None:
     steps = Steps(step)
     assert run_and_ask(temporal, task_queue, steps, resync) == WorkflowExecutionStatus.CONTINUED_AS_NEW
-    assert steps.seen == [*UNTIL[step], "Cancelled", "begin", "plan", "extract", "publish", "Completed"]
+    assert steps.through == [*UNTIL[step], "Cancelled", "begin", "plan", "extract", "publish", "Completed"]
