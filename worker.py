@@ -100,7 +100,7 @@ def workers(
     extracting = Worker(
         client,
         task_queue=settings.task_queue + EXTRACTION_QUEUE_SUFFIX,
-        activities=[sync.plan, sync.extract, sync.publish, sync.swap_in, sync.maintain],
+        activities=[sync.extract, sync.publish, sync.swap_in, sync.maintain],
         activity_executor=ThreadPoolExecutor(slots),
         max_concurrent_activities=slots,
         interceptors=[TranslateErrors(run_log)],

@@ -26,7 +26,6 @@ def beating(details: Any = None) -> Iterator[Heart]:
     """Heartbeat until the block ends, however long one call in it takes: each has a timeout of its own."""
     ended = threading.Event()
     heart = Heart(details)
-    activity.heartbeat(heart.details)
 
     def beat() -> None:
         while not ended.wait(HEARTBEAT_SECONDS):

@@ -106,6 +106,8 @@ class Extracted:
     """The same rows as before brought nothing new to this table: nothing was staged."""
     published: PublishResult | None = None
     """It was so short that the step that read it has published it as well."""
+    plan: Plan | None = None
+    """By which it was read, where the order had none."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,8 @@ class PartOrder:
 @dataclass(frozen=True)
 class ExtractInput:
     run: Run
-    plan: Plan
+    plan: Plan | None
+    """None where the step is to plan first."""
     batch: int
     rows_before: int = 0
     bytes_before: int = 0

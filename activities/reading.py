@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from activities import repeats
 from activities.jobs import columns_of, key_of, publish_plan, run_ref, table_root
-from activities.messages import Extracted, ExtractInput, Run
+from activities.messages import Extracted, ExtractInput, Plan, Run
 from connectors import cursor, registry
 from connectors.base import (
     GONE,
@@ -48,6 +48,7 @@ class Reading:
     """``config`` is the connector's own; ``read_id`` marks the session at the source."""
 
     order: ExtractInput
+    plan: Plan
     config: Any
     read_id: str
     part_bytes: int
@@ -71,8 +72,8 @@ def extract(report: Report, store: LakeStore, reading: Reading) -> Read:
     allocator = pa.default_memory_pool()
     pa.set_memory_pool(pa.system_memory_pool())
     order = reading.order
-    run, base = order.run, Position.from_dict(order.plan.base)
-    stored = _stored(store, order, base)
+    run, base = order.run, Position.from_dict(reading.plan.base)
+    stored = _stored(store, reading, base)
     request = _request(reading, base, tuple(name for name, kind in stored.items() if kind == TEXT))
     if unchanged := _unchanged(reading, request):
         return Read(unchanged)
@@ -88,7 +89,7 @@ def extract(report: Report, store: LakeStore, reading: Reading) -> Read:
         return Read(extracted)
     if _is_short(order, extracted):
         pa.set_memory_pool(allocator)
-        return Read(extracted, publish(store, manifest, publish_plan(run, order.plan, order.batch, last=True)))
+        return Read(extracted, publish(store, manifest, publish_plan(run, reading.plan, order.batch, last=True)))
     return Read(replace(extracted, manifest=save(store, run.table_path, manifest)))
 
 
@@ -109,13 +110,13 @@ def _staged(
         seen, batches = repeats.look_ahead(batches)
         if seen is not None and not read.report.more:
             digest = repeats.digest(run, base, read.schema, seen)
-            if digest == order.plan.repeat:
+            if digest == reading.plan.repeat:
                 rows, warnings = sum(batch.num_rows for batch in seen), _as_dicts(read.report.warnings)
                 return Extracted("", rows, 0, more=False, warnings=warnings, repeats=True), None
     manifest = stage(
         store,
         run.table_path,
-        run_ref(run, order.plan),
+        run_ref(run, reading.plan),
         batches,
         read.schema,
         batch=order.batch,
@@ -170,13 +171,14 @@ def _unchanged(reading: Reading, request: ReadRequest) -> Extracted | None:
     return earlier if connector.is_unchanged(reading.config, request, since, earlier.rows) else None
 
 
-def _stored(store: LakeStore, order: ExtractInput, base: Position) -> dict[str, str]:
+def _stored(store: LakeStore, reading: Reading, base: Position) -> dict[str, str]:
     """The columns that the rows of a cursor read go to, with their types; those of a first batch are planned with."""
-    if base.sequence == 0 or order.run.cursor_field is None:
+    run, plan = reading.order.run, reading.plan
+    if base.sequence == 0 or run.cursor_field is None:
         return {}
-    if order.batch == 0 and order.plan.stored is not None:
-        return order.plan.stored
-    return query.column_types(open_table(store, table_root(order.run, order.plan)))
+    if reading.order.batch == 0 and plan.stored is not None:
+        return plan.stored
+    return query.column_types(open_table(store, table_root(run, plan)))
 
 
 def _check_key(run: Run, table: DiscoveredTable) -> None:

@@ -7,7 +7,8 @@ import time
 
 import structlog
 
-from activities.messages import Extracted, ExtractInput, PublishInput, Run
+from activities.messages import Extracted, ExtractInput, Plan, Run
+from activities.reading import Read
 from lake.maintenance import Maintained
 from lake.publish import Published
 from metadata.logs import Line, RunLogs
@@ -35,50 +36,18 @@ class RunLog:
         fields = {"event": "reading", "batch": order.batch + 1, "attempt": attempt, "narrow": order.narrow}
         self._write(order.run, Line(f"Reading {what} again{steps}, attempt {attempt}.", fields | _part(order)))
 
-    def staged(self, order: ExtractInput, extracted: Extracted, begun: float) -> None:
-        """``begun`` by ``time.monotonic``."""
-        if extracted.parts:
-            text = f"The table is large: it is read in {len(extracted.parts)} parts, all of one snapshot."
-            self._write(order.run, Line(text, {"event": "divided", "parts": len(extracted.parts)}))
-            return
-        if order.part and order.part.earlier and extracted == order.part.earlier.extracted:
-            text = f"{_what(order).capitalize()} has not changed: what was read of it counts."
-            self._write(order.run, Line(text, {"event": "unchanged"} | _part(order)))
-            return
-        if extracted.repeats:
-            text = f"{_what(order).capitalize()} read: the same {extracted.rows:,} rows as before, nothing new."
-            self._write(order.run, Line(text, {"event": "repeated", "rows": extracted.rows}))
-            return
-        seconds = round(time.monotonic() - begun, 3)
-        more = "; the source has more" if extracted.more else ""
-        fields = {
-            "event": "staged",
-            "batch": order.batch + 1,
-            "rows": extracted.rows,
-            "bytes": extracted.size_bytes,
-            "seconds": seconds,
-            "more": extracted.more,
-        }
-        text = f"{_what(order).capitalize()} read: {extracted.rows:,} rows, {extracted.size_bytes:,} bytes"
-        self._write(order.run, Line(f"{text} in {seconds:.1f} s{more}.", fields | _part(order)))
+    def read(self, order: ExtractInput, plan: Plan, read: Read, begun: float) -> None:
+        """What was read and, where it was published at once, that too. ``begun`` by ``time.monotonic``."""
+        lines = [_read_line(order, read.extracted, time.monotonic() - begun)]
+        lines += _published_lines(plan, order.batch, read.published) if read.published else []
+        self._write(order.run, *lines)
 
-    def published(self, order: ExtractInput | PublishInput, published: Published) -> None:
-        batch = order.batch + 1
-        where = "the rebuild" if order.plan.rebuild else "the table"
-        done = f"{published.rows_added:,} rows added, {published.rows_changed:,} changed"
-        if published.already_done:
-            text = f"Batch {batch} was in {where} already: an earlier attempt had published it."
-        elif published.nothing_new:
-            text = f"Batch {batch} had nothing new for {where}."
-        else:
-            text = f"Batch {batch} published: {done} in {where}, {published.bytes_written:,} bytes."
-        self._write(order.run, Line(text, {"event": "published", "batch": batch, **_figures(published)}))
-        self._columns_changed(order.run, published)
+    def published(self, run: Run, plan: Plan, batch: int, published: Published) -> None:
+        self._write(run, *_published_lines(plan, batch, published))
 
     def swapped_in(self, run: Run, published: Published) -> None:
         text = f"The rebuilt table took the place of the old one, as version {published.position.version}."
-        self._write(run, Line(text, {"event": "swapped_in", **_figures(published)}))
-        self._columns_changed(run, published)
+        self._write(run, Line(text, {"event": "swapped_in", **_figures(published)}), *_columns_changed(published))
 
     def maintained(self, run: Run, maintained: Maintained) -> None:
         merged = f"{maintained.files_before} small files became {maintained.files_after}"
@@ -101,16 +70,57 @@ class RunLog:
         level = LogLevel.WARNING if goes_on else LogLevel.ERROR
         self._write(run, Line(f"Attempt {attempt} of the step {step} failed: {message}", fields, level))
 
-    def _columns_changed(self, run: Run, published: Published) -> None:
-        if changes := published.columns_changed:
-            fields = {"event": "columns_changed", "changes": list(changes)}
-            self._write(run, Line(f"The columns changed: {'; '.join(changes)}.", fields))
-
-    def _write(self, run: Run, line: Line) -> None:
+    def _write(self, run: Run, *lines: Line) -> None:
         try:
-            self._logs.write(run.job_id, line)
+            self._logs.write(run.job_id, *lines)
         except Exception as error:
-            log.warning("line not recorded", job_id=run.job_id, line=line.message, error=type(error).__name__)
+            told = [line.message for line in lines]
+            log.warning("lines not recorded", job_id=run.job_id, lines=told, error=type(error).__name__)
+
+
+def _read_line(order: ExtractInput, extracted: Extracted, seconds: float) -> Line:
+    what = _what(order).capitalize()
+    if extracted.parts:
+        text = f"The table is large: it is read in {len(extracted.parts)} parts, all of one snapshot."
+        return Line(text, {"event": "divided", "parts": len(extracted.parts)})
+    if order.part and order.part.earlier and extracted == order.part.earlier.extracted:
+        text = f"{what} has not changed: what was read of it counts."
+        return Line(text, {"event": "unchanged"} | _part(order))
+    if extracted.repeats:
+        text = f"{what} read: the same {extracted.rows:,} rows as before, nothing new."
+        return Line(text, {"event": "repeated", "rows": extracted.rows})
+    more = "; the source has more" if extracted.more else ""
+    fields = {
+        "event": "staged",
+        "batch": order.batch + 1,
+        "rows": extracted.rows,
+        "bytes": extracted.size_bytes,
+        "seconds": round(seconds, 3),
+        "more": extracted.more,
+    }
+    text = f"{what} read: {extracted.rows:,} rows, {extracted.size_bytes:,} bytes in {seconds:.1f} s{more}."
+    return Line(text, fields | _part(order))
+
+
+def _published_lines(plan: Plan, batch: int, published: Published) -> list[Line]:
+    number = batch + 1
+    where = "the rebuild" if plan.rebuild else "the table"
+    if published.already_done:
+        text = f"Batch {number} was in {where} already: an earlier attempt had published it."
+    elif published.nothing_new:
+        text = f"Batch {number} had nothing new for {where}."
+    else:
+        done = f"{published.rows_added:,} rows added, {published.rows_changed:,} changed"
+        text = f"Batch {number} published: {done} in {where}, {published.bytes_written:,} bytes."
+    fields = {"event": "published", "batch": number, **_figures(published)}
+    return [Line(text, fields), *_columns_changed(published)]
+
+
+def _columns_changed(published: Published) -> list[Line]:
+    changes = published.columns_changed
+    if not changes:
+        return []
+    return [Line(f"The columns changed: {'; '.join(changes)}.", {"event": "columns_changed", "changes": list(changes)})]
 
 
 def _what(order: ExtractInput) -> str:

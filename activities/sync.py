@@ -25,18 +25,12 @@ from activities.messages import (
     Run,
     SwapInput,
 )
-from activities.planning import Action, Decision, Intent, decide
+from activities.planner import Planner, record
 from activities.run_log import RunLog
 from connectors import registry
-from connectors.errors import SchemaChangedError
-from lake import query
-from lake.errors import FencedError
-from lake.facts import TableFacts
 from lake.failpoints import reach
-from lake.position import EMPTY, Position
 from lake.publish import Published
 from lake.storage import LakeStore
-from lake.table import generation_root, open_table, read_position
 from metadata.intents import RunIntent, ScheduleIntent
 from metadata.inventory import Inventory
 from metadata.runs import Runs
@@ -68,6 +62,7 @@ class SyncActivities:
         self._inventory = inventory
         self._store = store
         self._children = children
+        self._planner = Planner(runs, store, children, run_log)
         self._gateway = gateway
         self._loop = loop
 
@@ -88,51 +83,21 @@ class SyncActivities:
         reach("after-begin")
         return _run(begun.intent, begun.job_id)
 
-    @activity.defn(name="plan", no_thread_cancel_exception=True)
-    def plan(self, run: Run) -> Plan:
-        """Compare the settings with what the table's log says, and decide what the run does."""
-        if run.mode == "incremental" and not run.primary_key:
-            # Before anything is decided: the table's rows are as good as ever.
-            raise SchemaChangedError(f"{run.schema_name} has no primary key any more: choose primary key columns.")
-        intent = self._runs.intent(run.project_id, run.schema_id)
-        # An earlier plan of this very run may have raised the generation: what holds now counts.
-        generation = intent.generation if intent else run.generation
-        cached = Position.from_dict(intent.position) if intent and intent.position else None
-        with beating():
-            opened = open_table(self._store, run.table_path, cached)
-            table = opened.position
-            moved = table.sequence > 0 and table.generation != generation
-            shadow = read_position(self._store, generation_root(run.table_path, generation)) if moved else EMPTY
-        if table.fence > run.fence or table.generation > generation:
-            self._runs.catch_up(run.schema_id, table.fence, table.generation)
-            raise FencedError("A newer run owns the table.")
-        wanted = _intent(run, generation, intent.available_columns if intent else frozenset())
-        decision = decide(wanted, table, shadow)
-        narrowed = decision.action is Action.NARROW
-        if narrowed:
-            self._run_log.planned(run, decision.action, decision.reason)
-            decision = decide(wanted, self._narrow(run, wanted, table), shadow)
-        if decision.action is Action.TAKE_OVER:
-            decision = self._take_over(run, wanted, decision)
-        if decision.new_generation:
-            generation = self._runs.raise_generation(run.job_id)
-        log.info("planned", schema_id=run.schema_id, action=decision.action, reason=decision.reason)
-        self._run_log.planned(run, decision.action, decision.reason)
-        return Plan(
-            generation=generation,
-            rebuild=decision.action is Action.REBUILD,
-            base=decision.base.as_dict(),
-            reason=decision.reason,
-            stored=query.column_types(opened) if decision.action is Action.CONTINUE and not narrowed else None,
-            repeat=intent.repeat if intent else None,
-        )
-
     @activity.defn(name="extract", no_thread_cancel_exception=True)
     def extract(self, order: ExtractInput) -> Extracted:
-        """Read the next batch from the source into staged files, and publish it at once where it is short.
+        """Plan where that is still to be done, read the next batch from the source into staged files, and publish it at
+        once where it is short.
 
         Idempotent: a retry stages anew under other names, and finds what an earlier attempt has published.
         """
+        run, plan = order.run, order.plan or self._planner.plan(order.run)
+        read = self._read(order, plan)
+        extracted = read.extracted
+        if read.published is not None:
+            extracted = replace(extracted, published=self._published(run, plan, read.published, extracted.digest))
+        return extracted if order.plan else replace(extracted, plan=plan)
+
+    def _read(self, order: ExtractInput, plan: Plan) -> reading.Read:
         run = order.run
         connector = registry.connector(run.source_type)
         config = connector.parse_config(self._runs.inputs(run.project_id, run.schema_id))
@@ -140,35 +105,35 @@ class SyncActivities:
         info = activity.info()
         # Of this attempt alone: who is late to stop its own read must not stop another's.
         read_id = f"{run.job_id[:8]}-{order.batch}{part}-{info.activity_id}-{info.attempt}"
-        given = reading.Reading(order, config, read_id, self._part_bytes)
         progress = _LiveFigures(self._runs, order)
         begun = time.monotonic()
-        self._run_log.reading_again(order, activity.info().attempt)
+        self._run_log.reading_again(order, info.attempt)
         read = self._children.run(
             reading.extract,
             self._store,
-            given,
+            reading.Reading(order, plan, config, read_id, self._part_bytes),
             on_progress=progress,
             on_stop=lambda: connector.cancel(config, read_id),
         )
         with beating():
             progress.end(read.extracted)
-            self._run_log.staged(order, read.extracted, begun)
-        if read.published is None:
-            return read.extracted
-        return replace(read.extracted, published=self._published(order, read.published, read.extracted.digest))
+            self._run_log.read(order, plan, read, begun)
+        return read
 
     @activity.defn(name="publish", no_thread_cancel_exception=True)
     def publish(self, order: PublishInput) -> PublishResult:
         """Commit a staged batch, once whatever happens, and copy the table's new state into the database."""
-        return self._published(order, self._children.run(jobs.publish, self._store, order), order.digest)
+        published = self._children.run(jobs.publish, self._store, order)
+        with beating():
+            self._run_log.published(order.run, order.plan, order.batch, published)
+        return self._published(order.run, order.plan, published, order.digest)
 
     @activity.defn(name="swap_in", no_thread_cancel_exception=True)
     def swap_in(self, order: SwapInput) -> None:
         """Replace the table's rows by the rebuilt ones, in one commit."""
         published = self._children.run(jobs.swap_in, self._store, order)
         with beating():
-            self._record(order.run, published.position, published.facts)
+            record(self._runs, order.run, published.position, published.facts)
             self._run_log.swapped_in(order.run, published)
 
     @activity.defn(name="maintain", no_thread_cancel_exception=True)
@@ -176,7 +141,7 @@ class SyncActivities:
         """Merge small files and shorten the log. What the run read is committed already and stays as it is."""
         maintained, facts = self._children.run(jobs.maintain, self._store, order)
         with beating():
-            self._record(order.run, maintained.position, facts)
+            record(self._runs, order.run, maintained.position, facts)
             self._run_log.maintained(order.run, maintained)
 
     @activity.defn(name="finish")
@@ -202,48 +167,16 @@ class SyncActivities:
             if intent is not None:
                 self._await(self._gateway.ensure_schedule(intent))
 
-    def _published(self, order: ExtractInput | PublishInput, published: Published, digest: str | None) -> PublishResult:
+    def _published(self, run: Run, plan: Plan, published: Published, digest: str | None) -> PublishResult:
         reach("after-publish")
-        with beating():
-            if not order.plan.rebuild:
-                self._record(order.run, published.position, published.facts)
-            if published.nothing_new and digest:
-                self._runs.brought_nothing(order.run.schema_id, digest)
-            self._run_log.published(order, published)
+        if not plan.rebuild:
+            with beating():
+                record(self._runs, run, published.position, published.facts, digest if published.nothing_new else None)
         return PublishResult(
             published.position.as_dict(),
             rows=published.rows_added + published.rows_changed,
             bytes_written=published.bytes_written,
             maintenance_due=published.facts.debt.is_due,
-        )
-
-    def _narrow(self, run: Run, wanted: Intent, table: Position) -> Position:
-        """Take the disabled columns out of the table, and say so."""
-        position, facts = self._children.run(jobs.narrow, self._store, run, wanted.columns, table)
-        self._record(run, position, facts)
-        return position
-
-    def _take_over(self, run: Run, wanted: Intent, decision: Decision) -> Decision:
-        """The cursor from the table's own rows; a rebuild where they cannot give one or do not fit the key."""
-        cursor, duplicate = self._children.run(
-            jobs.inspect, self._store, run.table_path, run.cursor_field, jobs.key_of(run)
-        )
-        if cursor is None or duplicate is not None:
-            reason = "the table has no value in the new cursor" if cursor is None else "stored rows share a primary key"
-            base = decide(wanted, EMPTY).base
-            return Decision(Action.REBUILD, base, new_generation=True, reason=reason)
-        return replace(decision, base=replace(decision.base, cursor=cursor))
-
-    def _record(self, run: Run, position: Position, facts: TableFacts) -> None:
-        self._runs.committed(run.schema_id, position.as_dict())
-        self._runs.table_saved(
-            run.project_id,
-            run.schema_id,
-            run.table_name,
-            run.table_path,
-            facts.row_count,
-            facts.size_bytes,
-            facts.columns,
         )
 
     def _await(self, call: Coroutine[Any, Any, object]) -> None:
@@ -317,17 +250,4 @@ def _run(intent: RunIntent, job_id: str) -> Run:
         enabled_columns=list(intent.enabled_columns) if intent.enabled_columns is not None else None,
         row_filter=[dict(clause) for clause in intent.row_filter],
         type_overrides=intent.type_overrides,
-    )
-
-
-def _intent(run: Run, generation: int, known_columns: frozenset[str]) -> Intent:
-    return Intent(
-        mode=run.mode,
-        generation=generation,
-        primary_key=jobs.key_of(run),
-        cursor_field=run.cursor_field,
-        columns=jobs.columns_of(run),
-        row_filter=jobs.filter_text(run),
-        type_overrides=tuple(sorted(run.type_overrides.items())),
-        known_columns=known_columns,
     )

@@ -3,7 +3,7 @@
 Each call is one transaction and may be repeated. Ids are text; a malformed one is an unknown one.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import delete, update
@@ -18,10 +18,21 @@ from metadata.logs import delete_lines, log_finished, log_started
 from metadata.models import Job, JobStatus, LakeTable, Schema, SchemaState, SchemaStatus, utc_now
 from metadata.vault import Vault
 
-__all__ = ["BegunRun", "Erasure", "Finished", "RunIntent", "RunningJob", "Runs", "ScheduleIntent"]
+__all__ = ["BegunRun", "Erasure", "Finished", "RunIntent", "RunningJob", "Runs", "SavedTable", "ScheduleIntent"]
 
 FAILURES_THAT_DISABLE = 3
 SUPERSEDED = "The run stopped without a word, and a newer run took its place."
+
+
+@dataclass(frozen=True)
+class SavedTable:
+    """A schema's table in the lake, as a commit left it."""
+
+    name: str
+    path: str
+    row_count: int
+    size_bytes: int
+    columns: list[dict[str, Any]]
 
 
 class Runs(Inventory):
@@ -107,15 +118,29 @@ class Runs(Inventory):
             job.rows_to_sync = rows_to_sync
             session.add(job)
 
-    def committed(self, schema_id: str, position: dict[str, Any]) -> None:
-        """Copy a commit's position. A copy that comes late never replaces that of a later commit."""
+    def committed(
+        self, project_id: int, schema_id: str, position: dict[str, Any], table: SavedTable, repeat: str | None = None
+    ) -> None:
+        """Copy where a table stands and what it is, which makes it known. Nothing happens where the schema is gone.
+
+        A position that comes late never replaces that of a later commit. ``repeat``: the digest of a read that had
+        nothing new for the table; it takes the place of the one before.
+        """
         with self._database.transaction() as session:
-            of_schema = select(SchemaState).where(SchemaState.schema_id == parse_id(schema_id))
-            state = session.exec(for_update(of_schema)).first()
-            if state is not None and _order(position) > _order(state.position):
-                state.position = position
-                state.sequence = position["sequence"]
-                session.add(state)
+            found = live_schema(session, project_id, schema_id, lock=True)
+            if found is None:
+                return
+            schema, _ = found
+            state = locked_state(session, schema.id)
+            if _order(position) > _order(state.position):
+                state.position, state.sequence = position, position["sequence"]
+            state.repeat = repeat or state.repeat
+            stored = session.exec(select(LakeTable).where(LakeTable.schema_id == schema.id)).first()
+            if stored is None:
+                stored = LakeTable(project_id=project_id, schema_id=schema.id, name=table.name, path=table.path)
+            stored.name, stored.path, stored.columns = table.name, table.path, table.columns
+            stored.row_count, stored.size_bytes, stored.updated_at = table.row_count, table.size_bytes, utc_now()
+            session.add_all([state, stored])
 
     def catch_up(self, schema_id: str, fence: int, generation: int) -> None:
         """What the table's log says is newer than what is known here, as after a restored backup of the database: the
@@ -127,36 +152,6 @@ class Runs(Inventory):
             if state is not None:
                 state.fence, state.generation = max(state.fence, fence), max(state.generation, generation)
                 session.add(state)
-
-    def brought_nothing(self, schema_id: str, digest: str) -> None:
-        """Keep the digest of a read that had nothing new for the table, in place of the one before."""
-        with self._database.transaction() as session:
-            session.connection().execute(
-                update(SchemaState).where(col(SchemaState.schema_id) == parse_id(schema_id)).values(repeat=digest)
-            )
-
-    def table_saved(
-        self,
-        project_id: int,
-        schema_id: str,
-        name: str,
-        path: str,
-        row_count: int,
-        size_bytes: int,
-        columns: list[dict[str, Any]],
-    ) -> None:
-        """Make the schema's table known, or what changed of it. Nothing happens where the schema is gone."""
-        with self._database.transaction() as session:
-            found = live_schema(session, project_id, schema_id, lock=True)
-            if found is None:
-                return
-            schema, _ = found
-            table = session.exec(select(LakeTable).where(LakeTable.schema_id == schema.id)).first()
-            if table is None:
-                table = LakeTable(project_id=project_id, schema_id=schema.id, name=name, path=path)
-            table.name, table.path, table.columns = name, path, columns
-            table.row_count, table.size_bytes, table.updated_at = row_count, size_bytes, utc_now()
-            session.add(table)
 
     def finish(
         self,

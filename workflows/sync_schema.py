@@ -74,9 +74,9 @@ CANCELLED = Outcome("Cancelled")
 
 @workflow.defn(name=SYNC_SCHEMA)
 class SyncSchema:
-    """begin → plan → (extract → publish) until the source has no more → swap a rebuild in, or maintain → finish.
+    """begin → (extract → publish) until the source has no more → swap a rebuild in, or maintain → finish.
 
-    A short batch is published by the step that reads it.
+    The first extract plans what the run does. A short batch is published by the step that reads it.
 
     Signal ``cancel`` stops it, whatever it does, and keeps what was committed. Signal ``resync`` stops it and starts a
     run that rebuilds (the caller has raised the generation before). However the copying ends, ``finish`` runs.
@@ -190,7 +190,7 @@ class SyncSchema:
         """Copy until done. A table that moved under a batch is planned again from where it stands."""
         for _ in range(MOST_REPLANS):
             try:
-                return await self._copy_batches(run, await self._plan(run))
+                return await self._copy_batches(run)
             except ActivityError as error:
                 if policies.type_of(error) != "stale_position":
                     raise
@@ -200,17 +200,17 @@ class SyncSchema:
             type="stale_position",
         )
 
-    async def _copy_batches(self, run: Run, plan: Plan) -> None:
-        more = True
-        while more:
-            staged = await self._extract(run, plan)
+    async def _copy_batches(self, run: Run) -> None:
+        plan, staged = await self._extract(run, None)
+        while True:
             published = staged[0].published or await self._publish(run, plan, staged)
             self._tally.add(staged, published)
-            plan = replace(plan, base=published.position)
-            more = staged[-1].more
-            if more and workflow.info().is_continue_as_new_suggested():
+            if not staged[-1].more:
+                break
+            if workflow.info().is_continue_as_new_suggested():
                 self._go_on()
                 self._carry_on(run)
+            plan, staged = await self._extract(run, replace(plan, base=published.position))
         if plan.rebuild:
             await self._swap_in(run, plan)
         elif published.maintenance_due:
@@ -232,21 +232,20 @@ class SyncSchema:
         queue = workflow.info().task_queue + policies.EXTRACTION_QUEUE_SUFFIX
         return await policies.long(activity, order, result, task_queue=queue, **options)
 
-    async def _plan(self, run: Run) -> Plan:
-        self._report("planning", run)
-        return await self._step("plan", run, Plan)
-
-    async def _extract(self, run: Run, plan: Plan) -> list[Extracted]:
-        """Stage the next batch, of a large table in parts."""
+    async def _extract(self, run: Run, plan: Plan | None) -> tuple[Plan, list[Extracted]]:
+        """Stage the next batch, of a large table in parts. Plan before, where that is still to be done."""
         self._report("extracting", run)
         tally = self._tally
         order = ExtractInput(run, plan, tally.batch, tally.rows, tally.size_bytes)
         found = await self._extract_one(order)
+        plan = plan or found.plan
+        assert plan is not None
         if not found.parts:
-            return [found]
+            return plan, [found]
+        order = replace(order, plan=plan)
         reading = self._reading = DividedRead(order, found, self._extract_one, lambda: self._report_parts(run))
         self._report("extracting", run, found.row_estimate)
-        return await reading.read() or [await self._extract_one(replace(order, whole=True))]
+        return plan, await reading.read() or [await self._extract_one(replace(order, whole=True))]
 
     async def _extract_one(self, order: ExtractInput) -> Extracted:
         """Once more in small steps where the rows were too wide for the memory."""

@@ -128,8 +128,8 @@ def test_progress_arrives_and_travels_on_heartbeats(children: Children, environm
     )
     assert counted == "counted"
     assert seen == [(number, number * 10) for number in range(1, 11)]
-    assert beats[0] == {"rows": 0, "size_bytes": 0, "expected_rows": None}
-    assert beats[-1]["rows"] > 0
+    assert beats
+    assert all(0 < beat["rows"] <= 10 for beat in beats)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What steps write into a run's log, into a real database."""
 
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,7 +8,8 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from activities.messages import ExtractInput, Plan, PublishInput, Run
+from activities.messages import Extracted, ExtractInput, Plan, Run
+from activities.reading import Read
 from activities.run_log import RunLog
 from lake.facts import Debt, TableFacts
 from lake.position import Position
@@ -105,8 +107,17 @@ def test_what_became_of_a_batch(
     database: Database, run_log: RunLog, run: Run, published: Published, rebuild: bool, message: str
 ) -> None:
     plan = replace(PLAN, rebuild=rebuild)
-    run_log.published(PublishInput(run, plan, batch=2, manifests=["m"], last=True), published)
+    run_log.published(run, plan, 2, published)
     assert told(database, run) == [("info", message)]
+
+
+def test_a_short_batch_is_told_as_read_and_as_published(database: Database, run_log: RunLog, run: Run) -> None:
+    extracted = Extracted("", rows=1203, size_bytes=4096, more=False)
+    run_log.read(ExtractInput(run, PLAN, batch=0), PLAN, Read(extracted, PUBLISHED), time.monotonic())
+    assert told(database, run) == [
+        ("info", "Batch 1 read: 1,203 rows, 4,096 bytes in 0.0 s."),
+        ("info", "Batch 1 published: 1,200 rows added, 3 changed in the table, 4,096 bytes."),
+    ]
 
 
 @pytest.mark.parametrize(("goes_on", "level"), [(True, "warning"), (False, "error")])

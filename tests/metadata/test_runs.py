@@ -8,7 +8,7 @@ from sqlmodel import select
 
 from metadata.errors import EraseUnfinishedError, NotFoundError
 from metadata.models import CursorFieldType, Job, LakeTable, Project, Schema, SchemaState, SyncType, utc_now
-from metadata.runs import SUPERSEDED, BegunRun, Finished, Runs
+from metadata.runs import SUPERSEDED, BegunRun, Finished, Runs, SavedTable
 from tests.metadata.conftest import Workshop
 
 FINE = Finished(disabled=False, schema_gone=False)
@@ -37,6 +37,13 @@ def schema_now(workshop: Workshop, schema: Schema) -> Schema:
 def state(workshop: Workshop, schema: Schema) -> SchemaState:
     found: SchemaState = workshop.fresh(SchemaState, schema.id)
     return found
+
+
+TABLE = SavedTable("n", "p", 1, 1, [])
+
+
+def commit(runs: Runs, schema: Schema, position: dict[str, Any], table: SavedTable = TABLE) -> None:
+    runs.committed(schema.project_id, str(schema.id), position, table)
 
 
 def position(sequence: int, generation: int = 1, fence: int = 1) -> dict[str, Any]:
@@ -112,7 +119,7 @@ def test_nothing_is_known_of_what_is_gone(workshop: Workshop, runs: Runs, gone: 
     assert runs.schedule_intent(str(schema.id)) is None
     with pytest.raises(NotFoundError):
         runs.inputs(workshop.project_id, str(schema.id))
-    runs.table_saved(workshop.project_id, str(schema.id), "n", "p", 1, 1, [])
+    commit(runs, schema, position(1))
     with workshop.database.read() as session:
         assert session.exec(select(LakeTable)).all() == []
 
@@ -231,7 +238,7 @@ def test_a_position_never_goes_backwards(workshop: Workshop, runs: Runs) -> None
     told = [position(1), position(3), position(2), position(4, generation=2), position(9), position(5, generation=2)]
     kept = [1, 3, 3, 4, 4, 5]
     for committed, sequence in zip(told, kept, strict=True):
-        runs.committed(str(schema.id), committed)
+        commit(runs, schema, committed)
         found = state(workshop, schema)
         assert found.position is not None
         assert (found.sequence, found.position["sequence"]) == (sequence, sequence)
@@ -241,16 +248,25 @@ def test_a_position_never_goes_backwards(workshop: Workshop, runs: Runs) -> None
 def test_a_position_follows_a_table_that_was_put_back_from_a_backup(workshop: Workshop, runs: Runs) -> None:
     schema = workshop.schema()
     for committed in (position(9, fence=20), position(6, fence=21)):
-        runs.committed(str(schema.id), committed)
+        commit(runs, schema, committed)
     found = state(workshop, schema)
     assert (found.sequence, found.position) == (6, position(6, fence=21))
+
+
+def test_a_read_without_news_is_remembered_until_the_next_one(workshop: Workshop, runs: Runs) -> None:
+    schema = workshop.schema()
+    for repeat, kept in [(None, None), ("one", "one"), (None, "one"), ("two", "two")]:
+        runs.committed(workshop.project_id, str(schema.id), position(1), TABLE, repeat)
+        intent = runs.intent(workshop.project_id, str(schema.id))
+        assert intent is not None
+        assert intent.repeat == kept
 
 
 def test_a_table_is_known_from_its_first_commit_and_brought_up_to_date(workshop: Workshop, runs: Runs) -> None:
     schema = workshop.schema()
     columns = [{"name": "id", "type": "long"}]
     for rows in (10, 20):
-        runs.table_saved(workshop.project_id, str(schema.id), "orders", "project_1/orders", rows, 10**12, columns)
+        commit(runs, schema, position(1), SavedTable("orders", "project_1/orders", rows, 10**12, columns))
     with workshop.database.read() as session:
         table = session.exec(select(LakeTable)).one()
     assert (table.row_count, table.size_bytes, table.columns) == (20, 10**12, columns)
@@ -260,8 +276,7 @@ def test_a_table_is_known_from_its_first_commit_and_brought_up_to_date(workshop:
 def test_an_erasure_forgets_where_the_table_stood(workshop: Workshop, runs: Runs) -> None:
     schema, other = workshop.schema(), workshop.schema()
     for known in (schema, other):
-        runs.committed(str(known.id), position(7))
-        runs.table_saved(workshop.project_id, str(known.id), "n", "p", 1, 1, [])
+        commit(runs, known, position(7))
     workshop.change(state(workshop, schema), erase_pending=True, generation=2)
     workshop.change(schema, deleted_at=utc_now())
     runs.erased(str(schema.id), 1)
@@ -273,7 +288,8 @@ def test_an_erasure_forgets_where_the_table_stood(workshop: Workshop, runs: Runs
     assert state(workshop, other).position == position(7)
     with workshop.database.read() as session:
         assert [table.schema_id for table in session.exec(select(LakeTable))] == [other.id]
-    runs.committed(str(schema.id), position(1, generation=2))
+    workshop.change(schema, deleted_at=None)
+    commit(runs, schema, position(1, generation=2))
     assert state(workshop, schema).sequence == 1
 
 

@@ -3,16 +3,18 @@
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.messages import Plan, Run
+    from activities.messages import Run
     from scheduling.contract import SYNC_SCHEMA, SyncSchemaInput
     from workflows.sync_schema import SyncSchema
 
 
 @workflow.defn(name=SYNC_SCHEMA)
-class WithoutAPlan(SyncSchema):
+class WithoutABeginning(SyncSchema):
     @workflow.run
     async def run(self, order: SyncSchemaInput) -> str:
         return await super().run(order)
 
-    async def _plan(self, run: Run) -> Plan:
-        return Plan(generation=run.generation, rebuild=False, base={})
+    async def _begin(self, order: SyncSchemaInput) -> Run:
+        return Run(
+            order.project_id, "source", order.schema_id, "Postgres", "t", "t", "1/t", "job", 1, 1, mode="full_refresh"
+        )

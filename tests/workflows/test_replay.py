@@ -46,7 +46,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("importable")
 def test_a_run_that_skips_a_step_is_found() -> None:
     with pytest.raises(workflow.NondeterminismError):
-        replay(HISTORIES / "full_refresh.json", [changed.WithoutAPlan])
+        replay(HISTORIES / "full_refresh.json", [changed.WithoutABeginning])
 
 
 @pytest.mark.usefixtures("importable")

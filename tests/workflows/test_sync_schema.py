@@ -46,10 +46,10 @@ class Steps:
 
     @property
     def through(self) -> list[str]:
-        """``seen``, without a plan that was only begun: a signal is heard once begin, which is local, has ended, and
-        may or may not be faster than who plans.
+        """``seen``, without an extract that was only begun: a signal is heard once begin, which is local, has ended,
+        and may or may not be faster than who reads.
         """
-        late = self.held == "begin" and self.seen[1] == "plan"
+        late = self.held == "begin" and self.seen[1] == "extract"
         return self.seen[:1] + self.seen[2:] if late else self.seen
 
     def _reach(self, step: str) -> None:
@@ -65,15 +65,10 @@ class Steps:
         self._reach("begin")
         return Run(1, "source", "schema", "Postgres", "t", "t", "path", "job", fence=1, generation=1, mode="append")
 
-    @activity.defn(name="plan")
-    def plan(self, run: Run) -> Plan:
-        self._reach("plan")
-        return Plan(generation=1, rebuild=False, base={})
-
     @activity.defn(name="extract")
     def extract(self, order: ExtractInput) -> Extracted:
         self._reach("extract")
-        return Extracted("manifest", rows=1, size_bytes=1, more=False)
+        return Extracted("manifest", rows=1, size_bytes=1, more=False, plan=Plan(generation=1, rebuild=False, base={}))
 
     @activity.defn(name="publish")
     def publish(self, order: PublishInput) -> PublishResult:
@@ -106,7 +101,7 @@ def run_and_ask(temporal: RunningTemporal, task_queue: str, steps: Steps, ask: A
             extracting = Worker(
                 client,
                 task_queue=task_queue + EXTRACTION_QUEUE_SUFFIX,
-                activities=[steps.plan, steps.extract, steps.publish, steps.maintain],
+                activities=[steps.extract, steps.publish, steps.maintain],
                 activity_executor=threads,
             )
             async with light, extracting:
@@ -143,8 +138,7 @@ async def cancel_in_temporal(handle: WorkflowHandle[Any, Any]) -> None:
 
 UNTIL = {
     "begin": ["begin"],
-    "plan": ["begin", "plan"],
-    "extract": ["begin", "plan", "extract"],
+    "extract": ["begin", "extract"],
 }
 
 
@@ -176,7 +170,7 @@ def test_maintenance_is_done_once_where_it_is_due_and_its_failure_is_not_the_run
 ) -> None:
     steps = Steps("maintain", fails=fails, maintenance_due=True)
     run_and_ask(temporal, task_queue, steps, ask_nothing)
-    assert steps.seen == ["begin", "plan", "extract", "publish", "maintain", "Completed"]
+    assert steps.seen == ["begin", "extract", "publish", "maintain", "Completed"]
 
 
 @pytest.mark.parametrize("step", UNTIL)
@@ -185,4 +179,4 @@ def test_a_resync_stops_the_run_and_starts_one_that_goes_through(
 ) -> None:
     steps = Steps(step)
     assert run_and_ask(temporal, task_queue, steps, resync) == WorkflowExecutionStatus.CONTINUED_AS_NEW
-    assert steps.through == [*UNTIL[step], "Cancelled", "begin", "plan", "extract", "publish", "Completed"]
+    assert steps.through == [*UNTIL[step], "Cancelled", "begin", "extract", "publish", "Completed"]

@@ -1,0 +1,112 @@
+"""Planning within a run: what ``activities.planning`` decides, with what it needs of the database and the lake."""
+
+from dataclasses import replace
+
+import structlog
+
+from activities import jobs
+from activities.children import Children
+from activities.heartbeat import beating
+from activities.messages import Plan, Run
+from activities.planning import Action, Decision, Intent, decide
+from activities.run_log import RunLog
+from connectors.errors import SchemaChangedError
+from lake import query
+from lake.errors import FencedError
+from lake.facts import TableFacts
+from lake.position import EMPTY, Position
+from lake.storage import LakeStore
+from lake.table import OpenTable, generation_root, open_table, read_position
+from metadata.intents import RunIntent
+from metadata.runs import Runs, SavedTable
+
+log = structlog.get_logger()
+
+
+class Planner:
+    """Within an activity: it heartbeats, and may start children. Thread-safe."""
+
+    def __init__(self, runs: Runs, store: LakeStore, children: Children, run_log: RunLog) -> None:
+        self._runs = runs
+        self._store = store
+        self._children = children
+        self._run_log = run_log
+
+    def plan(self, run: Run) -> Plan:
+        """Compare the settings with what the table's log says, and decide what the run does. May be repeated."""
+        if run.mode == "incremental" and not run.primary_key:
+            # Before anything is decided: the table's rows are as good as ever.
+            raise SchemaChangedError(f"{run.schema_name} has no primary key any more: choose primary key columns.")
+        intent = self._runs.intent(run.project_id, run.schema_id)
+        # An earlier plan of this very run may have raised the generation: what holds now counts.
+        generation = intent.generation if intent else run.generation
+        opened, shadow = self._look(run, generation, intent)
+        table = opened.position
+        if table.fence > run.fence or table.generation > generation:
+            self._runs.catch_up(run.schema_id, table.fence, table.generation)
+            raise FencedError("A newer run owns the table.")
+        wanted = _intent(run, generation, intent.available_columns if intent else frozenset())
+        decision = decide(wanted, table, shadow)
+        narrowed = decision.action is Action.NARROW
+        if narrowed:
+            self._run_log.planned(run, decision.action, decision.reason)
+            decision = decide(wanted, self._narrow(run, wanted, table), shadow)
+        if decision.action is Action.TAKE_OVER:
+            decision = self._take_over(run, wanted, decision)
+        if decision.new_generation:
+            generation = self._runs.raise_generation(run.job_id)
+        log.info("planned", schema_id=run.schema_id, action=decision.action, reason=decision.reason)
+        self._run_log.planned(run, decision.action, decision.reason)
+        return Plan(
+            generation=generation,
+            rebuild=decision.action is Action.REBUILD,
+            base=decision.base.as_dict(),
+            reason=decision.reason,
+            stored=query.column_types(opened) if decision.action is Action.CONTINUE and not narrowed else None,
+            repeat=intent.repeat if intent else None,
+        )
+
+    def _look(self, run: Run, generation: int, intent: RunIntent | None) -> tuple[OpenTable, Position]:
+        """The table, and where the shadow stands that is to replace it."""
+        cached = Position.from_dict(intent.position) if intent and intent.position else None
+        with beating():
+            opened = open_table(self._store, run.table_path, cached)
+            moved = opened.position.sequence > 0 and opened.position.generation != generation
+            root = generation_root(run.table_path, generation)
+            return opened, read_position(self._store, root) if moved else EMPTY
+
+    def _narrow(self, run: Run, wanted: Intent, table: Position) -> Position:
+        """Take the disabled columns out of the table, and say so."""
+        position, facts = self._children.run(jobs.narrow, self._store, run, wanted.columns, table)
+        record(self._runs, run, position, facts)
+        return position
+
+    def _take_over(self, run: Run, wanted: Intent, decision: Decision) -> Decision:
+        """The cursor from the table's own rows; a rebuild where they cannot give one or do not fit the key."""
+        cursor, duplicate = self._children.run(
+            jobs.inspect, self._store, run.table_path, run.cursor_field, jobs.key_of(run)
+        )
+        if cursor is None or duplicate is not None:
+            reason = "the table has no value in the new cursor" if cursor is None else "stored rows share a primary key"
+            base = decide(wanted, EMPTY).base
+            return Decision(Action.REBUILD, base, new_generation=True, reason=reason)
+        return replace(decision, base=replace(decision.base, cursor=cursor))
+
+
+def record(runs: Runs, run: Run, position: Position, facts: TableFacts, repeat: str | None = None) -> None:
+    """Copy the state of a run's table into the database."""
+    table = SavedTable(run.table_name, run.table_path, facts.row_count, facts.size_bytes, facts.columns)
+    runs.committed(run.project_id, run.schema_id, position.as_dict(), table, repeat)
+
+
+def _intent(run: Run, generation: int, known_columns: frozenset[str]) -> Intent:
+    return Intent(
+        mode=run.mode,
+        generation=generation,
+        primary_key=jobs.key_of(run),
+        cursor_field=run.cursor_field,
+        columns=jobs.columns_of(run),
+        row_filter=jobs.filter_text(run),
+        type_overrides=tuple(sorted(run.type_overrides.items())),
+        known_columns=known_columns,
+    )
