@@ -1,6 +1,5 @@
 """The ``syncline`` command."""
 
-import asyncio
 import gc
 import logging
 import sys
@@ -92,9 +91,11 @@ def worker() -> None:
     """Run a worker alone."""
     settings = _production_settings()
     _start_logging(settings)
+    import uvloop
+
     from worker import run
 
-    asyncio.run(run(settings))
+    uvloop.run(run(settings))
 
 
 @app.command("query")

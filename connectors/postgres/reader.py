@@ -35,7 +35,8 @@ MAXIMUM_BATCH_ROWS = 131_072
 GATHERED_BYTES = 8 * 1024 * 1024
 """Small chunks are put together up to this: several batches are on their way at once, and larger ones gain nothing."""
 UNKNOWN_WIDTH = 4096
-FEW_ROWS = 1000
+FEW_VALUES = 10_000
+"""Psycopg has them read by the time that DuckDB is set up."""
 WITHOUT_CURSOR = "no cursor value: read by the first load only"
 
 
@@ -277,7 +278,8 @@ def _outline(
         width = row_width_bytes(connection, table, names)
         parts = divide(connection, table, part_bytes) if part_bytes else ()
         cursor = cursor_of(table, request.cursor, server.version) if request.cursor else None
-        few = cursor is not None and _are_few(connection, ReadQuery(table, cursor=cursor))
+        undecided = not (request.narrow or parts or request.part)
+        few = undecided and _are_few(connection, ReadQuery(table, cursor=cursor), len(names))
     if cursor is not None and cursor.column.name not in names:
         raise ConfigurationError(f"The incremental field {cursor.column.name} must be among the columns of the read.")
     filters = tuple(filter_condition(table, each) for each in request.row_filters)
@@ -294,12 +296,12 @@ def _failures_named(request: ReadRequest) -> Iterator[None]:
         raise query_error(error, request.table, filtered=bool(request.row_filters)) from error
 
 
-def _are_few(connection: psycopg.Connection, query: ReadQuery) -> bool:
-    """Only an index tells the planner what came since its last look at the table."""
-    cursor = query.cursor
-    if cursor is None or not cursor.resumed or not query.table.is_indexed(cursor.column.name):
-        return False
-    return expected_rows(connection, query.source, cursor.ordered) < FEW_ROWS
+def _are_few(connection: psycopg.Connection, query: ReadQuery, columns: int) -> bool:
+    """By the planner, who knows how large a table is now. Only an index tells it what came since its last look."""
+    cursor, condition = query.cursor, "true"
+    if cursor is not None and cursor.resumed and query.table.is_indexed(cursor.column.name):
+        condition = cursor.ordered
+    return expected_rows(connection, query.source, condition) * columns < FEW_VALUES
 
 
 def _is_raw(connection: psycopg.Connection) -> bool:

@@ -4,8 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from connectors.postgres import reader
 from local.postgres import PostgresServer
 from tests.connectors.source import Source
+
+
+@pytest.fixture(autouse=True)
+def fast_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables of tests are small: without this only the narrow driver would be seen."""
+    monkeypatch.setattr(reader, "FEW_VALUES", 0)
 
 
 @pytest.fixture

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import pytest
 
 from connectors.errors import BusyError
+from connectors.postgres import reader
 from tests.connectors.source import ReadResult, Source
 from tests.kit.platform import eventually
 
@@ -21,8 +23,19 @@ WAITING = """
 @contextmanager
 def overtaken(source: Source, narrow: bool, statement: str, locked: str = "t") -> Iterator[ReadResult]:
     """What a read gives that has looked at the catalogue and waits for the table, while somebody changes it."""
-    with ThreadPoolExecutor(1) as thread, psycopg.connect(source.server.dsn(source.database)) as other:
-        other.execute(f"LOCK TABLE {locked} IN ACCESS EXCLUSIVE MODE".encode())
+    look = reader._outline
+    with (
+        ThreadPoolExecutor(1) as thread,
+        psycopg.connect(source.server.dsn(source.database)) as other,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+
+        def look_and_lock(*arguments: Any) -> Any:
+            outline = look(*arguments)
+            other.execute(f"LOCK TABLE {locked} IN ACCESS EXCLUSIVE MODE".encode())
+            return outline
+
+        patch.setattr(reader, "_outline", look_and_lock)
         reading = thread.submit(source.read, "t", narrow=narrow)
         eventually(lambda: source.rows(WAITING), "the read to wait for the table", 20)
         other.execute(statement.encode())

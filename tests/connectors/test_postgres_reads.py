@@ -9,6 +9,9 @@ import pytest
 from connectors.base import CursorRange, RowFilter
 from connectors.cursor import encode
 from connectors.errors import ConfigurationError, SchemaChangedError, SourceError
+from connectors.postgres import reader
+from connectors.postgres.fast import FastSession
+from connectors.postgres.narrow import NarrowSession
 from tests.connectors.source import ReadResult, Source
 
 DRIVERS = pytest.mark.parametrize("narrow", [False, True], ids=["fast", "narrow"])
@@ -326,3 +329,28 @@ def test_json_stays_readable(source18: Source) -> None:
     source18.execute("""CREATE TABLE docs (d jsonb[]); INSERT INTO docs VALUES (array['{"a": 1}', '[2]']::jsonb[])""")
     (text,) = source18.read("docs").column("d")
     assert json.loads(text) == [{"a": 1}, [2]]
+
+
+def test_only_what_looks_small_is_read_by_the_narrow_driver(source18: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "FEW_VALUES", 10_000)
+    opened: list[str] = []
+    for driver in (FastSession, NarrowSession):
+
+        def spied(*arguments: Any, driver: Any = driver, opening: Any = driver.open) -> Any:
+            opened.append(driver.__name__)
+            return opening(*arguments)
+
+        monkeypatch.setattr(driver, "open", spied)
+    source18.execute("""
+        CREATE TABLE small (id int PRIMARY KEY, v text);
+        INSERT INTO small SELECT n, 'v' FROM generate_series(1, 1000) n;
+        CREATE TABLE large (id int PRIMARY KEY, v text);
+        INSERT INTO large SELECT n, 'v' FROM generate_series(1, 50000) n;
+        ANALYZE""")
+    assert (source18.read("small").table.num_rows, source18.read("large").table.num_rows) == (1000, 50_000)
+    newest = CursorRange("id", "49990", include_nulls=False)
+    assert source18.read("large", cursor=newest).column("id") == list(range(49_990, 50_001))
+    # The planner was last told of a small table, but sees how large it has become since.
+    source18.execute("INSERT INTO small SELECT n, 'v' FROM generate_series(1001, 40000) n")
+    assert source18.read("small").table.num_rows == 40_000
+    assert opened == ["NarrowSession", "FastSession", "NarrowSession", "FastSession"]

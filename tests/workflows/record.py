@@ -24,8 +24,10 @@ from tests.kit.platform import API_KEY, Platform, eventually, named, run_platfor
 from tests.kit.servers import MetadataTemplates, run_object_store, run_postgres, run_temporal
 
 HISTORIES = Path(__file__).with_name("histories")
-LARGE_ROWS = 3_000_000
-"""More than one batch of a cursor read, and long enough to be stopped in the middle."""
+LONG_ROWS = 3_000_000
+"""Two batches of a cursor read."""
+LARGE_ROWS = 15_000_000
+"""Long enough to be stopped in the middle."""
 
 MOST_BYTES = 100_000
 PATIENCE_SECONDS = 240.0
@@ -145,7 +147,7 @@ def record_stops(recorder: Recorder) -> None:
 
 
 def record_long_run(recorder: Recorder) -> None:
-    source, schema = recorder.create("large", KEYED)
+    source, schema = recorder.create("long", KEYED)
     recorder.platform.wait_for_jobs(source, schema)
     recorder.record_runs(schema, "long_run_first_part", "long_run_second_part")
 
@@ -194,7 +196,8 @@ def _texts(value: Any) -> Iterator[str]:
     """Every text in a history, those of its payloads too, which are written in base 64."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield base64.b64decode(inner).decode() if key == "data" else ""
+            if key == "data" and isinstance(inner, str):
+                yield base64.b64decode(inner).decode()
             yield from _texts(inner)
     elif isinstance(value, list):
         for inner in value:
@@ -222,7 +225,7 @@ def recorder_on_real_servers() -> Iterator[Recorder]:
 
 def main() -> None:
     with recorder_on_real_servers() as recorder:
-        for table, rows in (("small", 100), ("keyed", 1000), ("large", LARGE_ROWS)):
+        for table, rows in (("small", 100), ("keyed", 1000), ("long", LONG_ROWS), ("large", LARGE_ROWS)):
             recorder.database.execute(
                 f"CREATE TABLE {table} (id bigint PRIMARY KEY, v text)",
                 f"INSERT INTO {table} SELECT n, 'v' || n FROM generate_series(1, {rows}) n",
