@@ -1,6 +1,6 @@
 """Planning within a run: what ``activities.planning`` decides, with what it needs of the database and the lake."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -14,13 +14,23 @@ from connectors.errors import SchemaChangedError
 from lake import query
 from lake.errors import FencedError
 from lake.facts import TableFacts
+from lake.manifest import RunRef
 from lake.position import EMPTY, Position
+from lake.publish import Published, own_commit
 from lake.storage import LakeStore
-from lake.table import OpenTable, generation_root, open_table, read_position
+from lake.table import OpenTable, generation_root, open_table
 from metadata.intents import RunIntent
 from metadata.runs import Runs, SavedTable
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Planned:
+    """``published``: an earlier attempt of the step has committed its batch already; nothing is left to be read."""
+
+    plan: Plan
+    published: Published | None = None
 
 
 class Planner:
@@ -32,8 +42,11 @@ class Planner:
         self._children = children
         self._run_log = run_log
 
-    def plan(self, run: Run) -> Plan:
-        """Compare the settings with what the table's log says, and decide what the run does. May be repeated."""
+    def plan(self, run: Run, batch: int) -> Planned:
+        """Compare the settings with what the table's log says, and decide what the run does, from this batch on.
+
+        May be repeated: what the batch has left in the table meanwhile is known again.
+        """
         if run.mode == "incremental" and not run.primary_key:
             # Before anything is decided: the table's rows are as good as ever.
             raise SchemaChangedError(f"{run.schema_name} has no primary key any more: choose primary key columns.")
@@ -45,19 +58,22 @@ class Planner:
         if table.fence > run.fence or table.generation > generation:
             self._runs.catch_up(run.schema_id, table.fence, table.generation)
             raise FencedError("A newer run owns the table.")
+        if done := _earlier(run, batch, generation, opened, shadow):
+            return done
         wanted = _intent(run, generation, intent.available_columns if intent else frozenset())
-        decision = decide(wanted, table, shadow)
+        built = shadow.position if shadow else EMPTY
+        decision = decide(wanted, table, built)
         narrowed = decision.action is Action.NARROW
         if narrowed:
             self._run_log.planned(run, decision.action, decision.reason)
-            decision = decide(wanted, self._narrow(run, wanted, table), shadow)
+            decision = decide(wanted, self._narrow(run, wanted, table), built)
         if decision.action is Action.TAKE_OVER:
             decision = self._take_over(run, wanted, decision)
         if decision.new_generation:
             generation = self._runs.raise_generation(run.job_id)
         log.info("planned", schema_id=run.schema_id, action=decision.action, reason=decision.reason)
         self._run_log.planned(run, decision.action, decision.reason)
-        return Plan(
+        plan = Plan(
             generation=generation,
             rebuild=decision.action is Action.REBUILD,
             base=decision.base.as_dict(),
@@ -65,15 +81,16 @@ class Planner:
             stored=query.column_types(opened) if decision.action is Action.CONTINUE and not narrowed else None,
             repeat=intent.repeat if intent else None,
         )
+        return Planned(plan)
 
-    def _look(self, run: Run, generation: int, intent: RunIntent | None) -> tuple[OpenTable, Position]:
-        """The table, and where the shadow stands that is to replace it."""
+    def _look(self, run: Run, generation: int, intent: RunIntent | None) -> tuple[OpenTable, OpenTable | None]:
+        """The table, and the shadow that is to replace it."""
         cached = Position.from_dict(intent.position) if intent and intent.position else None
         with beating():
             opened = open_table(self._store, run.table_path, cached)
             moved = opened.position.sequence > 0 and opened.position.generation != generation
             root = generation_root(run.table_path, generation)
-            return opened, read_position(self._store, root) if moved else EMPTY
+            return opened, open_table(self._store, root) if moved else None
 
     def _narrow(self, run: Run, wanted: Intent, table: Position) -> Position:
         """Take the disabled columns out of the table, and say so."""
@@ -91,6 +108,15 @@ class Planner:
             base = decide(wanted, EMPTY).base
             return Decision(Action.REBUILD, base, new_generation=True, reason=reason)
         return replace(decision, base=replace(decision.base, cursor=cursor))
+
+
+def _earlier(run: Run, batch: int, generation: int, opened: OpenTable, shadow: OpenTable | None) -> Planned | None:
+    """What an earlier attempt has committed of the batch, to the table or to the rebuild."""
+    table = shadow or opened
+    done = own_commit(table, RunRef(run.job_id, run.fence, generation), batch)
+    if done is None:
+        return None
+    return Planned(Plan(generation, rebuild=shadow is not None, base=done.position.as_dict()), done)
 
 
 def record(runs: Runs, run: Run, position: Position, facts: TableFacts, repeat: str | None = None) -> None:

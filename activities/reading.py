@@ -89,8 +89,19 @@ def extract(report: Report, store: LakeStore, reading: Reading) -> Read:
         return Read(extracted)
     if _is_short(order, extracted):
         pa.set_memory_pool(allocator)
-        return Read(extracted, publish(store, manifest, publish_plan(run, reading.plan, order.batch, last=True)))
+        plan = replace(publish_plan(run, reading.plan, order.batch, last=True), note=_note(extracted))
+        return Read(extracted, publish(store, manifest, plan))
     return Read(replace(extracted, manifest=save(store, run.table_path, manifest)))
+
+
+def found(published: Published) -> Read:
+    """As ``extract``, where an earlier attempt has read and published the batch."""
+    return Read(Extracted("", **published.note, more=False), published)
+
+
+def _note(extracted: Extracted) -> dict[str, Any]:
+    """What the run must know of a read whose attempt never came to tell it."""
+    return {"rows": extracted.rows, "size_bytes": extracted.size_bytes, "warnings": extracted.warnings}
 
 
 def _is_short(order: ExtractInput, extracted: Extracted) -> bool:

@@ -25,7 +25,7 @@ from activities.messages import (
     Run,
     SwapInput,
 )
-from activities.planner import Planner, record
+from activities.planner import Planned, Planner, record
 from activities.run_log import RunLog
 from connectors import registry
 from lake.failpoints import reach
@@ -90,12 +90,21 @@ class SyncActivities:
 
         Idempotent: a retry stages anew under other names, and finds what an earlier attempt has published.
         """
-        run, plan = order.run, order.plan or self._planner.plan(order.run)
-        read = self._read(order, plan)
+        run = order.run
+        planned = Planned(order.plan) if order.plan else self._planner.plan(run, order.batch)
+        plan = planned.plan
+        read = self._found(order, planned) or self._read(order, plan)
         extracted = read.extracted
         if read.published is not None:
             extracted = replace(extracted, published=self._published(run, plan, read.published, extracted.digest))
         return extracted if order.plan else replace(extracted, plan=plan)
+
+    def _found(self, order: ExtractInput, planned: Planned) -> reading.Read | None:
+        if planned.published is None:
+            return None
+        with beating():
+            self._run_log.published(order.run, planned.plan, order.batch, planned.published)
+        return reading.found(planned.published)
 
     def _read(self, order: ExtractInput, plan: Plan) -> reading.Read:
         run = order.run

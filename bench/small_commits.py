@@ -32,7 +32,7 @@ from lake.publish import PublishPlan, publish
 from lake.staging import CursorSpec, stage
 from lake.storage import LakeStore
 from lake.sweep import sweep
-from lake.table import open_table, read_position
+from lake.table import open_table
 from local.object_store import PORT_NAMES, Credentials, ObjectStore
 from local.ports import choose_ports
 
@@ -59,7 +59,7 @@ class SmallCommits:
         began = time.perf_counter()
         self.commits += 1
         run = RunRef(f"run{self.commits}", self.commits, 1)
-        base = read_position(self.store, TABLE)
+        base = open_table(self.store, TABLE).position
         cursor = CursorSpec("version", lambda value: str(value.as_py()), int(base.cursor) if base.cursor else None)
         staged = stage(self.store, TABLE, run, rows.to_batches(), SCHEMA, cursor=cursor, primary_key=("id",))
         plan = PublishPlan(TABLE, "incremental", base, run, primary_key=("id",), cursor_field="version")

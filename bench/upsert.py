@@ -33,7 +33,7 @@ from lake.position import EMPTY
 from lake.publish import PublishPlan, publish
 from lake.staging import CursorSpec, stage
 from lake.storage import LakeStore
-from lake.table import read_position
+from lake.table import open_table
 
 TABLE = "bench/lineitem"
 KEY = ("l_orderkey", "l_linenumber")
@@ -168,7 +168,7 @@ def _load(folder: Path, rows: int) -> None:
 
 
 def _copy(store: LakeStore, batches: Iterator[pa.RecordBatch], schema: pa.Schema, run: RunRef) -> None:
-    base = read_position(store, TABLE)
+    base = open_table(store, TABLE).position
     edge = int(base.cursor) if base.cursor else None
     cursor = CursorSpec(CURSOR, lambda value: str(value.as_py()), edge)
     staged = stage(store, TABLE, run, batches, schema, cursor=cursor, primary_key=KEY)

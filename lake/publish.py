@@ -1,7 +1,7 @@
 """Publishing: one staged batch becomes one commit, or proves to be there already."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lake.append import append
@@ -19,6 +19,7 @@ from lake.table import Commit, OpenTable, as_table_file, commit, generation_root
 from lake.upsert import check_key_types, upsert
 
 COUNTS = ("rows_added", "rows_changed", "rows_deleted", "bytes_written")
+NOTE = "note"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class PublishPlan:
     """The source has no more rows: the first load is over with this one."""
     rebuild: bool = False
     """Into the generation's shadow table, which ``swap_in`` puts in place."""
+    note: Mapping[str, Any] = field(default_factory=dict)
+    """JSON that the commit carries along, for a later attempt that finds it."""
 
     @property
     def root(self) -> str:
@@ -60,6 +63,8 @@ class Published:
     """What came, went or got another type with this commit, for people."""
     already_done: bool = False
     nothing_new: bool = False
+    note: Mapping[str, Any] = field(default_factory=dict)
+    """What the attempt that committed has left for the others."""
 
 
 def publish(store: LakeStore, manifest: Manifest | str, plan: PublishPlan, budget: Budget | None = None) -> Published:
@@ -71,7 +76,7 @@ def publish(store: LakeStore, manifest: Manifest | str, plan: PublishPlan, budge
     plan's base, ``DuplicateKeyError``, ``IncompatibleSchemaError``.
     """
     table = open_table(store, plan.root)
-    if done := _own_commit(table, plan):
+    if done := _done(table, plan):
         return done
     _guard(table, plan)
     _check_base(table, plan)
@@ -119,31 +124,38 @@ def swap_in(store: LakeStore, plan: PublishPlan) -> Published:
     return _commit(main, main.snapshot(), replacing, Commit(position, shadow.schema, adds, overwrite=True), Change())
 
 
+def own_commit(table: OpenTable, run: RunRef, batch: int) -> Published | None:
+    """What an earlier attempt of this very batch has committed, if that is the table's newest commit."""
+    position = table.position
+    if (position.run_id, position.batch, position.generation) != (run.run_id, batch, run.generation):
+        return None
+    if not table.commit_info:
+        # The position was known without a look at the commit.
+        return own_commit(open_table(table.store, table.root), run, batch)
+    info = table.commit_info
+    counts: dict[str, Any] = {name: int(info.get(name, 0)) for name in COUNTS}
+    facts = facts_of(position, table.schema, table.snapshot())
+    return Published(position, facts, **counts, already_done=True, note=info.get(NOTE) or {})
+
+
 def _commit(table: OpenTable, snapshot: Snapshot, plan: PublishPlan, change: Commit, counted: Change) -> Published:
     counts: dict[str, Any] = {name: getattr(counted, name) for name in COUNTS}
     try:
-        position = commit(table, replace(change, facts=counts))
+        position = commit(table, replace(change, facts={**counts, NOTE: plan.note}))
         after = snapshot.after(position.version, change.adds, change.removes, change.overwrite)
         facts = facts_of(position, change.schema, after)
     except StalePositionError:
         # A put whose answer was lost is sent again by the client and then meets itself.
-        found = _own_commit(open_table(table.store, table.root), plan)
+        found = _done(open_table(table.store, table.root), plan)
         if found is None:
             raise
         position, facts = found.position, found.facts
     return Published(position, facts, **counts, columns_changed=differences(table.schema, change.schema))
 
 
-def _own_commit(table: OpenTable, plan: PublishPlan) -> Published | None:
-    position = table.position
-    writer = (position.run_id, position.batch, position.generation)
-    if writer != (plan.run.run_id, plan.batch, plan.run.generation):
-        return None
-    if position.sequence != plan.base.sequence + 1:
-        return None
-    counts: dict[str, Any] = {name: int(table.commit_info.get(name, 0)) for name in COUNTS}
-    facts = facts_of(position, table.schema, table.snapshot())
-    return Published(position, facts, **counts, already_done=True)
+def _done(table: OpenTable, plan: PublishPlan) -> Published | None:
+    done = own_commit(table, plan.run, plan.batch)
+    return done if done and done.position.sequence == plan.base.sequence + 1 else None
 
 
 def _guard(table: OpenTable, plan: PublishPlan) -> None:

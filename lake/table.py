@@ -56,7 +56,12 @@ class OpenTable:
 
 
 def open_table(store: LakeStore, root: str, cached: Position | None = None) -> OpenTable:
-    """The newest version. ``cached`` saves the look into the log's history where it is of that very commit."""
+    """The newest version.
+
+    Sequence, fence and generation come from the log's transactions and are always right. The rest of the position is
+    ``cached`` where that is of the same three, which saves a look into the log's history, else what the newest commit
+    says; should neither be there, it says ``loaded=False`` and no mode, so that a run rebuilds.
+    """
     with storage_errors("read a table's log"):
         try:
             delta = DeltaTable(store.uri(root), storage_options=store.storage_options())
@@ -91,16 +96,6 @@ def _with_facts(position: Position, facts: Position) -> Position:
         generation=facts.generation,
         version=facts.version,
     )
-
-
-def read_position(store: LakeStore, path: str, cached: Position | None = None) -> Position:
-    """Where the table at ``path`` stands; ``EMPTY`` where there is none.
-
-    Sequence, fence and generation come from the log's transactions and are always right. The rest is ``cached`` where
-    that is of the same three, else what the newest commit says; should neither be there, the
-    position says ``loaded=False`` and no mode, so that a run rebuilds.
-    """
-    return open_table(store, path, cached).position
 
 
 def _newest_commit_info(delta: DeltaTable, sequence: int) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from deltalake import DeltaTable
 
 from tests.integration.conftest import SourceDatabase
-from tests.kit.compare import lake_frame
+from tests.kit.compare import lake_frame, storage_options
 from tests.kit.platform import Platform, eventually, named, run_platform
 from tests.kit.servers import (
     MetadataTemplates,
@@ -84,6 +85,49 @@ def test_a_worker_killed_in_a_first_load_and_in_a_later_run(
     platform.wait_killed("doomed")
     platform.start_worker()
     assert_all_equal(platform, database, source, 2)
+
+
+@pytest.mark.parametrize("step", ["after-commit", pytest.param("after-publish", marks=pytest.mark.long)])
+@pytest.mark.parametrize("mode", ["whole", "keyed", pytest.param("appended", marks=pytest.mark.long)])
+def test_a_short_batch_is_committed_once_and_told_whole(
+    idle_platform: Platform, database: SourceDatabase, mode: str, step: str
+) -> None:
+    """Plan, read and commit are one step: its next attempt finds the commit, and what the first one knew of it."""
+    platform = idle_platform
+    database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, born timestamptz, updated_at timestamptz)",
+        "INSERT INTO t SELECT n, timestamptz '2026-01-01', timestamptz '2026-01-01' + n * interval '1 s' "
+        "FROM generate_series(1, 500) n",
+        "UPDATE t SET born = 'infinity' WHERE id <= 7",
+        "CREATE VIEW expected AS SELECT id, nullif(born, 'infinity') AS born, updated_at FROM t",
+    )
+    platform.start_worker("doomed", FAILPOINT=step)
+    source = platform.create_source(database.inputs, [{"name": "t", "should_sync": True, **MODES[mode]}])
+    schema = named(source, "t")
+
+    def assert_told_whole(job: dict[str, Any], root: str, commits: int) -> None:
+        assert (job["status"], job["rows_synced"], job["bytes_written"] > 0) == ("Completed", 500, True)
+        assert [(each["column"], each["count"]) for each in job["warnings"]] == [("born", 7)]
+        table = DeltaTable(root, storage_options=storage_options(database.store))
+        assert [entry["operation"] for entry in table.history()] == ["WRITE"] * (commits - 1) + ["CREATE TABLE"]
+        database.assert_in_lake(platform, schema, "expected")
+
+    platform.wait_killed("doomed")
+    platform.start_worker()
+    [job] = platform.wait_for_jobs(source, schema)
+    root = platform.schema(schema["id"])["table"]["url_pattern"]
+    assert_told_whole(job, root, commits=1)
+    if mode == "whole":
+        return
+
+    platform.kill()
+    platform.start_worker("doomed", FAILPOINT=step)
+    platform.call("POST", f"/external_data_schemas/{schema['id']}/resync/")
+    platform.wait_killed("doomed")
+    platform.start_worker()
+    rebuilt = platform.wait_for_jobs(source, schema, 2)[0]
+    assert_told_whole(rebuilt, root, commits=2)
+    assert_told_whole(rebuilt, f"{root}/g2", commits=1)
 
 
 def test_a_worker_told_to_stop_hands_its_work_over(own_platform: Platform, database: SourceDatabase) -> None:

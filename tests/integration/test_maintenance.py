@@ -9,7 +9,7 @@ import pytest
 from lake.compaction import FILES_PER_TIER
 from lake.manifest import RunRef
 from lake.storage import LakeStore
-from lake.table import read_position
+from lake.table import open_table
 from tests.integration.conftest import SourceDatabase
 from tests.integration.test_run_logs import events, lines
 from tests.kit.platform import Platform, eventually, named
@@ -92,7 +92,7 @@ def with_a_table(platform: Platform, database: SourceDatabase) -> tuple[dict[str
 def copy_often(platform: Platform, database: SourceDatabase, schema: dict[str, Any], first: int = 1) -> None:
     """So that one more run is due to merge files."""
     copier = in_the_lake(platform, database, schema["id"])
-    fence = read_position(copier.store, copier.table).fence
+    fence = open_table(copier.store, copier.table).position.fence
     for number in range(first, first + FILES_PER_TIER - 2):
         database.execute(f"INSERT INTO t VALUES ({number}, 'many runs')")
         run = RunRef(f"run-{number}", fence, 1)

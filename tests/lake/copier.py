@@ -15,7 +15,7 @@ from lake.position import EMPTY, Position
 from lake.publish import Published, PublishPlan, publish, swap_in
 from lake.staging import CursorSpec, stage
 from lake.storage import LakeStore
-from lake.table import read_position
+from lake.table import open_table
 
 TABLE = "1/postgres/orders"
 SCHEMA = pa.schema([("id", pa.int64()), ("name", pa.string()), ("at", pa.int64())])
@@ -77,7 +77,7 @@ class Copier:
         run = run or self.new_run()
         keyed, has_cursor = mode == "incremental", mode != "full_refresh"
         root = f"{self.table}/g{run.generation}" if rebuild else self.table
-        base = base or read_position(self.store, root)
+        base = base or open_table(self.store, root).position
         edge = self.decode(base.cursor) if has_cursor and base.cursor is not None else None
         cursor = CursorSpec(self.cursor_field, lambda value: str(value.as_py()), edge) if has_cursor else None
         primary_key = self.primary_key if keyed else ()
@@ -116,7 +116,7 @@ class Copier:
         return swap_in(self.store, plan)
 
     def position(self) -> Position:
-        return read_position(self.store, self.table)
+        return open_table(self.store, self.table).position
 
     def read(self, version: int | None = None) -> pl.DataFrame:
         """The table as an engine reads it that did not write it, without ``_sync_at``."""

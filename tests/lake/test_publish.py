@@ -15,7 +15,7 @@ import pytest
 from lake.errors import DuplicateKeyError, FencedError, LakeError, StalePositionError
 from lake.position import EMPTY, Position
 from lake.publish import Published
-from lake.table import read_position
+from lake.table import open_table
 from tests.lake.copier import TABLE, Copier, orders
 
 FIRST = [(1, "a", 10), (2, "b", 20), (3, "c", 30)]
@@ -242,12 +242,12 @@ def test_the_position_tells_what_was_committed(copier: Copier) -> None:
         version=0,
     )
     assert copier.position() == position
-    assert read_position(copier.store, TABLE, cached=position) == position
+    assert open_table(copier.store, TABLE, cached=position).position == position
     stale = replace(position, sequence=0, cursor="wrong")
     foreign = replace(position, generation=7, cursor="wrong")
-    assert read_position(copier.store, TABLE, cached=stale) == position
-    assert read_position(copier.store, TABLE, cached=foreign) == position
-    assert read_position(copier.store, "1/nowhere") == EMPTY
+    assert open_table(copier.store, TABLE, cached=stale).position == position
+    assert open_table(copier.store, TABLE, cached=foreign).position == position
+    assert open_table(copier.store, "1/nowhere").position == EMPTY
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from deltalake import DeltaTable
 from lake.errors import FencedError, LakeError
 from lake.manifest import RunRef
 from lake.position import EMPTY
-from lake.table import read_position
+from lake.table import open_table
 from tests.lake.copier import TABLE, Copier, orders
 
 OLD = [(1, "old", 10), (2, "old", 20)]
@@ -101,6 +101,6 @@ def test_a_rebuild_may_change_the_columns(copier: Copier) -> None:
 def test_a_table_that_never_was_can_be_swapped_in(copier: Copier) -> None:
     run = copier.new_run()
     copier.copy("incremental", NEW, run=run, rebuild=True)
-    assert read_position(copier.store, TABLE) == EMPTY
+    assert open_table(copier.store, TABLE).position == EMPTY
     copier.swap_in(run)
     assert copier.rows() == Counter(NEW)

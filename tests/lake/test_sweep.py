@@ -18,7 +18,7 @@ from lake.manifest import STAGING
 from lake.position import EMPTY
 from lake.storage import LakeStore
 from lake.sweep import erase, sweep
-from lake.table import OpenTable, open_table, read_position
+from lake.table import OpenTable, open_table
 from tests.lake.copier import TABLE, Copier, orders
 
 REPOSITORY = Path(__file__).parents[2]
@@ -119,7 +119,7 @@ def test_erasing_leaves_nothing_of_the_table_and_all_of_others(copier: Copier) -
     copier.copy("incremental", ROWS)
     erase(copier.store, TABLE)
     assert list(copier.store.list(TABLE)) == []
-    assert read_position(copier.store, TABLE) == EMPTY
+    assert open_table(copier.store, TABLE).position == EMPTY
     assert copier.rows() == Counter(ROWS)
 
 
@@ -158,7 +158,7 @@ def test_a_position_of_before_a_backup_was_put_back_is_not_believed(folder_copie
     copier.fence = cached.fence + 1
     fresh = copier.copy("append", [(3, "after", 3)]).position
     assert (fresh.sequence, fresh.generation) == (cached.sequence, cached.generation)
-    assert read_position(copier.store, TABLE, cached=cached) == fresh
+    assert open_table(copier.store, TABLE, cached=cached).position == fresh
 
 
 def test_an_erased_table_does_not_believe_a_cached_position(copier: Copier) -> None:
@@ -167,7 +167,7 @@ def test_an_erased_table_does_not_believe_a_cached_position(copier: Copier) -> N
     copier.generation = 2
     fresh = copier.copy("incremental", [(1, "again", 1)]).position
     assert fresh.sequence == cached.sequence
-    assert read_position(copier.store, TABLE, cached=cached) == fresh
+    assert open_table(copier.store, TABLE, cached=cached).position == fresh
 
 
 PUBLISH_AND_DIE = """
