@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from local.errors import LocalError
 from local.query_client import Output, ask
 from local.state import load_ports
-from metadata.database import Database, migrate
+from metadata.database import Database
 from metadata.errors import MetadataError
 from metadata.keys import EVERY_SCOPE, create_key, ensure_bootstrap, list_keys, revoke_key
 from metadata.projects import create_project, delete_project, get_project, list_projects
@@ -95,6 +95,8 @@ def worker() -> None:
 
     from worker import run
 
+    # Child processes would otherwise repeat the program's own start, and each load all that it imports.
+    vars(sys.modules["__main__"]).pop("__file__", None)
     uvloop.run(run(settings))
 
 
@@ -117,6 +119,8 @@ def query_command(
 @app.command("migrate")
 def migrate_command() -> None:
     """Bring the metadata database to this version; make project 1 and its first key where there is none."""
+    from metadata.migrate import migrate
+
     settings = _settings()
     _require(settings, "database_url")
     assert settings.database_url is not None

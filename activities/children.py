@@ -8,27 +8,24 @@ A child does one job at a time. After one that went well and left its memory sma
 finds its clients set up already; after any other it ends.
 """
 
-import ctypes
 import multiprocessing
 import os
 import signal
 import threading
 import time
-import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection
+from dataclasses import asdict
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any, TypeVar
 
 import psutil
-import pyarrow as pa
 import structlog
 from temporalio.exceptions import CancelledError
 
+from activities.child import IDLE_SECONDS, Done, Failed, Job, Progress, main
 from activities.errors import ChildDiedError, OutOfMemoryError, WorkerShutdownError
 from activities.heartbeat import Heart, beating, stop_if_asked
-from lake.failpoints import arm, armed
+from lake.failpoints import armed
 
 Result = TypeVar("Result")
 Report = Callable[[int, int, int | None], None]
@@ -37,49 +34,17 @@ Report = Callable[[int, int, int | None], None]
 log = structlog.get_logger()
 
 POLL_SECONDS = 0.1
-PRELOADED = ["activities.preload", "cli"]
-"""By the fork server. ``cli`` is what the program's own start imports, and each child repeats that."""
+PRELOADED = ["activities.preload"]
+"""By the fork server."""
 
 MOST_JOBS = 50
 """Of one child: whatever a library may leak ends with it."""
 KEPT_BYTES = 64 * 2**20
 """A child that holds more than this after a job gives it back by ending."""
-IDLE_SECONDS = 20.0
-"""How long a child waits for another job."""
-
 ARROW_MEMORY_POOL = "jemalloc"
 """Arrow's own choice keeps about a third more of what a rewrite has given back, and is no faster."""
-
-_MEMORY_POOL = pa.default_memory_pool()
-_PR_SET_PDEATHSIG = 1
-
-
-@dataclass(frozen=True)
-class Progress:
-    """``expected_rows`` is an estimate, None where nobody has one."""
-
-    rows: int = 0
-    size_bytes: int = 0
-    expected_rows: int | None = None
-
-
-@dataclass(frozen=True)
-class _Job:
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    failpoint: str | None
-    worker: int
-    """The process that the failpoint is to kill first."""
-
-
-@dataclass(frozen=True)
-class _Done:
-    result: Any
-
-
-@dataclass(frozen=True)
-class _Failed:
-    error: Exception
+MALLOC_ARENAS = "2"
+"""A reader's threads hand batches on: arenas of their own would each keep what they once had."""
 
 
 class _Child:
@@ -87,7 +52,7 @@ class _Child:
 
     def __init__(self, context: ForkServerContext, memory_limit_bytes: int) -> None:
         self.pipe, theirs = context.Pipe()
-        self.process: ForkServerProcess = context.Process(target=_main, args=(theirs,), daemon=True)
+        self.process: ForkServerProcess = context.Process(target=main, args=(theirs,), daemon=True)
         self.process.start()
         theirs.close()
         self.memory = _Memory(self.process.pid or 0, memory_limit_bytes)
@@ -116,8 +81,9 @@ class Children:
         self._memory_limit_bytes = memory_limit_bytes
         self._idle: list[_Child] = []
         self._lock = threading.Lock()
-        # Read by the fork server as it loads Arrow.
+        # Read by the fork server as it starts and loads Arrow.
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", ARROW_MEMORY_POOL)
+        os.environ.setdefault("MALLOC_ARENA_MAX", MALLOC_ARENAS)
         self._context: ForkServerContext = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(PRELOADED)
 
@@ -144,7 +110,7 @@ class Children:
         try:
             with beating(asdict(Progress())) as heart:
                 child.jobs += 1
-                _send(child, _Job(job, arguments, armed(), os.getpid()))
+                _send(child, Job(job, arguments, armed(), os.getpid()))
                 result: Result = self._attend(child, heart, on_progress, on_stop)
         except BaseException:
             child.end()
@@ -200,9 +166,9 @@ class Children:
                 case Progress():
                     heart.details = asdict(message)
                     on_progress(message)
-                case _Done():
+                case Done():
                     return message.result
-                case _Failed():
+                case Failed():
                     raise message.error
 
 
@@ -233,7 +199,7 @@ class _Memory:
         return int(used.rss - used.shared)
 
 
-def _send(child: _Child, job: _Job) -> None:
+def _send(child: _Child, job: Job) -> None:
     try:
         child.pipe.send(job)
     except ConnectionError:
@@ -252,48 +218,3 @@ def _epitaph(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
         return f"The reading process was ended by {signal.Signals(-exit_code).name}; the run tries again."
     return "The reading process ended unexpectedly; the run tries again."
-
-
-def _main(pipe: Connection) -> None:
-    _die_with_parent()
-    while pipe.poll(IDLE_SECONDS):
-        try:
-            job: _Job = pipe.recv()
-        except EOFError:
-            break
-        if not _do(pipe, job):
-            break
-    pipe.close()
-    # Drivers' own clean-up at interpreter exit may hang or crash; the answer is out and the kernel frees the rest.
-    os._exit(0)
-
-
-def _do(pipe: Connection, job: _Job) -> bool:
-    """Whether it went well."""
-    arm(job.failpoint, first=job.worker)
-    # A job may have chosen another.
-    pa.set_memory_pool(_MEMORY_POOL)
-    reported = 0.0
-
-    def report(rows: int, size_bytes: int, expected_rows: int | None = None) -> None:
-        nonlocal reported
-        if time.monotonic() - reported >= POLL_SECONDS:
-            pipe.send(Progress(rows, size_bytes, expected_rows))
-            reported = time.monotonic()
-
-    try:
-        answer: _Done | _Failed = _Done(job.function(report, *job.arguments))
-    except Exception as error:
-        # A traceback does not pickle; as a note it still reaches the parent's log.
-        error.add_note(traceback.format_exc())
-        answer = _Failed(error)
-    pipe.send(answer)
-    return isinstance(answer, _Done)
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if os.getppid() == 1:
-        os._exit(1)

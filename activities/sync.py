@@ -11,7 +11,8 @@ import structlog
 from temporalio import activity
 
 from activities import jobs, reading
-from activities.children import Children, Progress
+from activities.child import Progress
+from activities.children import Children
 from activities.heartbeat import beating
 from activities.messages import (
     BeginInput,

@@ -27,8 +27,9 @@ from local.ports import choose_ports
 from local.postgres import PostgresServer
 from local.process import ChildProcess, Command
 from local.temporal import PORT_NAMES, TemporalServer
-from metadata.database import Database, migrate
+from metadata.database import Database
 from metadata.keys import ensure_bootstrap
+from metadata.migrate import migrate
 from metadata.vault import Vault, generate_key
 from tests.kit.seed import Size, seed
 

@@ -16,8 +16,9 @@ from local.layout import CREDENTIALS_FILE, Layout, plan_layout
 from local.process import Command
 from local.state import hold_home
 from local.supervisor import Supervisor
-from metadata.database import Database, migrate
+from metadata.database import Database
 from metadata.keys import ensure_bootstrap
+from metadata.migrate import migrate
 from metadata.vault import load_or_create_key
 from settings import Settings
 

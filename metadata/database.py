@@ -7,20 +7,16 @@ will write with ``for_update``; everybody locks a schema before its state, so no
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
-from alembic import command
-from alembic.config import Config
 from pydantic_core import from_json
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlmodel import Session
 
-from metadata.errors import MetadataError, UnsupportedDatabaseError
+from metadata.errors import UnsupportedDatabaseError
 
 BUSY_TIMEOUT_SECONDS = 30
 READ_ONLY = "syncline_read_only"
@@ -31,8 +27,6 @@ GONE_WITHOUT_A_WORD = {
     "tcp_user_timeout": 30_000,
 }
 """After half a minute of silence the connection to PostgreSQL counts as broken."""
-MIGRATION_LOCK = 0x53594E43_00000001
-"""Key of the PostgreSQL advisory lock under which migrations run; any constant of our own will do."""
 
 AnySelect = TypeVar("AnySelect", bound=GenerativeSelect)
 
@@ -41,14 +35,12 @@ class Database:
     """Transactions on the metadata. Safe to share between threads, not between forked processes."""
 
     def __init__(self, url: str) -> None:
-        parsed = _supported(url)
+        parsed = supported_url(url)
         if parsed.get_backend_name() == "sqlite":
-            self._engine = _sqlite_engine(parsed, foreign_keys=True, pool_size=10, max_overflow=40)
+            self._engine = sqlite_engine(parsed, foreign_keys=True, pool_size=10, max_overflow=40)
             self._reader = self._engine.execution_options(**{READ_ONLY: True})
         else:
-            self._engine = _postgres_engine(
-                parsed, pool_pre_ping=True, pool_size=10, max_overflow=20, pool_recycle=1800
-            )
+            self._engine = postgres_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20, pool_recycle=1800)
             self._reader = self._engine.execution_options(postgresql_readonly=True)
 
     @contextmanager
@@ -83,32 +75,7 @@ def for_update(statement: AnySelect) -> AnySelect:
     return locked
 
 
-def migrate(url: str) -> None:
-    """Bring the database to the newest schema. Processes that start together wait for one another."""
-    parsed = _supported(url)
-    if parsed.get_backend_name() == "sqlite":
-        # Rebuilding a table, SQLite's way to alter one, would delete what refers to it if keys were enforced.
-        engine = _sqlite_engine(parsed, foreign_keys=False, poolclass=NullPool)
-    else:
-        engine = _postgres_engine(parsed, poolclass=NullPool)
-    try:
-        with engine.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-            _upgrade(connection)
-    finally:
-        engine.dispose()
-
-
-def _upgrade(connection: Connection) -> None:
-    config = Config(str(Path(__file__).with_name("alembic.ini")))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-    if connection.dialect.name == "sqlite" and connection.execute(text("PRAGMA foreign_key_check")).first():
-        raise MetadataError("The migration would leave rows that refer to nothing; nothing was changed.")
-
-
-def _supported(url: str) -> URL:
+def supported_url(url: str) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -124,7 +91,7 @@ def _supported(url: str) -> URL:
     return parsed
 
 
-def _postgres_engine(url: URL, **options: Any) -> Engine:
+def postgres_engine(url: URL, **options: Any) -> Engine:
     return create_engine(
         url,
         isolation_level="READ COMMITTED",
@@ -136,7 +103,7 @@ def _postgres_engine(url: URL, **options: Any) -> Engine:
     )
 
 
-def _sqlite_engine(url: URL, *, foreign_keys: bool, **options: Any) -> Engine:
+def sqlite_engine(url: URL, *, foreign_keys: bool, **options: Any) -> Engine:
     """The driver's own transactions are off; ours begin where SQLAlchemy begins them."""
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}, hide_parameters=True, **options)
 

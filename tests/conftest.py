@@ -64,7 +64,7 @@ def task_queue() -> str:
 
 @pytest.fixture(scope="session")
 def metadata_templates(tmp_path_factory: pytest.TempPathFactory) -> MetadataTemplates:
-    from metadata.database import migrate
+    from metadata.migrate import migrate
 
     return MetadataTemplates(tmp_path_factory.mktemp("metadata"), migrate)
 

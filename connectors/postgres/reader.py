@@ -32,7 +32,7 @@ from connectors.postgres.steady import check_steady, rewritten_query
 from connectors.postgres.values import ValueCheck, arrow_schema
 
 MAXIMUM_BATCH_ROWS = 131_072
-GATHERED_BYTES = 8 * 1024 * 1024
+GATHERED_BYTES = 4 * 1024 * 1024
 """Small chunks are put together up to this: several batches are on their way at once, and larger ones gain nothing."""
 UNKNOWN_WIDTH = 4096
 FEW_VALUES = 10_000

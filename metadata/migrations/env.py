@@ -1,4 +1,4 @@
-"""Alembic's entry: on the connection that ``metadata.database.migrate`` hands over, else on ``-x url=…``."""
+"""Alembic's entry: on the connection that ``metadata.migrate`` hands over, else on ``-x url=…``."""
 
 from alembic import context
 from sqlalchemy import Connection, create_engine

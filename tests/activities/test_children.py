@@ -12,7 +12,8 @@ from temporalio import activity
 from temporalio.exceptions import CancelledError
 from temporalio.testing import ActivityEnvironment
 
-from activities.children import KEPT_BYTES, MOST_JOBS, Children, Progress
+from activities.child import Progress
+from activities.children import KEPT_BYTES, MOST_JOBS, Children
 from activities.errors import ChildDiedError, OutOfMemoryError, WorkerShutdownError
 from connectors.errors import BusyError
 from tests.activities import child_jobs as jobs

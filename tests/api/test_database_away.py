@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from metadata.database import migrate
+from metadata.migrate import migrate
 from tests.api.conftest import running_api
 from tests.kit.servers import RunningTemporal, run_postgres
 

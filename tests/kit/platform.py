@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 import httpx
 
 from local.ports import choose_ports
-from metadata.database import Database, migrate
+from metadata.database import Database
 from metadata.keys import ensure_bootstrap
+from metadata.migrate import migrate
 from metadata.vault import generate_key
 from tests.kit.servers import RunningStore, RunningTemporal
 

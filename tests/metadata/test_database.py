@@ -11,8 +11,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel, select
 
 from local.postgres import PostgresServer
-from metadata.database import Database, for_update, migrate
+from metadata.database import Database, for_update
 from metadata.errors import UnsupportedDatabaseError
+from metadata.migrate import migrate
 from metadata.models import Project, Schema, Source
 from tests.metadata.conftest import Workshop
 

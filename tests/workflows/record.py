@@ -17,7 +17,7 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
-from metadata.database import migrate
+from metadata.migrate import migrate
 from scheduling.contract import RECONCILE, SCHEMA_ATTRIBUTE, SWEEP, SYNC_SCHEMA, erase_workflow_id, upkeep_id
 from tests.integration.conftest import SourceDatabase
 from tests.kit.platform import API_KEY, Platform, eventually, named, run_platform
