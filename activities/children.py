@@ -43,8 +43,9 @@ KEPT_BYTES = 64 * 2**20
 """A child that holds more than this after a job gives it back by ending."""
 ARROW_MEMORY_POOL = "jemalloc"
 """Arrow's own choice keeps about a third more of what a rewrite has given back, and is no faster."""
-MALLOC_ARENAS = "2"
-"""A reader's threads hand batches on: arenas of their own would each keep what they once had."""
+MALLOC = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "1048576"}
+"""A reader's threads hand batches on: arenas of their own would each keep what they once had. Large buffers go back to
+the system when they are freed; by itself glibc keeps them in its heap once some have been freed."""
 
 
 class _Child:
@@ -82,8 +83,8 @@ class Children:
         self._idle: list[_Child] = []
         self._lock = threading.Lock()
         # Read by the fork server as it starts and loads Arrow.
-        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", ARROW_MEMORY_POOL)
-        os.environ.setdefault("MALLOC_ARENA_MAX", MALLOC_ARENAS)
+        for name, value in {"ARROW_DEFAULT_MEMORY_POOL": ARROW_MEMORY_POOL, **MALLOC}.items():
+            os.environ.setdefault(name, value)
         self._context: ForkServerContext = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(PRELOADED)
 

@@ -123,7 +123,7 @@ def _opened(
     )
     opened: AbstractContextManager[Session]
     if request.narrow or outline.few or outline.width * VECTOR_ROWS > request.batch_bytes:
-        opened = NarrowSession.open(reading, request.batch_bytes // 2)
+        opened = NarrowSession.open(reading, min(request.batch_bytes // 2, GATHERED_BYTES))
     else:
         opened = FastSession.open(reading, int(request.batch_bytes / outline.width))
     with opened as session:
