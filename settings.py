@@ -76,10 +76,12 @@ class Settings(BaseSettings):
     s3_secret_access_key: SecretStr | None = None
     s3_region: str = "us-east-1"
 
-    worker_memory_mb: int = Field(default=1024, ge=256)
+    worker_memory_mb: int = Field(default=1024, ge=448)
     """What the worker with all its child processes may use; decides how many extractions run at once."""
 
     worker_max_extractions: int = Field(default=2, ge=1)
+    """How many extractions run at once where the memory is enough for them."""
+
     partition_mb: int = Field(default=256, ge=1)
     """A table larger than this at its source is read in parts of about this size, at most 64 of them."""
 

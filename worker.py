@@ -33,6 +33,10 @@ from workflows.sync_schema import SyncSchema
 
 WORKFLOWS = [SyncSchema, EraseTable, Reconcile, Sweep]
 LIGHT_THREADS = 16
+IDLE_MB = 256
+"""What the worker takes with the fork server, which has the modules of every child."""
+CHILD_MB = 192
+"""With less a child had better wait for another to end: what reading and merging take, with room for wide rows."""
 HEARTBEAT_THROTTLE = timedelta(seconds=2)
 """A cancel travels on the answer to a heartbeat, so this bounds how long it takes, with room for a slow one."""
 
@@ -70,8 +74,8 @@ def workers(
     """
     metadata = database(settings)
     runs, inventory = Runs(metadata, vault(settings)), Inventory(metadata)
-    slots = settings.worker_max_extractions
-    children = Children((settings.worker_memory_mb - 128) * 2**20 // slots)
+    slots, child_mb = shared_memory(settings.worker_memory_mb, settings.worker_max_extractions)
+    children = Children(child_mb * 2**20)
     children.warm_up()
     loop = asyncio.get_running_loop()
     logs = RunLogs(metadata)
@@ -120,6 +124,13 @@ def workers(
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
     )
     return light, extracting, holding
+
+
+def shared_memory(memory_mb: int, most_children: int) -> tuple[int, int]:
+    """How many children run at once, and what each may take in MB, so that all stay within the worker's memory."""
+    left = memory_mb - IDLE_MB
+    children = max(1, min(most_children, left // CHILD_MB))
+    return children, left // children
 
 
 async def connect_patiently(target: TemporalAddress, runtime: Runtime | None = None) -> Client:

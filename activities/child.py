@@ -51,6 +51,8 @@ class Done:
 @dataclass(frozen=True)
 class Failed:
     error: Exception
+    cause: str | None
+    """What lies below it, in the words of the driver: causes do not pickle."""
 
 
 def main(pipe: Connection) -> None:
@@ -86,9 +88,14 @@ def _do(pipe: Connection, job: Job) -> bool:
     except Exception as error:
         # A traceback does not pickle; as a note it still reaches the parent's log.
         error.add_note(traceback.format_exc())
-        answer = Failed(error)
+        answer = Failed(error, described(error.__cause__))
     pipe.send(answer)
     return isinstance(answer, Done)
+
+
+def described(error: BaseException | None) -> str | None:
+    """For the worker's log alone: a driver may speak of values."""
+    return None if error is None else f"{type(error).__name__}: {error}".strip()
 
 
 def _die_with_parent() -> None:

@@ -48,6 +48,10 @@ MALLOC = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "1048576"}
 the system when they are freed; by itself glibc keeps them in its heap once some have been freed."""
 
 
+class CauseInChildError(Exception):
+    """What an error of a child was raised from, in words."""
+
+
 class _Child:
     """A process, the pipe to it, and its memory."""
 
@@ -170,7 +174,7 @@ class Children:
                 case Done():
                     return message.result
                 case Failed():
-                    raise message.error
+                    raise message.error from (CauseInChildError(message.cause) if message.cause else None)
 
 
 class _Memory:

@@ -141,6 +141,7 @@ class _TranslateErrors(ActivityInboundInterceptor):
                 type=failure.type,
                 exc_info=failure.type in ("internal", "lake", "reader_died"),
                 error=failure.message,
+                cause=str(error.__cause__) if error.__cause__ else None,
             )
             await self._record(input, failure)
             # `from None`: a cause would carry the driver's own words into the workflow's history.

@@ -21,11 +21,10 @@ SCHEMA_ATTRIBUTE = "SynclineSchema"
 
 @dataclass(frozen=True)
 class SyncSchemaInput:
-    """``job_run_id`` and ``carried`` are set only where a long run goes on in a fresh history."""
+    """``carried`` is what a long run knows that goes on in a fresh history."""
 
     project_id: int
     schema_id: str
-    job_run_id: str | None = None
     carried: dict[str, Any] | None = None
 
 

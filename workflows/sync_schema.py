@@ -86,7 +86,6 @@ class SyncSchema:
         self._copying: asyncio.Task[None] | None = None
         self._stop_asked = False
         self._resync_asked = False
-        self._job_run_id = ""
         self._progress = Progress()
         self._tally = Tally()
         self._reading: DividedRead | None = None
@@ -126,12 +125,9 @@ class SyncSchema:
         return self._progress
 
     async def _one_run(self, order: SyncSchemaInput) -> str:
-        self._job_run_id = order.job_run_id or workflow.info().run_id
-        run = await self._begin(order)
+        run = self._carried_over(order) or await self._begin(order)
         if run is None:
             return "nothing to do"
-        if order.carried:
-            self._tally = Tally(**order.carried)
         self._copying = asyncio.create_task(self._copy(run))
         if self._stop_asked:
             self._copying.cancel()
@@ -167,7 +163,7 @@ class SyncSchema:
                 order.project_id,
                 order.schema_id,
                 workflow_id=info.workflow_id,
-                workflow_run_id=self._job_run_id,
+                workflow_run_id=info.run_id,
                 scheduled_at=scheduled.isoformat() if scheduled else None,
             ),
             Run | None,  # type: ignore[arg-type]
@@ -217,8 +213,15 @@ class SyncSchema:
             await self._maintain(run, plan)
 
     def _carry_on(self, run: Run) -> None:
-        carried = asdict(self._tally)
-        workflow.continue_as_new(SyncSchemaInput(run.project_id, run.schema_id, self._job_run_id, carried))
+        """In a fresh history, by the settings that the run began with."""
+        carried = {"run": asdict(run), "tally": asdict(self._tally)}
+        workflow.continue_as_new(SyncSchemaInput(run.project_id, run.schema_id, carried))
+
+    def _carried_over(self, order: SyncSchemaInput) -> Run | None:
+        if order.carried is None:
+            return None
+        self._tally = Tally(**order.carried["tally"])
+        return Run(**order.carried["run"])
 
     def _go_on(self) -> None:
         """Stop here if that was asked. A step that was all but done when the cancel came has ended well, and a step

@@ -37,7 +37,7 @@ def grow(report: Report, mebibytes: int) -> None:
 
 
 def be_refused(report: Report) -> None:
-    raise BusyError("The source asks to wait.", retry_after_seconds=7)
+    raise BusyError("The source asks to wait.", retry_after_seconds=7) from OSError("the driver's own words")
 
 
 def fail_with_what_does_not_travel(report: Report) -> None:

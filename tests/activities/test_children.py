@@ -111,13 +111,14 @@ def test_one_that_grows_past_its_limit_is_ended(children: Children, environment:
         environment.run(attend, children, jobs.grow, 2 * LIMIT_MIB)
 
 
-def test_an_error_keeps_its_type_its_words_and_its_traceback(
+def test_an_error_keeps_its_type_its_words_its_cause_and_its_traceback(
     children: Children, environment: ActivityEnvironment
 ) -> None:
     with pytest.raises(BusyError, match="asks to wait") as caught:
         environment.run(attend, children, jobs.be_refused)
     assert caught.value.retry_after_seconds == 7
     assert "be_refused" in "".join(caught.value.__notes__)
+    assert str(caught.value.__cause__) == "OSError: the driver's own words"
 
 
 def test_progress_arrives_and_travels_on_heartbeats(children: Children, environment: ActivityEnvironment) -> None:

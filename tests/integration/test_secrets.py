@@ -46,6 +46,9 @@ def test_no_secret_shows_anywhere(own_platform: Platform, temporal: RunningTempo
     database.execute("DROP TABLE lost")
     failed = platform.sync(source, named(source, "lost"))
     assert failed["status"] == "Failed"
+    database.execute(f"ALTER ROLE {role} PASSWORD 'another'")
+    assert platform.sync(source, named(source, "t"))["status"] == "Failed"
+    assert f'password authentication failed for user \\"{role}\\"' in platform.logs(), "what the driver said"
     answers: list[Any] = [source, failed]
     refused = platform.client.post(
         "/external_data_sources/",

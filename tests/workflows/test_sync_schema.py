@@ -25,7 +25,8 @@ from activities.messages import (
     Run,
 )
 from scheduling.contract import CANCEL_SIGNAL, RESYNC_SIGNAL, SYNC_SCHEMA, SyncSchemaInput
-from tests.kit.servers import RunningTemporal
+from tests.kit.servers import RunningTemporal, run_temporal
+from tests.workflows.record import SHORT_HISTORIES
 from tests.workflows.sandbox import workflow_runner
 from worker import WORKFLOWS
 from workflows.policies import EXTRACTION_QUEUE_SUFFIX
@@ -35,14 +36,16 @@ Ask = Callable[[WorkflowHandle[Any, Any]], Awaitable[Any]]
 
 @dataclass
 class Steps:
-    """One batch. The step named ``held`` says when it has begun, and ends when it is let go, deaf to cancels."""
+    """The step named ``held`` says when it has begun, and ends when it is let go, deaf to cancels."""
 
     held: str
     fails: bool = False
     maintenance_due: bool = False
+    batches: int = 1
     begun: threading.Event = field(default_factory=threading.Event)
     let_go: threading.Event = field(default_factory=threading.Event)
     seen: list[str] = field(default_factory=list)
+    rows: int = 0
 
     @property
     def through(self) -> list[str]:
@@ -68,7 +71,9 @@ class Steps:
     @activity.defn(name="extract")
     def extract(self, order: ExtractInput) -> Extracted:
         self._reach("extract")
-        return Extracted("manifest", rows=1, size_bytes=1, more=False, plan=Plan(generation=1, rebuild=False, base={}))
+        more = order.batch + 1 < self.batches
+        plan = order.plan or Plan(generation=1, rebuild=False, base={})
+        return Extracted("manifest", rows=1, size_bytes=1, more=more, plan=plan)
 
     @activity.defn(name="publish")
     def publish(self, order: PublishInput) -> PublishResult:
@@ -82,6 +87,7 @@ class Steps:
     @activity.defn(name="finish")
     def finish(self, order: FinishInput) -> None:
         self.seen.append(order.status)
+        self.rows = order.rows_synced
 
 
 def run_and_ask(temporal: RunningTemporal, task_queue: str, steps: Steps, ask: Ask) -> WorkflowExecutionStatus | None:
@@ -180,3 +186,13 @@ def test_a_resync_stops_the_run_and_starts_one_that_goes_through(
     steps = Steps(step)
     assert run_and_ask(temporal, task_queue, steps, resync) == WorkflowExecutionStatus.CONTINUED_AS_NEW
     assert steps.through == [*UNTIL[step], "Cancelled", "begin", "extract", "publish", "Completed"]
+
+
+def test_a_long_run_goes_on_in_a_fresh_history_as_it_began() -> None:
+    """It begins once, whatever the settings are by then, and its figures add up."""
+    steps = Steps("extract", batches=6)
+    with run_temporal(options=SHORT_HISTORIES) as temporal:
+        ended = run_and_ask(temporal, "long", steps, ask_nothing)
+    assert ended == WorkflowExecutionStatus.CONTINUED_AS_NEW
+    assert steps.seen == ["begin", *["extract", "publish"] * 6, "Completed"]
+    assert steps.rows == 6
