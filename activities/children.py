@@ -34,12 +34,14 @@ Report = Callable[[int, int, int | None], None]
 log = structlog.get_logger()
 
 POLL_SECONDS = 0.1
+TELLING_SECONDS = 1.0
+"""How long a source may take to stop a read before the reading process is killed all the same."""
 PRELOADED = ["activities.preload"]
 """By the fork server."""
 
 MOST_JOBS = 50
 """Of one child: whatever a library may leak ends with it."""
-KEPT_BYTES = 64 * 2**20
+KEPT_BYTES = 32 * 2**20
 """A child that holds more than this after a job gives it back by ending."""
 ARROW_MEMORY_POOL = "jemalloc"
 """Arrow's own choice keeps about a third more of what a rewrite has given back, and is no faster."""
@@ -212,11 +214,20 @@ def _send(child: _Child, job: Job) -> None:
 
 
 def _tell(on_stop: Callable[[], None]) -> None:
-    """A source that cannot be told, perhaps because it is away, is no reason to go on: the child dies anyway."""
-    try:
-        on_stop()
-    except Exception as error:
-        log.warning("the source could not be told to stop", error=str(error))
+    """A source that cannot be told, perhaps because it is away, is no reason to go on: the child dies anyway.
+
+    Nor is one that does not answer: it is left to hear of it when it does.
+    """
+
+    def tell() -> None:
+        try:
+            on_stop()
+        except Exception as error:
+            log.warning("the source could not be told to stop", error=str(error))
+
+    telling = threading.Thread(target=tell, name="stopping", daemon=True)
+    telling.start()
+    telling.join(TELLING_SECONDS)
 
 
 def _epitaph(exit_code: int | None) -> str:

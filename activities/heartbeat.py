@@ -2,16 +2,20 @@
 
 import contextvars
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import activity
 from temporalio.exceptions import CancelledError
 
 from activities.errors import WorkerShutdownError
 
+Result = TypeVar("Result")
+
 HEARTBEAT_SECONDS = 1.0
+POLL_SECONDS = 0.1
 
 
 class Heart:
@@ -39,6 +43,26 @@ def beating(details: Any = None) -> Iterator[Heart]:
     finally:
         ended.set()
         beater.join()
+
+
+def attended(look: Callable[[], Result]) -> Result:
+    """What ``look`` finds, which changes nothing: when a stop is asked for, it is left to come to its end unheard.
+
+    Heartbeats meanwhile. ``CancelledError`` or ``WorkerShutdownError`` where one is due.
+    """
+    found: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            found.set_result(look())
+        except Exception as error:
+            found.set_exception(error)
+
+    threading.Thread(target=run, name="look", daemon=True).start()
+    with beating():
+        while not wait([found], POLL_SECONDS).done:
+            stop_if_asked()
+    return found.result()
 
 
 def stop_if_asked() -> None:

@@ -6,7 +6,7 @@ import structlog
 
 from activities import jobs
 from activities.children import Children
-from activities.heartbeat import beating
+from activities.heartbeat import attended
 from activities.messages import Plan, Run
 from activities.planning import Action, Decision, Intent, decide
 from activities.run_log import RunLog
@@ -86,11 +86,14 @@ class Planner:
     def _look(self, run: Run, generation: int, intent: RunIntent | None) -> tuple[OpenTable, OpenTable | None]:
         """The table, and the shadow that is to replace it."""
         cached = Position.from_dict(intent.position) if intent and intent.position else None
-        with beating():
+
+        def look() -> tuple[OpenTable, OpenTable | None]:
             opened = open_table(self._store, run.table_path, cached)
             moved = opened.position.sequence > 0 and opened.position.generation != generation
             root = generation_root(run.table_path, generation)
             return opened, open_table(self._store, root) if moved else None
+
+        return attended(look)
 
     def _narrow(self, run: Run, wanted: Intent, table: Position) -> Position:
         """Take the disabled columns out of the table, and say so."""

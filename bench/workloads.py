@@ -134,6 +134,7 @@ WORKLOADS: Mapping[str, Workload] = {
     "append": Workload("new rows appended to 6 M", _append),
     "upsert-1m": Workload("upserts into 1 M rows: recent, uniform, zipf", _upsert(1)),
     "upsert-6m": Workload("the same into 6 M rows", _upsert(6)),
+    "upsert-30m": Workload("the same into 30 M rows", _upsert(30), main=False),
     "memory": Workload("our memory at scale 1, 5, 10 and with wide rows", _memory, main=False),
     "soak": Workload("a day of 1-minute incremental runs, back to back", _soak, main=False),
 }

@@ -1,5 +1,6 @@
 """Child processes that crash, grow, fail and are stopped; real ones, attended as in an activity."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -160,8 +161,17 @@ def test_a_child_that_is_stopped_is_gone(
     eventually(lambda: not psutil.pid_exists(pids[0]), "the child to be gone")
 
 
+def refuse() -> None:
+    raise BusyError("The source does not answer.")
+
+
+def hang() -> None:
+    time.sleep(30)
+
+
+@pytest.mark.parametrize("on_stop", [refuse, hang])
 def test_a_source_that_cannot_be_told_does_not_keep_the_child(
-    children: Children, environment: ActivityEnvironment
+    children: Children, environment: ActivityEnvironment, on_stop: Callable[[], None]
 ) -> None:
     pids: list[int] = []
 
@@ -169,11 +179,10 @@ def test_a_source_that_cannot_be_told_does_not_keep_the_child(
         pids.append(done.rows)
         environment.cancel()
 
-    def unreachable() -> None:
-        raise BusyError("The source does not answer.")
-
+    begun = time.monotonic()
     with pytest.raises(CancelledError):
-        environment.run(attend, children, jobs.sleep, on_progress=started, on_stop=unreachable)
+        environment.run(attend, children, jobs.sleep, on_progress=started, on_stop=on_stop)
+    assert time.monotonic() - begun < 5
     eventually(lambda: not psutil.pid_exists(pids[0]), "the child to be gone")
 
 

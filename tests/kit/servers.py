@@ -67,6 +67,11 @@ class RunningStore:
     region: str
     _process: ChildProcess
 
+    @property
+    def pid(self) -> int:
+        assert self._process.pid
+        return self._process.pid
+
     def new_url(self) -> str:
         """A lake's root that nobody else uses."""
         return f"s3://{self.bucket}/test-{secrets.token_hex(6)}"
