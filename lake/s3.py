@@ -96,6 +96,8 @@ class S3Objects:
             retry_strategy=pa_fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
             # In the background it would hold any number of parts in memory while the store is slow.
             background_writes=False,
+            # A small file is one request then, in place of three.
+            allow_delayed_open=True,
         )
         return pa_fs.SubTreeFileSystem(f"{self._bucket}/{self._prefix}".rstrip("/"), s3)
 
