@@ -27,7 +27,7 @@ from deltalake import DeltaTable
 from rich.console import Console
 from rich.table import Table
 
-from activities.children import ARROW_MEMORY_POOL
+from activities.children import ALLOCATORS
 from lake.manifest import RunRef, save
 from lake.position import EMPTY
 from lake.publish import PublishPlan, publish
@@ -117,7 +117,7 @@ def _compare(scratch: Path, base: Path, rows: int, kind: str, share: str, rounds
 
 def _run(subject: str, folder: Path, changes: Path) -> Spent:
     command = [sys.executable, "-m", "bench.upsert", "--child", subject, str(folder), str(changes)]
-    environment = {"ARROW_DEFAULT_MEMORY_POOL": ARROW_MEMORY_POOL} if subject == OURS else {}
+    environment = ALLOCATORS if subject == OURS else {}
     done = subprocess.run(command, check=True, capture_output=True, env={**os.environ, **environment})
     return Spent(**json.loads(done.stdout))
 

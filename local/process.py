@@ -60,6 +60,7 @@ class ChildProcess:
 
     command: Command
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _asked: bool = field(default=False, init=False)
 
     @property
     def pid(self) -> int | None:
@@ -78,6 +79,7 @@ class ChildProcess:
         command.log_path.parent.mkdir(parents=True, exist_ok=True)
         account = command.account
         _keep_short(command.log_path)
+        self._asked = False
         with command.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 command.argv,
@@ -116,8 +118,9 @@ class ChildProcess:
         return f"{name} ended {describe_exit(self.exit_code)}. Its log is {log_path}:\n{_tail(log_path)}"
 
     def ask_to_stop(self) -> None:
-        """Send the stop signal, without waiting; does nothing where it has ended."""
-        if self._process and self.is_running():
+        """Send the stop signal, once, without waiting; does nothing where it has ended."""
+        if self._process and self.is_running() and not self._asked:
+            self._asked = True
             self._process.send_signal(self.command.stop_signal)
 
     def stop(self, in_haste: Callable[[], bool] = lambda: False) -> None:

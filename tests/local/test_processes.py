@@ -131,11 +131,12 @@ def test_the_supervisor_names_who_died_and_starts_it_again(tmp_path: Path) -> No
     assert not psutil.pid_exists(second)
 
 
-def test_later_stages_are_stopped_first(tmp_path: Path) -> None:
+def test_later_stages_are_stopped_first_and_each_is_asked_once(tmp_path: Path) -> None:
     order = tmp_path / "order"
     code = (
         "import signal, sys, time\n"
-        f"def end(*_): print('NAME', file=open(r'{order}', 'a'), flush=True); sys.exit(0)\n"
+        # Long enough for a second signal to be heard, if there were one.
+        f"def end(*_): print('NAME', file=open(r'{order}', 'a'), flush=True); time.sleep(0.3); sys.exit(0)\n"
         "signal.signal(signal.SIGTERM, end); open(r'{flag}', 'w').write('x')\ntime.sleep(600)"
     )
     supervisor = Supervisor(lambda _: None, threading.Event(), threading.Event())
