@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lake.parquet import BATCH_ROWS, ParquetSeries, WrittenFile, open_file
+from lake.parquet import BATCH_ROWS, STRINGS, ParquetSeries, WrittenFile, is_dictionary, open_file
 from lake.storage import LakeStore, storage_errors
 from lake.texts import converted
 
@@ -68,10 +68,11 @@ def stored_batches(
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """A file's rows in small batches, in order, each with the number of its first row.
 
-    Where ``wanted`` row numbers are given, row groups without any are left out.
+    Where ``wanted`` row numbers are given, row groups without any are left out. A column that ``schema`` has as a
+    dictionary of strings comes as one.
     """
     first = 0
-    with open_file(store, path) as file:
+    with open_file(store, path, [column.name for column in schema if is_dictionary(column)]) as file:
         present = [name for name in schema.names if name in file.schema_arrow.names]
         for group in range(file.num_row_groups):
             count = file.metadata.row_group(group).num_rows
@@ -138,12 +139,30 @@ def _rewrite(
 ) -> list[WrittenFile]:
     with open_file(store, file.path) as opened:
         own = opened.schema_arrow.remove_metadata()
-    schema = own if schema is None else pa.schema([column for column in schema if column.name in own.names])
+        if schema is None:
+            schema = _with_dictionaries(own, opened.metadata)
+        else:
+            schema = pa.schema([column for column in schema if column.name in own.names])
     also = tuple(name for name in statistics_also if name in schema.names)
     with ParquetSeries(store, stem, schema, also) as series:
         for first, rows in stored_batches(store, file.path, schema):
             series.write(_without(rows, first, dropped))
         return series.close()
+
+
+def _with_dictionaries(schema: pa.Schema, metadata: pq.FileMetaData) -> pa.Schema:
+    """Strings that the file holds in a dictionary stay in it on their way: they need not be hashed and copied anew."""
+    if not metadata.num_row_groups:
+        return schema
+    first = metadata.row_group(0)
+    chunks = [first.column(number) for number in range(first.num_columns)]
+    kept = {chunk.path_in_schema for chunk in chunks if "RLE_DICTIONARY" in chunk.encodings}
+    return pa.schema(
+        [
+            column.with_type(STRINGS) if column.type == pa.string() and column.name in kept else column
+            for column in schema
+        ]
+    )
 
 
 def _without(rows: pa.RecordBatch, first: int, dropped: pa.Array | None) -> pa.RecordBatch:
