@@ -32,6 +32,8 @@ from connectors.postgres.steady import check_steady, rewritten_query
 from connectors.postgres.values import ValueCheck, arrow_schema
 
 MAXIMUM_BATCH_ROWS = 131_072
+CHUNKS_AT_ONCE = 4
+"""In the driver, on their way, at work and in the writer: so many share what a batch may hold."""
 GATHERED_BYTES = 4 * 1024 * 1024
 """Small chunks are put together up to this: several batches are on their way at once, and larger ones gain nothing."""
 UNKNOWN_WIDTH = 4096
@@ -125,7 +127,7 @@ def _opened(
     if request.narrow or outline.few or outline.width * VECTOR_ROWS > request.batch_bytes:
         opened = NarrowSession.open(reading, min(request.batch_bytes // 2, GATHERED_BYTES))
     else:
-        opened = FastSession.open(reading, int(request.batch_bytes / outline.width))
+        opened = FastSession.open(reading, int(request.batch_bytes / CHUNKS_AT_ONCE / outline.width))
     with opened as session:
         ((rewritten,),) = session.rows(rewritten_query(outline.query.source))
         now = check_steady(connection, config, request, outline.query.table, rewritten)
