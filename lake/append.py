@@ -1,6 +1,6 @@
 """Append exactly once: what was read again is held against what the table has, row by row, by content."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -13,7 +13,7 @@ from lake.duck import Budget, column_list, engine, quoted, row_sets, same, signs
 from lake.log import TableFile
 from lake.parquet import WrittenFile, open_file
 from lake.pruning import may_hold, may_hold_nulls
-from lake.rows import FILE_COLUMN, ROW_COLUMN, RowSets, numbered_rows
+from lake.rows import FILE_COLUMN, ROW_COLUMN, DataFile, RowSets, chosen_rows, numbered_rows
 from lake.storage import LakeStore
 
 NTH = "_sync_nth"
@@ -107,25 +107,18 @@ def _subtract(
     """Add to ``known`` the overlap rows not yet in it that some stored row matches, one for one."""
     schema = pa.schema([publishing.evolution.schema.field(name) for name in columns])
     files = publishing.target_files(numbers)
-    connection.register("stored", numbered_rows(publishing.store, files, schema))
+    connection.register("stored", _stored_rows(connection, publishing, files, schema, span))
     connection.register("overlap", numbered_rows(publishing.store, as_data_files(overlap), schema))
     # 0.0 and -0.0 are equal, but not alike; a window forgets the difference.
     signs = {f"{SIGN}{number}": sign for number, sign in enumerate(signs_of(schema))}
     told = ", ".join(["*", *(f"{sign} as {name}" for name, sign in signs.items())])
     compared = [*columns, *signs]
     each = column_list(compared)
-    in_range = "true"
-    if span is not None and publishing.cursor is not None and publishing.cursor in columns:
-        connection.register("span", span.as_table())
-        cursor = quoted(publishing.cursor)
-        in_range = f"{cursor} between (select lower from span) and (select upper from span)"
-        if span.nulls:
-            in_range = f"({cursor} is null or {in_range})"
     connection.execute(
         f"""insert into known
         with held as (
             select {each}, row_number() over (partition by {each}) as {NTH}
-            from (select {told} from stored where {in_range})
+            from (select {told} from stored)
         ), candidate as (
             select {each}, {FILE_COLUMN}, {ROW_COLUMN}, row_number() over (partition by {each}) as {NTH}
             from (select {told} from overlap anti join known using ({FILE_COLUMN}, {ROW_COLUMN}))
@@ -135,3 +128,25 @@ def _subtract(
     )
     connection.unregister("stored")
     connection.unregister("overlap")
+
+
+def _stored_rows(
+    connection: duckdb.DuckDBPyConnection,
+    publishing: Publishing,
+    files: Mapping[int, DataFile],
+    schema: pa.Schema,
+    span: _Span | None,
+) -> pa.RecordBatchReader:
+    """Those that may be like a row of the overlap, found by their cursors alone: few rows of large files, as a rule."""
+    if span is None or publishing.cursor is None or publishing.cursor not in schema.names:
+        return numbered_rows(publishing.store, files, schema)
+    cursors = pa.schema([schema.field(publishing.cursor)])
+    connection.register("span", span.as_table())
+    connection.register("cursors", numbered_rows(publishing.store, files, cursors))
+    cursor = quoted(publishing.cursor)
+    in_range = f"{cursor} between (select lower from span) and (select upper from span)"
+    if span.nulls:
+        in_range = f"({cursor} is null or {in_range})"
+    near = row_sets(connection, f"select {FILE_COLUMN}, {ROW_COLUMN} from cursors where {in_range}")
+    connection.unregister("cursors")
+    return chosen_rows(publishing.store, files, near, schema)

@@ -1,15 +1,18 @@
 """Writing files anew: what stays of the rows, their types, their encoding and their statistics."""
 
 import json
+from collections import Counter
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lake import parquet
+from lake import parquet, rows
 from lake.parquet import ParquetSeries, WrittenFile, open_file
 from lake.rows import DataFile, rewrite_files
 from lake.storage import LakeStore
+from tests.lake.copier import Copier
 
 ROWS = 5_000
 SCHEMA = pa.schema(
@@ -105,9 +108,9 @@ def table() -> pa.Table:
     return pa.table([pa.array(values, SCHEMA.field(n).type) for n, values in enumerate(columns)], SCHEMA)
 
 
-def written(store: LakeStore, rows: pa.Table) -> WrittenFile:
-    with ParquetSeries(store, "table/first", rows.schema) as series:
-        for batch in rows.to_batches(max_chunksize=333):
+def written(store: LakeStore, content: pa.Table) -> WrittenFile:
+    with ParquetSeries(store, "table/first", content.schema) as series:
+        for batch in content.to_batches(max_chunksize=333):
             series.write(batch)
         (file,) = series.close()
     return file
@@ -124,3 +127,26 @@ def encoded_as_dictionary(opened: pq.ParquetFile) -> set[str]:
 def statistics(file: WrittenFile, column: str) -> tuple[object, object, object]:
     found = json.loads(file.statistics)
     return found["minValues"].get(column), found["maxValues"].get(column), found["nullCount"].get(column)
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_an_append_reads_whole_rows_near_its_cursor_only(
+    folder_copier: Copier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = [(number, f"row {number}", number) for number in range(ROWS)]
+    folder_copier.copy("append", stored)
+    groups_of: Counter[tuple[str, ...]] = Counter()
+    read_group = rows._read_group
+
+    def read(file: pq.ParquetFile, group: int, columns: list[str], count: int) -> Iterator[pa.RecordBatch]:
+        groups_of[tuple(columns)] += 1
+        return read_group(file, group, columns, count)
+
+    monkeypatch.setattr(rows, "_read_group", read)
+    again = stored[-10:]
+    result = folder_copier.copy("append", [*again, (ROWS, "new", ROWS)])
+
+    assert result.rows_added == 1
+    assert folder_copier.rows() == Counter([*stored, (ROWS, "new", ROWS)])
+    assert max(number for columns, number in groups_of.items() if "name" in columns) <= 2
+    assert groups_of[("at",)] >= 4
