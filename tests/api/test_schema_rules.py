@@ -190,6 +190,18 @@ def test_types_that_their_columns_take() -> None:
     assert raised.value.attr == "primary_key_columns"
 
 
+def test_floating_point_numbers_are_no_key() -> None:
+    with pytest.raises(RuleError, match="ratio is part of the key, but its floating-point numbers") as raised:
+        change(INCREMENTAL, CHOOSABLE, primary_key_columns=["id", "ratio"])
+    assert raised.value.attr == "primary_key_columns"
+    whole = change(FRESH, CHOOSABLE, sync_type="full_refresh", primary_key_columns=["ratio"])
+    assert change(
+        whole, CHOOSABLE, incremental_field="id", incremental_field_type="integer", sync_type="append"
+    ).primary_key_columns == ["ratio"]
+    with pytest.raises(RuleError, match="choose other key columns, or append instead"):
+        change(whole, CHOOSABLE, incremental_field="id", incremental_field_type="integer", sync_type="incremental")
+
+
 def test_no_columns_need_a_key_or_a_cursor() -> None:
     assert change(INCREMENTAL, enabled_columns=[]).enabled_columns == []
     whole = SchemaSettings(sync_type="full_refresh")
