@@ -203,22 +203,27 @@ def _check_key(before: SchemaSettings, after: SchemaSettings, table: TableFacts)
         if len(set(chosen)) < len(chosen):
             raise RuleError("primary_key_columns", "A column is named twice.")
         _check_columns("primary_key_columns", chosen, table)
-    if after.sync_type in KEYED_MODES and not (chosen or table.primary_key):
-        raise RuleError("primary_key_columns", f"The sync type {after.sync_type} needs primary key columns.")
+    key = chosen or list(table.primary_key)
     if after.sync_type in KEYED_MODES:
-        for column in chosen or table.primary_key:
-            if _kind(column, table) == "float":
-                raise RuleError(
-                    "primary_key_columns",
-                    f"The column {column} is part of the key, but its floating-point numbers cannot tell rows apart: "
-                    "choose other key columns, or append instead.",
-                )
+        _check_key_tells_rows_apart(key, after, table)
     key_before = before.primary_key_columns or list(table.primary_key)
     # A first key changes nothing: the rows had none to go by.
-    if table.holds_data and key_before and (chosen or list(table.primary_key)) != key_before:
+    if table.holds_data and key_before and key != key_before:
         raise RuleError(
             "primary_key_columns", "The primary key cannot change while the table holds data: delete the data first."
         )
+
+
+def _check_key_tells_rows_apart(key: Sequence[str], after: SchemaSettings, table: TableFacts) -> None:
+    if not key:
+        raise RuleError("primary_key_columns", f"The sync type {after.sync_type} needs primary key columns.")
+    for column in key:
+        if _kind(column, table) == "float":
+            raise RuleError(
+                "primary_key_columns",
+                f"The column {column} is part of the key, but its floating-point numbers cannot tell rows apart: "
+                "choose other key columns, or append instead.",
+            )
 
 
 def _check_frequency(after: SchemaSettings) -> None:

@@ -72,6 +72,24 @@ def test_a_value_that_no_row_holds_any_more_is_not_in_the_statistics(folder_stor
     assert statistics(after, "few")[:2] == ("one", "one")
 
 
+def test_a_dictionary_that_grew_too_large_half_way(folder_store: LakeStore) -> None:
+    """Beyond 1 MB of strings Parquet goes on without the dictionary, within the same row group."""
+    texts = [f"{n % 7}" if n < 40_000 else f"{n:0100d}" for n in range(70_000)]
+    grown = pa.table([pa.array(texts)], pa.schema([("text", pa.string())]))
+    file = written(folder_store, grown)
+    with open_file(folder_store, file.path) as opened:
+        assert opened.num_row_groups == 1
+        assert "text" in encoded_as_dictionary(opened)
+
+    (after,) = rewrite_files(
+        folder_store, {0: DataFile(file.path, file.rows)}, {0: pa.array([3, 69_999])}, "table/again"
+    )
+
+    with open_file(folder_store, after.path) as opened:
+        assert opened.read() == grown.take([n for n in range(70_000) if n not in (3, 69_999)])
+    assert after.rows == 69_998
+
+
 def test_a_dictionary_whose_strings_are_long_does_not_make_row_groups_larger(
     folder_store: LakeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
