@@ -75,3 +75,9 @@ class NotDivisibleError(SourceError):
     """The source cannot show several sessions one state: the table must be read as a whole."""
 
     code = "not_divisible"
+
+
+class LogLostError(SourceError):
+    """The source's log does not reach back to where it was read last: its tables must be read anew."""
+
+    code = "log_lost"
