@@ -73,13 +73,15 @@ class FollowedTable:
 @dataclass(frozen=True)
 class ShapedColumn:
     """``number`` is another for a column that was dropped and made again. ``filled``: rows that were there before it
-    may have a value in it. ``logged``: the log carries it.
+    may have a value in it. ``logged``: the log carries it. ``revision`` is another after each change of its definition.
     """
 
     number: int
     type: str
+    """Of a generated column with its expression, by which its values follow from the others."""
     filled: bool
     logged: bool
+    revision: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,11 @@ class TableShape:
     columns: Mapping[str, ShapedColumn]
     parts: Mapping[str, str]
     """Of a partitioned table: its leaves and the storage of each, by their identities."""
+    storage: str = ""
+    """Of any other table: another one where its rows were truncated, which the log shows, or rewritten, which it does
+    not (with other values only where a column has another ``revision``, too)."""
+    publication: str = ""
+    """Of its place in what is published: another one where changes of it may be missing from the log."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,7 @@ class ChangeStream(Protocol):
 
     @property
     def shapes(self) -> Mapping[str, TableShape]:
-        """Of the followed tables that exist, by table id, as the stream was opened."""
+        """Of the followed tables that exist and are published, by table id, as the stream was opened."""
 
     def changes(self) -> Iterator[TableChanges | Boundary]:
         """Without an end: where nothing happens, a boundary each second. Bounded in memory, whatever the size of a

@@ -1,0 +1,1 @@
+"""Logical replication: what PostgreSQL keeps for us, and how its log is read."""
