@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 
 from metadata.database import Database
 from metadata.live import parse_id
-from metadata.models import Job, JobLog, JobStatus, LogLevel, Schema
+from metadata.models import CaptureEvent, Job, JobLog, JobStatus, LogLevel, Schema
 
 MOST_LINES_OF_RUN = 1000
 MOST_WARNINGS_OF_RUN = 100
@@ -59,12 +59,18 @@ class RunLogs:
             session.add_all(_row(job, line) for line in kept)
 
     def delete_before(self, moment: datetime) -> int:
-        """Delete what is older, a few at a time, so that nobody waits for the database long; how many they were."""
+        """Delete what is older, a few at a time, so that nobody waits for the database long; how many they were.
+
+        The events of captures go with the lines.
+        """
+        return self._delete_before(JobLog, moment) + self._delete_before(CaptureEvent, moment)
+
+    def _delete_before(self, lines: type[JobLog] | type[CaptureEvent], moment: datetime) -> int:
         deleted = 0
         while True:
-            oldest = select(JobLog.id).where(JobLog.at < moment).order_by(col(JobLog.at)).limit(DELETED_AT_ONCE)
+            oldest = select(lines.id).where(lines.at < moment).order_by(col(lines.at)).limit(DELETED_AT_ONCE)
             with self._database.transaction() as session:
-                gone = session.connection().execute(delete(JobLog).where(col(JobLog.id).in_(oldest))).rowcount
+                gone = session.connection().execute(delete(lines).where(col(lines.id).in_(oldest))).rowcount
             deleted += gone
             if gone < DELETED_AT_ONCE:
                 return deleted

@@ -108,6 +108,28 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class TableKind(StrEnum):
+    """Which of a schema's tables in the lake: its rows as they are at the source, or one row for each change."""
+
+    MAIN = "main"
+    HISTORY = "history"
+
+
+class TableMode(StrEnum):
+    """Which of them change data capture writes."""
+
+    CONSOLIDATED = "consolidated"
+    CDC_ONLY = "cdc_only"
+    BOTH = "both"
+
+
+class DeleteMode(StrEnum):
+    """What becomes of a row that was deleted at the source: it goes, or it is marked."""
+
+    HARD = "hard"
+    SOFT = "soft"
+
+
 class CursorFieldType(StrEnum):
     INTEGER = "integer"
     NUMERIC = "numeric"
@@ -175,6 +197,7 @@ class Source(SQLModel, table=True):
     encrypted_inputs: str = Field(sa_type=Text, description="the connection's fields, Fernet over JSON")
     revenue_analytics_enabled: bool | None = Field(default=None, description="None: as the source type has it")
     include_invoiceless_charges: bool = True
+    capture_epoch: int = Field(default=0, description="the last of captures that are gone: the next one's is higher")
     created_by: str | None = Field(default=None, max_length=200)
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
@@ -219,7 +242,8 @@ class Schema(SQLModel, table=True):
     incremental_field_type: CursorFieldType | None = Field(default=None, sa_type=Text)
     incremental_lookback_seconds: int = 0
     primary_key_columns: list[str] | None = Field(default=None, sa_type=JSON)
-    cdc_table_mode: str = Field(default="consolidated", max_length=20)
+    cdc_table_mode: str = Field(default=TableMode.CONSOLIDATED, max_length=20)
+    cdc_delete_mode: str | None = Field(default=None, max_length=20, description="None: as the source's capture has it")
     enabled_columns: list[str] | None = Field(default=None, sa_type=JSON)
     row_filter: list[dict[str, Any]] | None = Field(default=None, sa_type=JSON)
     type_overrides: dict[str, str] | None = Field(default=None, sa_type=JSON)
@@ -304,13 +328,15 @@ class Job(SQLModel, table=True):
 
 
 class LakeTable(SQLModel, table=True):
-    """The Delta table of a schema, once there is one."""
+    """A Delta table of a schema, once there is one."""
 
     __tablename__ = "lake_table"
+    __table_args__ = (UniqueConstraint("schema_id", "kind", name="uq_lake_table_schema_kind"),)
 
     id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
     project_id: int = Field(foreign_key="project.id", index=True)
-    schema_id: uuid.UUID = Field(foreign_key="schema.id", unique=True)
+    schema_id: uuid.UUID = Field(foreign_key="schema.id")
+    kind: str = Field(default=TableKind.MAIN, max_length=20)
     name: str = Field(max_length=600, index=True)
     path: str = Field(max_length=1000, description="below the lake's root")
     row_count: int = Field(default=0, sa_type=BigInteger)
@@ -318,6 +344,67 @@ class LakeTable(SQLModel, table=True):
     columns: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+
+
+class Capture(SQLModel, table=True):
+    """The capture of a source's changes: how it is wanted, how far it came, and what the source last said of it.
+
+    While it is being set up it is ``removing`` too, under a claim: who dies over that leaves a row that is cleared up.
+    """
+
+    __tablename__ = "capture"
+
+    source_id: uuid.UUID = Field(foreign_key="source.id", primary_key=True)
+    project_id: int = Field(foreign_key="project.id", index=True)
+    managed: bool = Field(default=True, description="we make and drop slot and publication; else their owner does")
+    slot_name: str = Field(max_length=63)
+    publication_name: str = Field(max_length=63)
+    auto_drop_slot: bool = Field(default=False, description="drop a managed slot at the critical threshold")
+    warning_mb: int = 1024
+    critical_mb: int = 10240
+    delete_mode: str = Field(default=DeleteMode.HARD, max_length=20)
+    continuous: bool = False
+
+    epoch: int = Field(default=1, description="goes up whenever the slot is made anew")
+    sequence: int = Field(default=0, sa_type=BigInteger, description="of the newest known entry of the change log")
+    position: int = Field(default=0, sa_type=BigInteger, description="everything up to it is captured")
+    captured_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    cluster: str | None = Field(default=None, sa_type=Text)
+    latest_error: str | None = Field(default=None, sa_type=Text)
+
+    retained_bytes: int | None = Field(default=None, sa_type=BigInteger)
+    lag_bytes: int | None = Field(default=None, sa_type=BigInteger)
+    limit_bytes: int | None = Field(default=None, sa_type=BigInteger)
+    wal_status: str | None = Field(default=None, max_length=20)
+    growth: float | None = Field(default=None, description="of the retained bytes, in a second")
+    watched_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    removing: bool = Field(default=False, description="slot and publication are to be dropped at the source")
+    claimed_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    updated_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+
+
+class CaptureEvent(SQLModel, table=True):
+    """Something that happened to a source's capture, for the people who own the source. Kept as long as log lines."""
+
+    __tablename__ = "capture_event"
+    __table_args__ = (
+        Index("ix_capture_event_source", "source_id", "at", "id"),
+        Index("ix_capture_event_time", "at"),
+    )
+
+    id: int | None = Field(
+        default=None,
+        primary_key=True,
+        sa_type=BigInteger().with_variant(Integer(), "sqlite"),
+    )
+    project_id: int = Field(foreign_key="project.id")
+    source_id: uuid.UUID = Field(foreign_key="source.id")
+    at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    level: LogLevel = Field(default=LogLevel.INFO, sa_type=Text)
+    message: str = Field(sa_type=Text)
+    fields: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
 
 
 class Wish(SQLModel, table=True):

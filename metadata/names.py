@@ -16,3 +16,13 @@ def table_path(project_id: int, name: str, schema_id: uuid.UUID | str) -> str:
     """A Delta table's folder below the lake's root. The id keeps apart tables whose names became the same."""
     identity = uuid.UUID(str(schema_id)).hex[:12]
     return f"project_{project_id}/{name[:FOLDER_NAME_LENGTH]}_{identity}"
+
+
+def history_name(name: str) -> str:
+    """Of the table that has one row for each change, beside the main table of this name."""
+    return f"{name}_cdc"
+
+
+def history_path(path: str) -> str:
+    """Where it lies, beside the main table's path."""
+    return f"{path}_cdc"

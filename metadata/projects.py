@@ -3,8 +3,9 @@
 from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
+from metadata.captures import end_captures
 from metadata.database import for_update
-from metadata.models import Project, Schema, Source, utc_now
+from metadata.models import Capture, Project, Schema, Source, utc_now
 from metadata.schemas import delete_schemas
 
 AT_ONCE = 500
@@ -50,6 +51,7 @@ def delete_project(session: Session, project_id: int) -> list[str] | None:
         return None
     alive = select(Source.id).where(Source.project_id == project_id, col(Source.deleted_at).is_(None))
     session.exec(for_update(alive.order_by(col(Source.id)))).all()
+    end_captures(session, col(Capture.project_id) == project_id)
     left: list[str] = []
     schemas = select(Schema).where(Schema.project_id == project_id, col(Schema.deleted_at).is_(None))
     while some := session.exec(for_update(schemas.order_by(col(Schema.id)).limit(AT_ONCE))).all():

@@ -15,7 +15,19 @@ from metadata.intents import BegunRun, Erasure, Finished, RunIntent, RunningJob,
 from metadata.inventory import Inventory
 from metadata.live import live_schema, locked_job, locked_state, parse_id
 from metadata.logs import delete_lines, log_finished, log_started
-from metadata.models import Job, JobStatus, LakeTable, Schema, SchemaState, SchemaStatus, utc_now
+from metadata.models import (
+    Capture,
+    Job,
+    JobStatus,
+    LakeTable,
+    Schema,
+    SchemaState,
+    SchemaStatus,
+    Source,
+    SyncType,
+    TableKind,
+    utc_now,
+)
 from metadata.vault import Vault
 
 __all__ = ["BegunRun", "Erasure", "Finished", "RunIntent", "RunningJob", "Runs", "SavedTable", "ScheduleIntent"]
@@ -26,13 +38,14 @@ SUPERSEDED = "The run stopped without a word, and a newer run took its place."
 
 @dataclass(frozen=True)
 class SavedTable:
-    """A schema's table in the lake, as a commit left it."""
+    """One of a schema's tables in the lake, as a commit left it."""
 
     name: str
     path: str
     row_count: int
     size_bytes: int
     columns: list[dict[str, Any]]
+    kind: str = TableKind.MAIN
 
 
 class Runs(Inventory):
@@ -50,7 +63,7 @@ class Runs(Inventory):
                 return None
             schema, source = found
             state = session.get(SchemaState, schema.id) or SchemaState(schema_id=schema.id)
-            return run_intent(schema, source, state)
+            return run_intent(schema, source, state, _capture(session, schema, source))
 
     def inputs(self, project_id: int, schema_id: str) -> dict[str, Any]:
         """The source's connection details in the clear; ``NotFoundError`` where the schema is gone."""
@@ -83,15 +96,16 @@ class Runs(Inventory):
             elif job.status == JobStatus.RUNNING:
                 job.generation = state.generation
                 session.add(job)
-            return BegunRun(replace(run_intent(schema, source, state), fence=job.fence), str(job.id))
+            intent = run_intent(schema, source, state, _capture(session, schema, source))
+            return BegunRun(replace(intent, fence=job.fence), str(job.id))
 
-    def raise_generation(self, job_id: str) -> int:
-        """A generation newer than the one that ``begin`` gave the job last: its run rebuilds of its own accord."""
+    def raise_generation(self, job_id: str, above: int) -> int:
+        """A generation newer than that one, for a run that rebuilds of its own accord. Raised once however often."""
         with self._database.transaction() as session:
-            job, schema = locked_job(session, job_id)
+            _, schema = locked_job(session, job_id)
             state = locked_state(session, schema.id)
-            if state.generation == job.generation:
-                state.generation += 1
+            if state.generation <= above:
+                state.generation = above + 1
                 session.add(state)
             return state.generation
 
@@ -119,12 +133,18 @@ class Runs(Inventory):
             session.add(job)
 
     def committed(
-        self, project_id: int, schema_id: str, position: dict[str, Any], table: SavedTable, repeat: str | None = None
+        self,
+        project_id: int,
+        schema_id: str,
+        position: dict[str, Any] | None,
+        table: SavedTable,
+        repeat: str | None = None,
     ) -> None:
         """Copy where a table stands and what it is, which makes it known. Nothing happens where the schema is gone.
 
-        A position that comes late never replaces that of a later commit. ``repeat``: the digest of a read that had
-        nothing new for the table; it takes the place of the one before.
+        A position that comes late never replaces that of a later commit; None leaves it as it is, for a history table
+        beside the main one. ``repeat``: the digest of a read that had nothing new for the table; it takes the place of
+        the one before.
         """
         with self._database.transaction() as session:
             found = live_schema(session, project_id, schema_id, lock=True)
@@ -132,12 +152,13 @@ class Runs(Inventory):
                 return
             schema, _ = found
             state = locked_state(session, schema.id)
-            if _order(position) > _order(state.position):
+            if position is not None and _order(position) > _order(state.position):
                 state.position, state.sequence = position, position["sequence"]
             state.repeat = repeat or state.repeat
-            stored = session.exec(select(LakeTable).where(LakeTable.schema_id == schema.id)).first()
+            known = select(LakeTable).where(LakeTable.schema_id == schema.id, LakeTable.kind == table.kind)
+            stored = session.exec(known).first()
             if stored is None:
-                stored = LakeTable(project_id=project_id, schema_id=schema.id, name=table.name, path=table.path)
+                stored = LakeTable(project_id=project_id, schema_id=schema.id, kind=table.kind, name="", path="")
             stored.name, stored.path, stored.columns = table.name, table.path, table.columns
             stored.row_count, stored.size_bytes, stored.updated_at = table.row_count, table.size_bytes, utc_now()
             session.add_all([state, stored])
@@ -209,6 +230,12 @@ class Runs(Inventory):
                 delete_lines(session, schema.id)
 
 
+def _capture(session: Session, schema: Schema, source: Source) -> Capture | None:
+    """That of the source, where the schema's changes come from it."""
+    capture = session.get(Capture, source.id) if schema.sync_type == SyncType.CDC else None
+    return None if capture is None or capture.removing else capture
+
+
 def _open_job(
     session: Session,
     schema: Schema,
@@ -246,7 +273,8 @@ def _mirror(schema: Schema, job: Job, *, counts: bool) -> None:
     schema.latest_error = job.latest_error
     if job.status == JobStatus.COMPLETED:
         schema.latest_error = None
-        schema.last_synced_at = job.created_at
+        # What changes bring is as new as their end; a read is as old as its beginning.
+        schema.last_synced_at = job.finished_at if schema.sync_type == SyncType.CDC else job.created_at
         schema.failures_in_a_row = 0
     elif job.status == JobStatus.FAILED and counts:
         schema.failures_in_a_row += 1

@@ -11,7 +11,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from metadata.database import for_update
 from metadata.listing import page_of
-from metadata.models import LakeTable, Schema, SchemaState, Source, WishKind, utc_now
+from metadata.models import LakeTable, Schema, SchemaState, Source, SyncType, TableKind, TableMode, WishKind, utc_now
 from metadata.outbox import wish
 
 
@@ -63,11 +63,22 @@ def schemas_of(session: Session, source_ids: Collection[uuid.UUID]) -> dict[uuid
 
 
 def tables_of(session: Session, schemas: Iterable[Schema]) -> dict[uuid.UUID, LakeTable]:
-    """The lake table of each schema that has one."""
+    """The lake table of each schema that has one: the main one, unless the schema is to have a history only."""
+    kinds = {schema.id: shown_kind(schema) for schema in schemas}
+    found = session.exec(select(LakeTable).where(col(LakeTable.schema_id).in_(kinds)))
+    return {table.schema_id: table for table in found if table.kind == kinds[table.schema_id]}
+
+
+def shown_kind(schema: Schema) -> TableKind:
+    """Which of its tables in the lake stands for the schema."""
+    history_only = schema.sync_type == SyncType.CDC and schema.cdc_table_mode == TableMode.CDC_ONLY
+    return TableKind.HISTORY if history_only else TableKind.MAIN
+
+
+def holding_data(session: Session, schemas: Iterable[Schema]) -> set[uuid.UUID]:
+    """The ids of those that have any table in the lake."""
     ids = [schema.id for schema in schemas]
-    return {
-        table.schema_id: table for table in session.exec(select(LakeTable).where(col(LakeTable.schema_id).in_(ids)))
-    }
+    return set(session.exec(select(LakeTable.schema_id).where(col(LakeTable.schema_id).in_(ids))))
 
 
 def add_schemas(session: Session, schemas: Iterable[Schema]) -> None:
@@ -136,9 +147,9 @@ def reconcile_discovered(session: Session, source: Source, tables: Collection[Ta
     add_schemas(session, added)
 
     gone = [known[name] for name in sorted(known.keys() - seen.keys())]
-    holding_data = tables_of(session, gone)
-    removed = [schema for schema in gone if schema.id not in holding_data]
-    vanished = [schema for schema in gone if schema.id in holding_data and schema.vanished_at is None]
+    written = holding_data(session, gone)
+    removed = [schema for schema in gone if schema.id not in written]
+    vanished = [schema for schema in gone if schema.id in written and schema.vanished_at is None]
     for schema in vanished:
         schema.should_sync = False
         schema.vanished_at = schema.updated_at = utc_now()

@@ -6,9 +6,10 @@ from itertools import count
 from typing import Any
 
 import pytest
+from sqlalchemy import inspect
 
 from metadata.database import Database
-from metadata.models import Project, Schema, SchemaState, Source, SyncType
+from metadata.models import Capture, Project, Schema, SchemaState, Source, SyncType
 from metadata.runs import Runs
 from metadata.vault import Vault, generate_key
 
@@ -52,10 +53,17 @@ class Workshop:
             session.add(SchemaState(schema_id=schema.id))
         return schema
 
+    def capture(self, source: Source, **fields: Any) -> Capture:
+        values: dict[str, Any] = {"slot_name": "a_slot", "publication_name": "a_publication"} | fields
+        with self.database.transaction() as session:
+            capture = Capture(source_id=source.id, project_id=source.project_id, **values)
+            session.add(capture)
+        return capture
+
     def change(self, row: Any, **fields: Any) -> None:
         """Set columns of a row, as somebody else's transaction would."""
         with self.database.transaction() as session:
-            found = session.get_one(type(row), row.schema_id if isinstance(row, SchemaState) else row.id)
+            found = session.get_one(type(row), inspect(row).identity)
             for name, value in fields.items():
                 setattr(found, name, value)
 

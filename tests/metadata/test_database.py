@@ -4,17 +4,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel, select
 
+import metadata
 from local.postgres import PostgresServer
 from metadata.database import Database, for_update
 from metadata.errors import UnsupportedDatabaseError
 from metadata.migrate import migrate
-from metadata.models import Project, Schema, Source
+from metadata.models import LakeTable, Project, Schema, Source, TableKind
+from metadata.vault import Vault, generate_key
 from tests.metadata.conftest import Workshop
 
 
@@ -30,6 +34,33 @@ def test_a_migration_of_a_migrated_database_changes_nothing(metadata_url: str, d
     migrate(metadata_url)
     with database.read() as session:
         assert session.exec(select(Project.name)).all() == ["kept"]
+
+
+def test_what_came_before_capture_stays_and_so_does_the_way_back(metadata_url: str, database: Database) -> None:
+    """Down to the first version and up again, over a table with a history beside it."""
+    workshop = Workshop(database, Vault([generate_key()]), 0)
+    workshop.project_id = workshop.project()
+    schema = workshop.schema()
+    with database.transaction() as session:
+        for kind in TableKind:
+            session.add(LakeTable(project_id=workshop.project_id, schema_id=schema.id, kind=kind, name=kind, path=kind))
+    database.dispose()
+    for revision in ("0001", "0002"):
+        _go_to(metadata_url, revision)
+    with database.read() as session:
+        assert [(table.kind, table.name) for table in session.exec(select(LakeTable))] == [("main", "main")]
+        assert session.exec(select(Source.capture_epoch)).all() == [0]
+        context = MigrationContext.configure(session.connection(), opts={"compare_type": True})
+        assert compare_metadata(context, SQLModel.metadata) == []
+
+
+def _go_to(url: str, revision: str) -> None:
+    config = Config(str(Path(metadata.__file__ or "").with_name("alembic.ini")))
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        (command.downgrade if revision == "0001" else command.upgrade)(config, revision)
+    engine.dispose()
 
 
 def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
@@ -49,7 +80,7 @@ def test_threads_that_start_together_migrate_an_empty_postgresql_once(postgres18
         list(pool.map(migrate, [url] * 4))
     database = Database(url)
     with database.read() as session:
-        assert session.connection().execute(text("select version_num from alembic_version")).scalars().all() == ["0001"]
+        assert session.connection().execute(text("select version_num from alembic_version")).scalars().all() == ["0002"]
     database.dispose()
 
 

@@ -1,14 +1,18 @@
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlmodel import select
 
 from metadata.errors import EraseUnfinishedError, NotFoundError
-from metadata.models import CursorFieldType, Job, LakeTable, Project, Schema, SchemaState, SyncType, utc_now
+from metadata.intents import CapturePlace
+from metadata.models import CursorFieldType, Job, LakeTable, Project, Schema, SchemaState, SyncType, TableKind, utc_now
 from metadata.runs import SUPERSEDED, BegunRun, Finished, Runs, SavedTable
+from metadata.schemas import holding_data, tables_of
+from metadata.tables import find_tables, table_names
 from tests.metadata.conftest import Workshop
 
 FINE = Finished(disabled=False, schema_gone=False)
@@ -95,8 +99,32 @@ def test_the_intent_says_all_that_a_run_needs(workshop: Workshop, runs: Runs) ->
         "erase_pending": False,
         "position": None,
         "repeat": None,
+        "capture": None,
     }
     assert type(intent.sync_type) is str
+
+
+def test_a_run_of_cdc_knows_the_capture_of_its_source(workshop: Workshop, runs: Runs) -> None:
+    source = workshop.source()
+    schema = workshop.schema(source, sync_type=SyncType.CDC, cdc_table_mode="both")
+
+    def place() -> CapturePlace | None:
+        begun = begin(runs, schema).intent
+        intent = runs.intent(workshop.project_id, str(schema.id))
+        assert intent is not None
+        assert intent.capture == begun.capture
+        return intent.capture
+
+    assert place() is None
+    capture = workshop.capture(source, epoch=3, sequence=7, position=2**40, delete_mode="soft")
+    assert place() == CapturePlace(3, 7, 2**40, "soft", "both")
+    workshop.change(schema, cdc_delete_mode="hard")
+    assert place() == CapturePlace(3, 7, 2**40, "hard", "both")
+    workshop.change(schema, sync_type=SyncType.FULL_REFRESH)
+    assert place() is None
+    workshop.change(schema, sync_type=SyncType.CDC)
+    workshop.change(capture, removing=True)
+    assert place() is None
 
 
 @pytest.mark.parametrize(("discovered", "key"), [({"primary_key": ["id"]}, ("id",)), ({}, ())])
@@ -202,9 +230,9 @@ def test_no_run_begins_while_old_data_waits_to_be_erased(workshop: Workshop, run
 def test_a_rebuild_of_its_own_accord_raises_the_generation_once(workshop: Workshop, runs: Runs) -> None:
     schema = workshop.schema()
     begun = begin(runs, schema)
-    assert [runs.raise_generation(begun.job_id) for _ in range(2)] == [2, 2]
+    assert [runs.raise_generation(begun.job_id, above=1) for _ in range(2)] == [2, 2]
     assert begin(runs, schema).intent.generation == 2
-    assert runs.raise_generation(begun.job_id) == 3
+    assert runs.raise_generation(begun.job_id, above=2) == 3
 
 
 # On the way
@@ -271,6 +299,35 @@ def test_a_table_is_known_from_its_first_commit_and_brought_up_to_date(workshop:
         table = session.exec(select(LakeTable)).one()
     assert (table.row_count, table.size_bytes, table.columns) == (20, 10**12, columns)
     assert table.updated_at > table.created_at
+
+
+def test_a_history_is_a_table_of_its_own_beside_the_main_one(workshop: Workshop, runs: Runs) -> None:
+    schema = workshop.schema()
+    history = SavedTable("orders_cdc", "project_1/orders_cdc", 30, 300, [], TableKind.HISTORY)
+    for _ in range(2):
+        commit(runs, schema, position(3))
+        runs.committed(workshop.project_id, str(schema.id), None, history)
+    assert state(workshop, schema).position == position(3)
+    with workshop.database.read() as session:
+        tables = {table.kind: (table.name, table.row_count) for table in session.exec(select(LakeTable))}
+        assert tables == {"history": ("orders_cdc", 30), "main": (TABLE.name, TABLE.row_count)}
+        found = find_tables(session, workshop.project_id, ["orders_cdc", TABLE.name])
+        assert {table.name for table in found} == {"orders_cdc", TABLE.name}
+        assert set(table_names(session, workshop.project_id, 10)) == {"orders_cdc", TABLE.name}
+
+
+def test_the_table_of_a_schema_is_its_main_one_unless_it_has_a_history_only(workshop: Workshop, runs: Runs) -> None:
+    schema = workshop.schema(sync_type=SyncType.CDC)
+    runs.committed(workshop.project_id, str(schema.id), None, replace(TABLE, kind=TableKind.HISTORY))
+    for mode, shown in [("consolidated", []), ("both", []), ("cdc_only", ["history"])]:
+        workshop.change(schema, cdc_table_mode=mode)
+        with workshop.database.read() as session:
+            schemas = [session.get_one(Schema, schema.id)]
+            assert [table.kind for table in tables_of(session, schemas).values()] == shown
+            assert holding_data(session, schemas) == {schema.id}
+    workshop.change(schema, sync_type=SyncType.FULL_REFRESH)
+    with workshop.database.read() as session:
+        assert tables_of(session, [session.get_one(Schema, schema.id)]) == {}
 
 
 def test_an_erasure_forgets_where_the_table_stood(workshop: Workshop, runs: Runs) -> None:
