@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lake.change import Change, Publishing, as_data_files
-from lake.columns import SYNC_AT
+from lake.columns import is_own
 from lake.duck import Budget, column_list, engine, quoted, row_sets, same, signs_of
 from lake.log import TableFile
 from lake.parquet import WrittenFile, open_file
@@ -90,7 +90,7 @@ def _by_shared_columns(publishing: Publishing, numbers: Sequence[int]) -> dict[t
     groups: dict[tuple[str, ...], list[int]] = {}
     for number, file in publishing.target_files(numbers).items():
         with open_file(publishing.store, file.path) as opened:
-            stored = set(opened.schema_arrow.names) - {SYNC_AT}
+            stored = {name for name in opened.schema_arrow.names if not is_own(name)}
         columns = tuple(name for name in publishing.incoming_schema.names if name in stored)
         groups.setdefault(columns, []).append(number)
     return groups

@@ -1,4 +1,4 @@
-"""From a source's columns to the stored ones: names and types that every Delta reader takes, and ``_sync_at``."""
+"""From a source's columns to the stored ones: names and types that every Delta reader takes, and columns of our own."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,10 +10,18 @@ from lake.errors import IncompatibleSchemaError
 
 SYNC_AT = "_sync_at"
 """When the run that brought the row read it."""
+SYNC_LSN = "_sync_lsn"
+"""Where the source's log keeps a table: the position of the change that the row is from, or from which it was read."""
+SYNC_DELETED = "_sync_deleted"
+SYNC_DELETED_AT = "_sync_deleted_at"
+"""Where deleted rows stay: whether the source still has the row, and when it was deleted there."""
 RESERVED_PREFIX = "_sync_"
+"""Of all columns of our own, and of none of a source's."""
 SOURCE_NAME = "syncline.source"
 """In the metadata of a stored column that had to be renamed: what the source calls it."""
 SYNC_AT_FIELD = pa.field(SYNC_AT, pa.timestamp("us", "UTC"))
+SYNC_LSN_FIELD = pa.field(SYNC_LSN, pa.int64())
+SYNC_DELETED_FIELDS = (pa.field(SYNC_DELETED, pa.bool_()), pa.field(SYNC_DELETED_AT, pa.timestamp("us", "UTC")))
 
 _FORBIDDEN = re.compile(r"[ ,;{}()\n\t=]")
 
@@ -29,11 +37,16 @@ class StoredColumns:
         return tuple(self.names[name] for name in source_names)
 
 
-def stored_columns(source: pa.Schema) -> StoredColumns:
-    """Plan the stored columns, in the source's order, all nullable, with ``_sync_at`` at the end."""
+def stored_columns(source: pa.Schema, own: Sequence[pa.Field] = (SYNC_AT_FIELD,)) -> StoredColumns:
+    """Plan the stored columns, in the source's order, all nullable, with our own at the end."""
     names = stored_names(source.names)
     fields = [_stored_field(column, names[column.name]) for column in source]
-    return StoredColumns(pa.schema([*fields, SYNC_AT_FIELD]), names)
+    return StoredColumns(pa.schema([*fields, *own]), names)
+
+
+def is_own(column: str) -> bool:
+    """Whether a stored column is ours and not the source's."""
+    return column.startswith(RESERVED_PREFIX)
 
 
 def _stored_field(column: pa.Field, name: str) -> pa.Field:
@@ -113,10 +126,14 @@ _WIDENED = {
 }
 
 
-def conform(batch: pa.RecordBatch, columns: StoredColumns, sync_at: pa.Scalar) -> pa.RecordBatch:
-    """A source batch as it is stored. A value that its stored type cannot hold raises, never changes."""
+def conform(batch: pa.RecordBatch, columns: StoredColumns, own: Sequence[pa.Scalar]) -> pa.RecordBatch:
+    """A source batch as it is stored, with one value of each of our own columns for all rows.
+
+    A value that its stored type cannot hold raises, never changes.
+    """
     arrays = [
         array if array.type == column.type else array.cast(column.type)
         for array, column in zip(batch.columns, columns.schema, strict=False)
     ]
-    return pa.RecordBatch.from_arrays([*arrays, pa.repeat(sync_at, batch.num_rows)], schema=columns.schema)
+    constants = [pa.repeat(value, batch.num_rows) for value in own]
+    return pa.RecordBatch.from_arrays([*arrays, *constants], schema=columns.schema)

@@ -33,3 +33,9 @@ class DuplicateKeyError(LakeError):
     """Rows of one batch share a primary key, or have none. Names an example."""
 
     retryable = False
+
+
+class MissingRowError(LakeError):
+    """A change leaves values as they were in a row that the table does not have: it must be read anew."""
+
+    retryable = False

@@ -3,13 +3,14 @@
 import base64
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import pyarrow as pa
 
 from lake.columns import StoredColumns
 from lake.errors import LakeError, StalePositionError
 from lake.parquet import WrittenFile
+from lake.position import LogMark
 from lake.storage import LakeStore
 
 STAGING = "_staging"
@@ -39,9 +40,13 @@ class Manifest:
     """Rows at or below the edge, or without a cursor: the table may hold them already."""
     deleted: tuple[WrittenFile, ...] = ()
     """Not rows but keys, of the stored rows that are to go."""
+    truncated: bool = False
+    """All stored rows go, before the staged ones come."""
     edge: str | None = None
     cursor: str | None = None
     """Greatest cursor among the fresh rows."""
+    log: LogMark | None = None
+    """How far the table follows its source's log with this batch."""
 
     @property
     def rows(self) -> int:
@@ -80,7 +85,18 @@ def joined(store: LakeStore, paths: Sequence[str], greatest: Greatest) -> Manife
         columns=first.columns,
         fresh=tuple(file for part in parts for file in part.fresh),
         cursor=greatest(first.columns, cursors) if cursors else None,
+        log=_joined_log([part.log for part in parts]),
     )
+
+
+def _joined_log(marks: Sequence[LogMark | None]) -> LogMark | None:
+    """The first load ends where the last of the parts says; it is not known while one of them does not."""
+    known = [mark for mark in marks if mark is not None]
+    if not known:
+        return None
+    if len(known) < len(marks) or any(replace(mark, horizon=known[0].horizon) != known[0] for mark in known):
+        raise StalePositionError("The parts of the table were read from other places of the log.")
+    return replace(known[0], horizon=max(mark.horizon for mark in known) if all(m.horizon for m in known) else 0)
 
 
 def load(store: LakeStore, path: str) -> Manifest:
@@ -96,5 +112,6 @@ def load(store: LakeStore, path: str) -> Manifest:
             "fresh": tuple(WrittenFile(**file) for file in values["fresh"]),
             "overlap": tuple(WrittenFile(**file) for file in values["overlap"]),
             "deleted": tuple(WrittenFile(**file) for file in values["deleted"]),
+            "log": LogMark(**values["log"]) if values.get("log") else None,
         }
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from lake.columns import SOURCE_NAME, SYNC_AT, SYNC_AT_FIELD, source_name, stored_names
+from lake.columns import SOURCE_NAME, is_own, source_name, stored_names
 from lake.errors import FencedError, StalePositionError
 from lake.manifest import RunRef
 from lake.parquet import ParquetSeries, WrittenFile, open_file, unique_stem
@@ -30,8 +30,9 @@ def narrow(store: LakeStore, path: str, run: RunRef, columns: tuple[str, ...], b
         return table.position
     if table.schema is None or table.position.sequence != base.sequence:
         raise StalePositionError("The table moved on since this was planned.")
-    kept = [column for column in table.schema if column.name != SYNC_AT and source_name(column) in columns]
-    read = pa.schema([*kept, SYNC_AT_FIELD])
+    kept = [column for column in table.schema if not is_own(column.name) and source_name(column) in columns]
+    own = [column for column in table.schema if is_own(column.name)]
+    read, narrowed = pa.schema([*kept, *own]), pa.schema([*_renamed(kept), *own])
     position = replace(
         table.position,
         sequence=table.position.sequence + 1,
@@ -42,12 +43,12 @@ def narrow(store: LakeStore, path: str, run: RunRef, columns: tuple[str, ...], b
     )
     if len(read) == len(table.schema):
         return commit(table, Commit(position, table.schema))
-    written = _rewritten(table, run, read, _renamed(kept))
+    written = _rewritten(table, run, read, narrowed)
     adds = [as_table_file(file, path) for file in written]
-    return commit(table, Commit(position, _renamed(kept), adds, overwrite=True))
+    return commit(table, Commit(position, narrowed, adds, overwrite=True))
 
 
-def _renamed(kept: list[pa.Field]) -> pa.Schema:
+def _renamed(kept: list[pa.Field]) -> list[pa.Field]:
     """The kept columns as the next read will name them: one that had to make way for another may now come back."""
     names = stored_names([source_name(column) for column in kept])
     fields = []
@@ -55,7 +56,7 @@ def _renamed(kept: list[pa.Field]) -> pa.Schema:
         source = source_name(column)
         metadata = None if names[source] == source else {SOURCE_NAME: source}
         fields.append(pa.field(names[source], column.type, metadata=metadata))
-    return pa.schema([*fields, SYNC_AT_FIELD])
+    return fields
 
 
 def _rewritten(table: OpenTable, run: RunRef, read: pa.Schema, written: pa.Schema) -> list[WrittenFile]:

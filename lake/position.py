@@ -6,13 +6,33 @@ run that wrote it, and ``syncline.generation``. They survive checkpoints and log
 metadata database under the same sequence, so that the two always lead to the whole position.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 SEQUENCE_APP = "syncline.sequence"
 FENCE_APP = "syncline.fence"
 GENERATION_APP = "syncline.generation"
 METADATA_KEY = "syncline"
+
+
+@dataclass(frozen=True)
+class LogMark:
+    """How far a table follows its source's log: up to and with an entry of the change log (``lake.changelog``)."""
+
+    epoch: int
+    sequence: int
+    position: int
+    """The entry's: what was committed up to there is in the table."""
+    members: str
+    """Digest of the entry's members: which tables were captured, and their shapes."""
+    horizon: int = 0
+    """The first load is over once the log's position has come to here; 0 while that is not known yet."""
+
+    def follows(self, older: "LogMark | None") -> "LogMark":
+        """The same, knowing of the horizon what an older mark of the same epoch knows."""
+        if older is None or older.epoch != self.epoch:
+            return self
+        return replace(self, horizon=max(self.horizon, older.horizon))
 
 
 @dataclass(frozen=True)
@@ -26,7 +46,7 @@ class Position:
     batch: int = -1
     """Which batch of that run the commit holds: a retry recognises its own commit by run and batch."""
     mode: str | None = None
-    """``full_refresh``, ``incremental`` or ``append``: how the rows came to be."""
+    """``full_refresh``, ``incremental``, ``append`` or ``cdc``: how the rows came to be."""
     primary_key: tuple[str, ...] = ()
     cursor_field: str | None = None
     cursor: str | None = None
@@ -39,6 +59,8 @@ class Position:
     """Columns that were read in a type of the user's choice, with that type, in the order of the alphabet."""
     loaded: bool = False
     """The first load of this generation has come to its end."""
+    log: LogMark | None = None
+    """Of a table that is kept by its source's log."""
     version: int = -1
     """Delta version of the commit."""
 
@@ -56,12 +78,14 @@ class Position:
     def from_dict(cls, values: dict[str, Any]) -> "Position":
         known = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
         columns = known.get("columns")
-        sequences = {
+        log = known.get("log")
+        read = {
+            "log": LogMark(**log) if log else None,
             "primary_key": tuple(known.get("primary_key") or ()),
             "columns": None if columns is None else tuple(columns),
             "type_overrides": tuple((name, kind) for name, kind in known.get("type_overrides") or ()),
         }
-        return cls(**{**known, **sequences})
+        return cls(**{**known, **read})
 
 
 EMPTY = Position()

@@ -13,13 +13,15 @@ from lake.facts import TableFacts, facts_of
 from lake.log import Snapshot, TableFile
 from lake.manifest import Manifest, RunRef, load
 from lake.parquet import unique_stem
-from lake.position import Position
+from lake.position import LogMark, Position
 from lake.storage import LakeStore
 from lake.table import Commit, OpenTable, as_table_file, commit, generation_root, open_table
 from lake.upsert import check_key_types, upsert
 
 COUNTS = ("rows_added", "rows_changed", "rows_deleted", "bytes_written")
 NOTE = "note"
+KEYED = ("incremental", "cdc")
+"""Modes in which rows are kept by key."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class PublishPlan:
 
     table_path: str
     mode: str
-    """``full_refresh``, ``incremental`` or ``append``."""
+    """``full_refresh``, ``incremental``, ``append`` or ``cdc``, which is incremental by the source's log."""
     base: Position
     run: RunRef
     batch: int = 0
@@ -42,6 +44,8 @@ class PublishPlan:
     """Into the generation's shadow table, which ``swap_in`` puts in place."""
     note: Mapping[str, Any] = field(default_factory=dict)
     """JSON that the commit carries along, for a later attempt that finds it."""
+    keep_alive: bool = False
+    """Commit also where nothing but the place in the source's log is new."""
 
     @property
     def root(self) -> str:
@@ -82,12 +86,12 @@ def publish(store: LakeStore, manifest: Manifest | str, plan: PublishPlan, budge
     _check_base(table, plan)
     manifest = load(store, manifest) if isinstance(manifest, str) else manifest
     evolution = _evolution(table, manifest, plan)
-    if manifest.deleted and plan.mode != "incremental":
+    if (manifest.deleted or manifest.truncated) and plan.mode not in KEYED:
         raise LakeError("Only rows that are kept by key can be deleted.")
     snapshot = table.snapshot()
     change = _change(store, table, snapshot, manifest, evolution, plan, budget or Budget())
     position = _advance(table, manifest, plan)
-    if not _is_news(table, change, evolution, position):
+    if not _is_news(table, change, evolution, position, plan.keep_alive):
         return Published(table.position, facts_of(table.position, table.schema, snapshot), nothing_new=True)
     adds = [as_table_file(file, plan.root) for file in change.added]
     committing = Commit(position, evolution.schema, adds, change.removed, change.overwrite)
@@ -193,22 +197,31 @@ def _change(
     publishing = Publishing(
         store=store,
         manifest=manifest,
-        snapshot=snapshot,
+        snapshot=Snapshot(snapshot.root, snapshot.version) if manifest.truncated else snapshot,
         evolution=evolution,
         stem=unique_stem(plan.table_path, plan.run.generation, plan.run.run_id, f"b{plan.batch}"),
         primary_key=manifest.columns.stored(plan.primary_key),
         cursor=manifest.columns.names[plan.cursor_field] if plan.cursor_field else None,
     )
-    if plan.mode == "incremental" and plan.keys_unique and not publishing.target:
+    if plan.mode in KEYED and plan.keys_unique and not publishing.target:
         check_key_types(publishing)
-        return append(publishing, budget)
-    return _MODES[plan.mode](publishing, budget)
+        change = append(publishing, budget)
+    else:
+        change = _MODES[plan.mode](publishing, budget)
+    return _truncated(change, snapshot) if manifest.truncated else change
 
 
-_MODES: dict[str, Callable[[Publishing, Budget], Change]] = {"incremental": upsert, "append": append}
+_MODES: dict[str, Callable[[Publishing, Budget], Change]] = {"incremental": upsert, "cdc": upsert, "append": append}
+
+
+def _truncated(change: Change, snapshot: Snapshot) -> Change:
+    """The change of an empty table, in the place of all that is there."""
+    gone = sum(file.rows for file in snapshot.files.values())
+    return replace(change, rows_deleted=gone, overwrite=bool(snapshot.files))
 
 
 def _advance(table: OpenTable, manifest: Manifest, plan: PublishPlan) -> Position:
+    log = manifest.log.follows(table.position.log) if manifest.log else table.position.log
     return Position(
         sequence=table.position.sequence + 1,
         fence=plan.run.fence,
@@ -222,15 +235,23 @@ def _advance(table: OpenTable, manifest: Manifest, plan: PublishPlan) -> Positio
         columns=plan.base.columns,
         row_filter=plan.base.row_filter,
         type_overrides=plan.base.type_overrides,
-        loaded=plan.mode == "full_refresh" or plan.last_batch or plan.base.loaded,
+        loaded=plan.mode == "full_refresh" or plan.base.loaded or (plan.last_batch and _is_complete(plan.mode, log)),
+        log=log if plan.mode == "cdc" else None,
     )
 
 
-def _is_news(table: OpenTable, change: Change, evolution: Evolution, position: Position) -> bool:
+def _is_complete(mode: str, log: LogMark | None) -> bool:
+    """A table that is kept by its source's log is the source's once it has passed what was read beside the log."""
+    return mode != "cdc" or (log is not None and 0 < log.horizon <= log.position)
+
+
+def _is_news(table: OpenTable, change: Change, evolution: Evolution, position: Position, keep_alive: bool) -> bool:
     """Does the commit change anything that a reader or the next run could tell?"""
     if change.added or change.removed or change.overwrite or table.schema != evolution.schema:
         return True
     old = table.position
+    if old.log and position.log and old.log.epoch == position.log.epoch and not keep_alive:
+        position = replace(position, log=replace(old.log, horizon=position.log.horizon))
     said_by = {
         "sequence": old.sequence,
         "fence": old.fence,

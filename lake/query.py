@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lake.columns import SYNC_AT, source_name
+from lake.columns import is_own, source_name
 from lake.duck import Budget, column_list, engine
 from lake.evolution import describe_type
 from lake.rows import DataFile, numbered_rows, stored_batches
@@ -49,7 +49,7 @@ def duplicate_key(store: LakeStore, path: str, key: Sequence[str], budget: Budge
 
 def column_types(table: OpenTable) -> dict[str, str]:
     """The stored columns by their source names with Delta's names of their types, but for those of our own."""
-    return {source_name(column): describe_type(column.type) for column in table.schema or () if column.name != SYNC_AT}
+    return {source_name(column): describe_type(column.type) for column in table.schema or () if not is_own(column.name)}
 
 
 def _stored(table: OpenTable, names: Sequence[str]) -> list[pa.Field]:

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lake.columns import SYNC_AT_FIELD, StoredColumns, conform, stored_columns
+from lake.columns import SYNC_AT_FIELD, SYNC_DELETED_FIELDS, SYNC_LSN_FIELD, StoredColumns, conform, stored_columns
 from lake.errors import DuplicateKeyError
 from lake.manifest import Manifest, RunRef
 from lake.parquet import FILE_BYTES, KEYED_FILE_BYTES, ParquetSeries, WrittenFile, unique_stem
@@ -46,15 +46,19 @@ def stage(
     cursor: CursorSpec | None = None,
     primary_key: Sequence[str] = (),
     read_at: datetime | None = None,
+    log_position: int | None = None,
+    soft_deletes: bool = False,
     progress: Progress = lambda rows, size_bytes: None,
     file_bytes: int | None = None,
 ) -> Manifest:
     """Write one batch's rows to files that nothing refers to yet, whatever their number, in bounded memory.
 
     May be repeated at any time: each attempt writes files of its own. Raises ``DuplicateKeyError`` for a row without
-    a key.
+    a key. ``log_position``, of a table that is kept by its source's log: the rows show everything up to there;
+    ``soft_deletes``: rows that are deleted later will stay.
     """
-    columns = stored_columns(schema)
+    own = own_values(read_at, log_position, soft_deletes)
+    columns = stored_columns(schema, tuple(own))
     staging = _Staging(
         store=store,
         stem=unique_stem(table_path, run.generation, run.run_id, f"b{batch}"),
@@ -63,9 +67,19 @@ def stage(
         primary_key=columns.stored(primary_key),
         file_bytes=file_bytes or (KEYED_FILE_BYTES if primary_key else FILE_BYTES),
     )
-    sync_at = pa.scalar(read_at or datetime.now(UTC), SYNC_AT_FIELD.type)
-    staging.write_all((conform(one, columns, sync_at) for one in batches), progress)
+    constants = tuple(own.values())
+    staging.write_all((conform(one, columns, constants) for one in batches), progress)
     return staging.manifest(run.run_id, batch)
+
+
+def own_values(read_at: datetime | None, log_position: int | None, soft_deletes: bool) -> dict[pa.Field, pa.Scalar]:
+    """Our own columns of a staged row, in order, with what they hold of one that the source has."""
+    values: dict[pa.Field, Any] = {SYNC_AT_FIELD: read_at or datetime.now(UTC)}
+    if log_position is not None:
+        values[SYNC_LSN_FIELD] = log_position
+        if soft_deletes:
+            values |= dict(zip(SYNC_DELETED_FIELDS, (False, None), strict=True))
+    return {column: pa.scalar(value, column.type) for column, value in values.items()}
 
 
 class _Staging:

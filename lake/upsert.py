@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from lake.change import Change, Publishing, as_data_files
-from lake.columns import SYNC_AT
+from lake.columns import is_own
 from lake.duck import Budget, alike, column_list, engine, row_sets, same
 from lake.errors import DuplicateKeyError, IncompatibleSchemaError
 from lake.pruning import files_with_keys
@@ -120,8 +120,7 @@ def _find_unchanged(connection: duckdb.DuckDBPyConnection, publishing: Publishin
     suspects = row_sets(connection, f"select {FILE_COLUMN}, {ROW_COLUMN} from replaced where new_file >= {first}")
     if not suspects:
         return {}
-    schema = publishing.incoming_schema
-    schema = schema.remove(schema.get_field_index(SYNC_AT))
+    schema = pa.schema([column for column in publishing.incoming_schema if not is_own(column.name)])
     files = publishing.target_files(list(suspects))
     connection.register("held", chosen_rows(publishing.store, files, suspects, schema))
     overlap = as_data_files(publishing.manifest.overlap)

@@ -44,7 +44,7 @@ def test_values_become_what_is_stored() -> None:
         schema=source,
     )
     columns = stored_columns(source)
-    stored = conform(batch, columns, pa.scalar(5, pa.timestamp("us", "UTC")))
+    stored = conform(batch, columns, [pa.scalar(5, pa.timestamp("us", "UTC"))])
     assert [str(kind) for kind in stored.schema.types] == [
         "decimal128(20, 0)",
         "string",
@@ -59,7 +59,7 @@ def test_a_value_that_does_not_fit_raises() -> None:
     source = pa.schema([("ns", pa.timestamp("ns"))])
     batch = pa.record_batch([pa.array([1], pa.timestamp("ns"))], schema=source)
     with pytest.raises(pa.ArrowInvalid):
-        conform(batch, stored_columns(source), pa.scalar(5, pa.timestamp("us", "UTC")))
+        conform(batch, stored_columns(source), [pa.scalar(5, pa.timestamp("us", "UTC"))])
 
 
 def test_a_type_that_the_lake_cannot_hold_is_named() -> None:
