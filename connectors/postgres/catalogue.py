@@ -26,25 +26,43 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
 ORDER BY 2, 3
 """
 
-_COLUMNS: LiteralString = """
+_DOMAINS: LiteralString = """
 WITH RECURSIVE domain(oid, base, typmod) AS (
     SELECT oid, typbasetype, typtypmod FROM pg_type WHERE typtype = 'd'
     UNION ALL
     SELECT domain.oid, t.typbasetype, CASE WHEN domain.typmod = -1 THEN t.typtypmod ELSE domain.typmod END
     FROM domain JOIN pg_type AS t ON t.oid = domain.base AND t.typtype = 'd')
-SELECT a.attrelid::int8, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-       CASE WHEN n.nspname = 'pg_catalog' THEN t.typname::text ELSE '' END,
-       CASE WHEN domain.oid IS NULL THEN a.atttypmod ELSE domain.typmod END,
-       t.typcategory = 'A' AND t.typlen = -1 AND t.typelem <> 0,
-       format_type(t.oid, -1), domain.oid IS NOT NULL,
-       (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum AS e WHERE e.enumtypid = t.oid)
-FROM pg_attribute AS a
+"""
+
+# Of ``a``, which has ``atttypid`` and ``atttypmod``.
+_BASE: LiteralString = """
+CASE WHEN n.nspname = 'pg_catalog' THEN t.typname::text ELSE '' END,
+CASE WHEN domain.oid IS NULL THEN a.atttypmod ELSE domain.typmod END,
+t.typcategory = 'A' AND t.typlen = -1 AND t.typelem <> 0,
+format_type(t.oid, -1), domain.oid IS NOT NULL
+"""
+_BASE_TABLES: LiteralString = """
 LEFT JOIN (domain JOIN pg_type AS final ON final.oid = domain.base AND final.typtype <> 'd') ON domain.oid = a.atttypid
 JOIN pg_type AS t ON t.oid = coalesce(domain.base, a.atttypid)
 JOIN pg_namespace AS n ON n.oid = t.typnamespace
+"""
+
+_COLUMNS: LiteralString = f"""{_DOMAINS}
+SELECT a.attrelid::int8, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, {_BASE},
+       (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum AS e WHERE e.enumtypid = t.oid)
+FROM pg_attribute AS a {_BASE_TABLES}
 WHERE a.attrelid = ANY(%(oids)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
   AND has_column_privilege(a.attrelid, a.attnum, 'SELECT')
 ORDER BY a.attrelid, a.attnum
+"""
+
+# Postgres' own types are known; those of extensions may have a cast to text that gives another one than they show.
+_TYPES: LiteralString = f"""{_DOMAINS}
+SELECT a.atttypid::int8, a.atttypmod,
+       n.nspname <> 'pg_catalog' AND EXISTS (
+           SELECT FROM pg_cast WHERE castsource = t.oid AND casttarget = 'text'::regtype AND castfunc <> 0),
+       format_type(a.atttypid, a.atttypmod), {_BASE}
+FROM unnest(%(types)s::oid[], %(typmods)s::int4[]) AS a(atttypid, atttypmod) {_BASE_TABLES}
 """
 
 _INDEXES: LiteralString = """
@@ -77,6 +95,15 @@ class SourceColumn:
     is_domain: bool = False
     labels: tuple[str, ...] = ()
     """Of an enum, in its order."""
+
+
+@dataclass(frozen=True)
+class SourceType:
+    """A type with its modifier. ``column``: a nameless column of it."""
+
+    column: SourceColumn
+    text_cast: bool
+    """Its cast to text may give another text than the type's own output."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +168,16 @@ def tables(
         )
         for oid, namespace, name, kind, comment, estimate in rows
     ]
+
+
+def types(connection: psycopg.Connection, wanted: Iterable[tuple[int, int]]) -> dict[tuple[int, int], SourceType]:
+    """What the server knows of types, by oid and modifier. Those that are gone are left out."""
+    pairs = list(wanted)
+    rows = connection.execute(_TYPES, {"types": [pair[0] for pair in pairs], "typmods": [pair[1] for pair in pairs]})
+    return {
+        (oid, typmod): SourceType(SourceColumn("", name, False, *base), text_cast)
+        for oid, typmod, text_cast, name, *base in rows
+    }
 
 
 def _columns(connection: psycopg.Connection, oids: Sequence[int]) -> dict[int, list[SourceColumn]]:

@@ -88,6 +88,7 @@ _RULES = {
     # Their cast to text gives another text than Postgres shows.
     "inet": _Rule(pa.string(), "textin(inet_out({here}))", "text"),
     "bpchar": _Rule(pa.string(), "textin(bpcharout({here}))", "text", Check.TEXT),
+    "xml": _Rule(pa.string(), "textin(xml_out({here}))", "text", Check.TEXT),
 }
 """All built-in types but ``numeric`` that do not travel as the text that a cast gives."""
 _CAST = _Rule(pa.string(), "CAST({here} AS text)", "text", Check.TEXT)

@@ -109,6 +109,16 @@ _LOGIN_FAILURES: list[tuple[str, _Login]] = [
         lambda c: BusyError("The server has no free connection at the moment.", retry_after_seconds=30),
     ),
     (
+        r"start walsender|start WAL sender",
+        lambda c: AccessError(
+            f"The user {c.user} may not replicate: ALTER ROLE … REPLICATION, or the provider's own role for it."
+        ),
+    ),
+    (
+        r"max_wal_senders",
+        lambda c: BusyError("The server has no free replication connection (max_wal_senders).", retry_after_seconds=30),
+    ),
+    (
         r"is starting up|is shutting down|in recovery mode|not yet accepting connections",
         lambda c: BusyError("The server is starting or stopping at the moment.", retry_after_seconds=10),
     ),

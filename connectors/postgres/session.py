@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import socket
 import ssl
 import tempfile
@@ -117,15 +118,18 @@ def conninfo(config: PostgresConfig, name: str) -> Iterator[str]:
 
 
 @contextmanager
-def connect(config: PostgresConfig, name: str) -> Iterator[psycopg.Connection]:
+def connect(config: PostgresConfig, name: str, **parameters: str) -> Iterator[psycopg.Connection]:
     """A session in autocommit; what fails at the login or in the block comes out as a ``SourceError``.
+
+    ``parameters``: more of libpq's, such as ``replication``.
 
     Where there is a deadline, neither the login nor the block outlasts it by more than a moment, whatever the server
     does.
     """
     with conninfo(config, name) as info:
+        given: dict[str, Any] = {"client_encoding": "utf8", **parameters, **_attempts(config)}
         try:
-            connection = psycopg.connect(info, autocommit=True, client_encoding="utf8", **_attempts(config))
+            connection = psycopg.connect(info, autocommit=True, **given)
         except psycopg.Error as error:
             # Its frames would keep the half-open connection until the next garbage collection.
             error.__context__ = None
@@ -170,6 +174,13 @@ def begin(connection: psycopg.Connection, snapshot: Snapshot | None = None) -> N
 def join_statement(snapshot: Snapshot) -> str:
     """Must be the first statement of a transaction, of isolation level repeatable read."""
     return f"SET TRANSACTION SNAPSHOT {literal(snapshot.name)}"
+
+
+def startup_options(**more: str) -> str:
+    """The settings of a read as libpq's ``options``, for a session that can run no ``session_settings``."""
+    settings = _SETTINGS | {"statement_timeout": "0"} | more
+    escaped = {name: re.sub(r"([\\\s])", r"\\\1", value) for name, value in settings.items()}
+    return " ".join(f"-c {name}={value}" for name, value in escaped.items())
 
 
 def _attempts(config: PostgresConfig) -> dict[str, Any]:
