@@ -5,18 +5,31 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from connectors.base import DiscoveredTable, Division, HeldSnapshot, ReadRequest, Snapshot, SourceForm, TableRead
+from connectors.capture import (
+    CaptureProblem,
+    CaptureRequest,
+    CaptureSetup,
+    CaptureStatus,
+    ChangeStream,
+    FollowedTable,
+)
 from connectors.errors import ConfigurationError
 from connectors.postgres import discovery
 from connectors.postgres.config import FORM, PostgresConfig, parse_config
 from connectors.postgres.partitions import hold
 from connectors.postgres.reader import is_unchanged, open_read, read_or_divide
+from connectors.postgres.replication.positions import log_end, writers
+from connectors.postgres.replication.prerequisites import capture_problems
+from connectors.postgres.replication.provision import set_up_capture, tear_down_capture
+from connectors.postgres.replication.publications import publish_tables
+from connectors.postgres.replication.status import capture_status
 from connectors.postgres.session import MINIMUM_VERSION, application_name, cancel, connect, transaction
 
 _SESSION_NAME = "syncline"
 
 
 class PostgresConnector:
-    """``connectors.base.Direct`` and ``Divisible`` for PostgreSQL."""
+    """``connectors.base.Direct`` and ``Divisible``, and ``connectors.capture.Capturing``, for PostgreSQL."""
 
     source_type: str = "Postgres"
     engine: str = "postgres"
@@ -62,3 +75,32 @@ class PostgresConnector:
 
     def cancel(self, config: PostgresConfig, read_id: str) -> None:
         cancel(config, application_name(read_id))
+
+    def capture_problems(
+        self, config: PostgresConfig, setup: CaptureSetup, tables: Sequence[FollowedTable], existing: bool = False
+    ) -> list[CaptureProblem]:
+        return capture_problems(config, setup, tables, existing)
+
+    def set_up_capture(self, config: PostgresConfig, setup: CaptureSetup, tables: Sequence[str]) -> int:
+        return set_up_capture(config, setup, tables)
+
+    def publish_tables(self, config: PostgresConfig, setup: CaptureSetup, tables: Sequence[str]) -> None:
+        publish_tables(config, setup, tables)
+
+    def writers(self, config: PostgresConfig, table: str) -> frozenset[str]:
+        return writers(config, table)
+
+    def log_end(self, config: PostgresConfig) -> int:
+        return log_end(config)
+
+    def tear_down_capture(self, config: PostgresConfig, setup: CaptureSetup) -> None:
+        tear_down_capture(config, setup)
+
+    def capture_status(self, config: PostgresConfig, setup: CaptureSetup) -> CaptureStatus:
+        return capture_status(config, setup)
+
+    def follow(self, config: PostgresConfig, request: CaptureRequest) -> AbstractContextManager[ChangeStream]:
+        from connectors.postgres.replication import stream  # type: ignore[attr-defined, unused-ignore]
+
+        opened: AbstractContextManager[ChangeStream] = stream.follow(config, request)
+        return opened

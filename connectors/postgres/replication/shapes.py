@@ -16,7 +16,7 @@ from connectors.postgres.names import parse_name
 # What a publication of Postgres 13 does not have yet is null, by way of JSON. Partitions are published by their root.
 _PUBLISHED: LiteralString = """
 SELECT wanted.number::int8, c.oid::text, c.relkind = 'p', c.relfilenode::text,
-       concat_ws('.', p.oid, p.xmin, member.oid, member.xmin),
+       concat_ws('.', p.oid, p.xmin, member.oid, member.xmin, IN_SCHEMA),
        to_jsonb(published) -> 'attrs'
 FROM unnest(%(schemas)s::text[], %(tables)s::text[]) WITH ORDINALITY AS wanted(schema, name, number)
 JOIN pg_namespace AS n ON n.nspname = wanted.schema
@@ -26,6 +26,12 @@ JOIN LATERAL pg_get_publication_tables(p.pubname::text) AS published ON publishe
 LEFT JOIN pg_publication_rel AS member ON member.prpubid = p.oid AND member.prrelid = c.oid
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
 """
+
+# From Postgres 15 on a publication may have all tables of a schema.
+_SCHEMAS_VERSION = 150000
+_BY_SCHEMA: LiteralString = """(
+    SELECT concat_ws('.', s.oid, s.xmin) FROM pg_publication_namespace AS s
+    WHERE s.pnpubid = p.oid AND s.pnnspid = n.oid)"""
 
 # Of a column that was added with a default, old rows show that default while ``atthasmissing`` stands, also after the
 # default was dropped. A NOT NULL column cannot have come to a table with rows otherwise.
@@ -69,7 +75,8 @@ def shapes(
         "tables": [name for _, (_, name) in named],
         "publication": publication,
     }
-    found = connection.execute(_PUBLISHED, names).fetchall()
+    by_schema = _BY_SCHEMA if connection.info.server_version >= _SCHEMAS_VERSION else "NULL"
+    found = connection.execute(_PUBLISHED.replace("IN_SCHEMA", by_schema), names).fetchall()
     oids = {"oids": [row[1] for row in found]}
     published = {oid: attributes for _, oid, *_, attributes in found}
     columns = _columns(connection, oids, published)
