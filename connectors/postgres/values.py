@@ -71,14 +71,9 @@ class ValueCheck:
         return values
 
     def _decoded(self, plan: ColumnPlan, values: pa.Array) -> pa.Array:
-        """Not every database looks at what it is given, and not every driver at what it passes on."""
-        try:
-            texts = values.cast(plan.arrow)
-            texts.validate(full=True)
-        except pa.ArrowInvalid:
-            decoded = [_decoded(value) for value in values.cast(pa.binary()).to_pylist()]
-            texts = pa.array(decoded, plan.arrow)
-            self.taken_out[plan.name, NOT_UTF8] += texts.null_count - values.null_count
+        texts, broken = utf8(values)
+        if broken:
+            self.taken_out[plan.name, NOT_UTF8] += broken
         return texts
 
     def _in_range(self, plan: ColumnPlan, values: pa.Array, limits: _Limits) -> pa.Array:
@@ -96,6 +91,19 @@ class ValueCheck:
 
 def arrow_schema(plans: Iterable[ColumnPlan]) -> pa.Schema:
     return pa.schema([pa.field(plan.name, plan.arrow) for plan in plans])
+
+
+def utf8(values: pa.Array) -> tuple[pa.Array, int]:
+    """Texts or bytes as texts, and how many are none and became null.
+
+    Not every database looks at what it is given, and not every driver at what it passes on.
+    """
+    try:
+        texts = values.cast(pa.string())
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        texts = pa.array([_decoded(value) for value in values.cast(pa.binary()).to_pylist()], pa.string())
+    return texts, texts.null_count - values.null_count
 
 
 def _decoded(value: bytes | None) -> str | None:
