@@ -73,7 +73,8 @@ class FollowedTable:
 @dataclass(frozen=True)
 class ShapedColumn:
     """``number`` is another for a column that was dropped and made again. ``filled``: rows that were there before it
-    may have a value in it. ``logged``: the log carries it. ``revision`` is another after each change of its definition.
+    may have a value in it (so may they where the table's ``storage`` is another). ``logged``: the log carries it.
+    ``revision`` is another after each change of its definition.
     """
 
     number: int

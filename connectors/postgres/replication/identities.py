@@ -100,5 +100,5 @@ def families(connection: psycopg.Connection, oids: Sequence[int]) -> dict[int, F
     """Of tables that exist, by their oids."""
     found: dict[int, list[Relation]] = defaultdict(list)
     for root, _, *values, primary, index in connection.execute(_RELATIONS, {"oids": list(oids)}):
-        found[root].append(Relation(*values, tuple(primary or ()), tuple(index or ())))
+        found[root].append(Relation(*(*values, tuple(primary or ()), tuple(index or ()))))
     return {root: Family(table, tuple(members)) for root, (table, *members) in found.items()}
