@@ -1,8 +1,10 @@
 """From a source's columns to the stored ones: names and types that every Delta reader takes, and columns of our own."""
 
+import base64
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -35,6 +37,15 @@ class StoredColumns:
 
     def stored(self, source_names: Sequence[str]) -> tuple[str, ...]:
         return tuple(self.names[name] for name in source_names)
+
+    def as_json(self) -> dict[str, Any]:
+        schema = base64.b64encode(self.schema.serialize().to_pybytes()).decode()
+        return {"schema": schema, "names": dict(self.names)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "StoredColumns":
+        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(values["schema"])))
+        return cls(schema, values["names"])
 
 
 def stored_columns(source: pa.Schema, own: Sequence[pa.Field] = (SYNC_AT_FIELD,)) -> StoredColumns:

@@ -34,7 +34,7 @@ def evolve(stored: pa.Schema, incoming: pa.Schema) -> Evolution:
     fields, widened = [], []
     for column in stored:
         new = incoming.field(column.name).type if column.name in incoming.names else column.type
-        kind = _common_type(column.name, column.type, new)
+        kind = common_type(column.name, column.type, new)
         fields.append(column.with_type(kind))
         if kind != column.type:
             widened.append(column.name)
@@ -74,7 +74,8 @@ def _check_same_source(stored: pa.Field, incoming: pa.Field) -> None:
         )
 
 
-def _common_type(name: str, stored: pa.DataType, incoming: pa.DataType) -> pa.DataType:
+def common_type(name: str, stored: pa.DataType, incoming: pa.DataType) -> pa.DataType:
+    """The one of the two that holds all values of the other; ``IncompatibleSchemaError`` where neither does."""
     if holds(stored, incoming):
         return stored
     if holds(incoming, stored):

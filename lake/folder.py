@@ -31,31 +31,42 @@ class FolderObjects:
 
     def write(self, path: str, content: bytes) -> None:
         target = self._root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.rename(target)
+        self._unfinished(target, content).rename(target)
 
-    def create(self, path: str) -> bool:
+    def create(self, path: str, content: bytes) -> bool:
         target = self._root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self._unfinished(target, content)
         try:
-            target.touch(exist_ok=False)
+            target.hardlink_to(unfinished)
         except FileExistsError:
             return False
+        finally:
+            unfinished.unlink()
         return True
 
-    def list(self, prefix: str) -> Iterator[StoredObject]:
+    def _unfinished(self, target: Path, content: bytes) -> Path:
+        """The whole content beside its place, under a name of its own."""
+        unfinished = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+        while True:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # The folder may be taken away as an empty one in between.
+            with suppress(FileNotFoundError), unfinished.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                return unfinished
+
+    def list(self, prefix: str, after: str | None = None) -> Iterator[StoredObject]:
         for folder, _, names in os.walk(self._root / prefix):
             for name in names:
                 file = Path(folder, name)
+                path = file.relative_to(self._root).as_posix()
+                if after is not None and path <= after:
+                    continue
                 with suppress(FileNotFoundError):
                     status = file.stat()
                     modified = datetime.fromtimestamp(status.st_mtime, UTC)
-                    yield StoredObject(file.relative_to(self._root).as_posix(), status.st_size, modified)
+                    yield StoredObject(path, status.st_size, modified)
 
     def delete(self, paths: Iterable[str]) -> None:
         folders = set()

@@ -1,11 +1,8 @@
 """The manifest of a staged batch: a small JSON object that lists its files, so that a commit can refer to them."""
 
-import base64
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-
-import pyarrow as pa
 
 from lake.columns import StoredColumns
 from lake.errors import LakeError, StalePositionError
@@ -63,9 +60,7 @@ def save(store: LakeStore, table_path: str, manifest: Manifest) -> str:
     A new one for each attempt: what a late attempt stages must not take the place of what is to be published.
     """
     path = f"{table_path}/{STAGING}/{manifest.run_id}/{manifest.batch}-{uuid.uuid4().hex[:12]}.json"
-    schema = base64.b64encode(manifest.columns.schema.serialize().to_pybytes()).decode()
-    values = {**asdict(manifest), "columns": {"schema": schema, "names": dict(manifest.columns.names)}}
-    store.write_json(path, values)
+    store.write_json(path, {**asdict(manifest), "columns": manifest.columns.as_json()})
     return path
 
 
@@ -103,12 +98,10 @@ def load(store: LakeStore, path: str) -> Manifest:
     values = store.read_json(path)
     if values is None:
         raise LakeError("A staged batch is no longer in the lake; it must be read again.")
-    columns = values.pop("columns")
-    schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(columns["schema"])))
     return Manifest(
         **{
             **values,
-            "columns": StoredColumns(schema, columns["names"]),
+            "columns": StoredColumns.from_json(values["columns"]),
             "fresh": tuple(WrittenFile(**file) for file in values["fresh"]),
             "overlap": tuple(WrittenFile(**file) for file in values["overlap"]),
             "deleted": tuple(WrittenFile(**file) for file in values["deleted"]),

@@ -26,10 +26,11 @@ class Objects(Protocol):
 
     def write(self, path: str, content: bytes) -> None: ...
 
-    def create(self, path: str) -> bool:
-        """Put an empty object only where none is, as the commits of Delta do; False where one was."""
+    def create(self, path: str, content: bytes) -> bool:
+        """Put an object, whole, only where none is, as the commits of Delta do; False where one was."""
 
-    def list(self, prefix: str) -> Iterator[StoredObject]: ...
+    def list(self, prefix: str, after: str | None = None) -> Iterator[StoredObject]:
+        """Those at paths that begin so; where ``after`` is given, only those behind it by name."""
 
     def delete(self, paths: Iterable[str]) -> None: ...
 

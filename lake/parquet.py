@@ -75,7 +75,7 @@ class ParquetSeries:
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         if kind is not None:
-            self._abandon()
+            self.abandon()
 
     @property
     def size_bytes(self) -> int:
@@ -90,12 +90,20 @@ class ParquetSeries:
             if self._pending_bytes >= ROW_GROUP_BYTES or self._pending_rows >= ROW_GROUP_ROWS:
                 self._write_row_group()
 
-    def close(self) -> list[WrittenFile]:
+    def flush(self) -> None:
+        """Hold no rows any more: what is pending becomes a row group."""
+        self._write_row_group()
+
+    def end_file(self) -> None:
+        """Hold no file open either; what comes next goes to another."""
         self._write_row_group()
         self._finish_file()
+
+    def close(self) -> list[WrittenFile]:
+        self.end_file()
         return self._files
 
-    def _abandon(self) -> None:
+    def abandon(self) -> None:
         """Write no more; what lies there already is swept later."""
         if self._writer is not None:
             self._writer.is_open = False

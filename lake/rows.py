@@ -4,9 +4,10 @@ A row is known by its file and its number in it, so that what is compared (keys,
 rows) never have to pass through the same engine: whole rows go from Parquet to Arrow to Parquet and change nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -56,7 +57,7 @@ def chosen_rows(
 
     def batches() -> Iterator[pa.RecordBatch]:
         for number, wanted in chosen.items():
-            for first, rows in stored_batches(store, files[number].path, schema, wanted):
+            for first, rows in stored_batches(store, files[number].path, schema, partial(_holds, wanted)):
                 here = _within(wanted, first, rows.num_rows)
                 yield rows.take(pc.subtract(here, first))
 
@@ -64,19 +65,19 @@ def chosen_rows(
 
 
 def stored_batches(
-    store: LakeStore, path: str, schema: pa.Schema, wanted: pa.Array | None = None
+    store: LakeStore, path: str, schema: pa.Schema, is_wanted: Callable[[int, int], bool] = lambda first, count: True
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """A file's rows in small batches, in order, each with the number of its first row.
 
-    Where ``wanted`` row numbers are given, row groups without any are left out. A column that ``schema`` has as a
-    dictionary of strings comes as one.
+    Row groups of which nothing is wanted, by their first row and the number of their rows, are left out. A column that
+    ``schema`` has as a dictionary of strings comes as one.
     """
     first = 0
     with open_file(store, path, [column.name for column in schema if is_dictionary(column)]) as file:
         present = [name for name in schema.names if name in file.schema_arrow.names]
         for group in range(file.num_row_groups):
             count = file.metadata.row_group(group).num_rows
-            if wanted is None or len(_within(wanted, first, count)):
+            if is_wanted(first, count):
                 at = first
                 for batch in _read_group(file, group, present, count):
                     yield at, _fit(batch, schema)
@@ -101,6 +102,10 @@ def _fit(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         values = batch.column(column.name)
         columns.append(converted(values, column.type))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _holds(numbers: pa.Array, first: int, count: int) -> bool:
+    return len(_within(numbers, first, count)) > 0
 
 
 def _within(numbers: pa.Array, first: int, count: int) -> pa.Array:

@@ -125,18 +125,18 @@ class S3Objects:
     def write(self, path: str, content: bytes) -> None:
         self._client.put_object(Bucket=self._bucket, Key=self._prefix + path, Body=content)
 
-    def create(self, path: str) -> bool:
+    def create(self, path: str, content: bytes) -> bool:
         try:
-            self._client.put_object(Bucket=self._bucket, Key=self._prefix + path, Body=b"", IfNoneMatch="*")
+            self._client.put_object(Bucket=self._bucket, Key=self._prefix + path, Body=content, IfNoneMatch="*")
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] in (409, 412):
                 return False
             raise
         return True
 
-    def list(self, prefix: str) -> Iterator[StoredObject]:
+    def list(self, prefix: str, after: str | None = None) -> Iterator[StoredObject]:
         pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=self._prefix + prefix
+            Bucket=self._bucket, Prefix=self._prefix + prefix, StartAfter=self._prefix + after if after else ""
         )
         for page in pages:
             for found in page.get("Contents", []):

@@ -87,6 +87,14 @@ class LakeStore:
         with storage_errors("write one of its files"):
             self.objects.write(path, content)
 
+    def create(self, path: str, content: bytes) -> bool:
+        """Atomic, and only where there is no such object: False where one was.
+
+        A put whose answer was lost is sent again, and may then find the object that it made itself.
+        """
+        with storage_errors("write one of its files"):
+            return self.objects.create(path, content)
+
     def read_json(self, path: str) -> Any:
         """None where there is no such object."""
         content = self.read(path)
@@ -95,10 +103,10 @@ class LakeStore:
     def write_json(self, path: str, value: Any) -> None:
         self.write(path, json.dumps(value, separators=(",", ":")).encode())
 
-    def list(self, folder: str) -> Iterator[StoredObject]:
-        """Everything below a folder, at any depth, page by page."""
+    def list(self, folder: str, after: str | None = None) -> Iterator[StoredObject]:
+        """Everything below a folder, at any depth, page by page; only what comes after a path by name, if given."""
         with storage_errors("list its files"):
-            yield from self.objects.list(folder.strip("/") + "/" if folder.strip("/") else "")
+            yield from self.objects.list(folder.strip("/") + "/" if folder.strip("/") else "", after)
 
     def delete(self, paths: Iterable[str]) -> None:
         """Missing ones are no error."""
@@ -129,8 +137,8 @@ class LakeStore:
         path = f"_probe/{uuid.uuid4().hex}"
         with storage_errors("try a conditional write"):
             try:
-                first = self.objects.create(path)
-                second = self.objects.create(path)
+                first = self.objects.create(path, b"")
+                second = self.objects.create(path, b"")
             finally:
                 self.objects.delete([path])
         if not first or second:

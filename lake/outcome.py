@@ -1,0 +1,295 @@
+"""What a list of changes comes to: which of them are rows in the end, which keys are gone, and what rows still lack."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lake.changes import Changes, Flags, Numbers
+from lake.columns import is_own
+from lake.duck import ROWS_AT_ONCE, Budget, column_list, engine
+from lake.errors import DuplicateKeyError, MissingRowError
+from lake.lineage import KeyedChanges, Lineage, carriers, trace
+from lake.log import Snapshot
+from lake.lookup import PRESENT, WHOLE, Found, StoredRows
+from lake.marks import OP, POSITION, UNCHANGED, Op
+from lake.patches import Patches, Wanted, collect, rows_of
+from lake.staging import describe_key
+from lake.table import OpenTable
+
+NUMBER = "_sync_number"
+READ_ANEW = "the table must be read anew."
+
+
+@dataclass(frozen=True)
+class Settling:
+    """The changes, and the table that they are for. ``key`` by stored names; ``scratch`` is a folder."""
+
+    changes: Changes
+    table: OpenTable
+    key: tuple[str, ...]
+    soft_deletes: bool
+    overlap: bool
+    budget: Budget
+    scratch: Path
+
+    @cached_property
+    def begin(self) -> int:
+        """Number of the first change that counts."""
+        truncations = self.changes.truncations
+        return int(truncations[-1]) + 1 if self.truncated else 0
+
+    @property
+    def truncated(self) -> bool:
+        return not self.soft_deletes and len(self.changes.truncations) > 0
+
+    @cached_property
+    def stored(self) -> StoredRows:
+        root = self.table.root
+        snapshot = Snapshot(root, -1) if self.truncated else self.table.snapshot()
+        return StoredRows(self.table, snapshot, self.changes.columns, self.key)
+
+    @property
+    def whole(self) -> str:
+        """While rows are read beside the log, one may lack values. It is as good as none."""
+        return WHOLE if self.overlap else "true"
+
+    def find(self, numbers: Numbers, condition: str) -> Found:
+        """The stored rows with the keys of some changes, in ascending order."""
+        return self.stored.find(rows_of(self.changes, numbers, self.key), len(numbers), self.budget, condition)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Flags of changes, by number: those that are ``rows`` in the end, and those whose keys are ``gone``."""
+
+    begin: int
+    rows: Flags
+    gone: Flags | None = None
+    patches: Patches | None = None
+    truncated: bool = False
+
+
+def settle(settling: Settling) -> Outcome:
+    segments = settling.changes.segments
+    if any(one.has_deletes or one.has_moves or one.has_unchanged for one in segments) or (
+        settling.soft_deletes and any(one.has_truncate for one in segments)
+    ):
+        return _Tracing(settling).outcome()
+    return Outcome(settling.begin, _last_of_each_key(settling), truncated=settling.truncated)
+
+
+def _last_of_each_key(settling: Settling) -> Flags:
+    """Of changes that bring whole rows and take none away."""
+    changes, begin = settling.changes, settling.begin
+    last = np.zeros(changes.count, bool)
+    if not any(one.has_updates for one in changes.segments) and _is_ascending(settling):
+        last[begin:] = True
+        return last
+    keys = column_list(settling.key)
+    with engine(settling.budget) as connection:
+        connection.register("changes", _reader(settling, _keys(settling, ())))
+        found = connection.sql(f"select max({NUMBER})::integer from changes group by {keys}")
+        for batch in found.to_arrow_reader(ROWS_AT_ONCE):
+            last[batch.column(0).to_numpy()] = True
+    return last
+
+
+def _is_ascending(settling: Settling) -> bool:
+    """Whether a key of one column only grows: then there are no two of one key."""
+    if len(settling.key) > 1:
+        return False
+    greatest: pa.Array | None = None
+    for _, batch in _keys(settling, ()):
+        values = _comparable(batch.column(0))
+        joined = values if greatest is None else pa.concat_arrays([greatest, values])
+        if not pc.all(pc.less(joined[:-1], joined[1:]), min_count=0).as_py():
+            return False
+        greatest = values[-1:]
+    return True
+
+
+def _comparable(values: pa.Array) -> pa.Array:
+    return values.cast(pa.int64()) if pa.types.is_timestamp(values.type) else values
+
+
+def _keys(settling: Settling, marks: tuple[str, ...]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Keys and marks of the changes that count. ``DuplicateKeyError`` for one without a key."""
+    skipped = settling.changes.truncations if settling.soft_deletes else np.empty(0, np.int32)
+    for first, batch in settling.changes.read([*settling.key, *marks], begin=settling.begin):
+        for name in settling.key:
+            if batch.column(name).null_count:
+                nulls = np.flatnonzero(batch.column(name).is_null().to_numpy(zero_copy_only=False))
+                bare = nulls[~np.isin(first + nulls, skipped)]
+                if len(bare):
+                    row = batch.select(list(settling.key)).slice(int(bare[0]), 1).to_pylist()[0]
+                    raise DuplicateKeyError(
+                        f"A change has no value in the key column {name!r} (key {describe_key(row)}); "
+                        "every row needs one."
+                    )
+        yield first, batch
+
+
+def _reader(settling: Settling, batches: Iterator[tuple[int, pa.RecordBatch]]) -> pa.RecordBatchReader:
+    """The keys with the numbers of their changes, but for truncations."""
+    fields = [settling.changes.columns.schema.field(name) for name in settling.key]
+    schema = pa.schema([*fields, pa.field(NUMBER, pa.int64())])
+    skipped = settling.changes.truncations if settling.soft_deletes else np.empty(0, np.int32)
+
+    def numbered() -> Iterator[pa.RecordBatch]:
+        for first, batch in batches:
+            numbers = np.arange(first, first + batch.num_rows)
+            found = pa.RecordBatch.from_arrays([*batch.columns[: len(fields)], pa.array(numbers)], schema=schema)
+            yield found.filter(pa.array(~np.isin(numbers, skipped))) if len(skipped) else found
+
+    return pa.RecordBatchReader.from_batches(schema, numbered())
+
+
+class _Tracing:
+    """Follows each row through its changes."""
+
+    def __init__(self, settling: Settling) -> None:
+        self._settling = settling
+        self._changes = settling.changes
+        count = self._changes.count
+        self._ops = np.zeros(count, np.int8)
+        self._breaks = np.zeros(count, bool)
+        self._masks = np.zeros(count, np.int32)
+        self._known_masks: dict[tuple[int, bytes], int] = {}
+
+    def outcome(self) -> Outcome:
+        settling, count = self._settling, self._changes.count
+        rows, gone = np.zeros(count, bool), np.zeros(count, bool)
+        outcome = Outcome(settling.begin, rows, None if settling.truncated else gone, truncated=settling.truncated)
+        keyed = self._keyed()
+        if not len(keyed.order):
+            return outcome
+        lineage = trace(keyed, self._rows_before(keyed))
+        staged = lineage.last if settling.soft_deletes else lineage.last[lineage.alive]
+        if not settling.soft_deletes:
+            gone[keyed.order[lineage.last[~lineage.alive]]] = True
+        wanted = self._wanted(keyed, lineage, staged)
+        rows[keyed.order[staged]] = True
+        del keyed, lineage, staged
+        return Outcome(outcome.begin, rows, outcome.gone, self._patches(wanted, rows), outcome.truncated)
+
+    def _keyed(self) -> KeyedChanges:
+        settling = self._settling
+        keys = column_list(settling.key)
+        size = self._changes.count - settling.begin
+        if settling.soft_deletes:
+            size -= len(self._changes.truncations)
+        order, starts = np.empty(size, np.int32), np.zeros(size, bool)
+        at = 0
+        before: pa.RecordBatch | None = None
+        with engine(settling.budget) as connection:
+            connection.register("changes", _reader(settling, self._scan()))
+            ordered = connection.sql(f"select {keys}, {NUMBER}::integer from changes order by {keys}, {NUMBER}")
+            for batch in ordered.to_arrow_reader(ROWS_AT_ONCE):
+                end = at + batch.num_rows
+                order[at:end] = batch.column(len(settling.key)).to_numpy()
+                starts[at:end] = _starts(batch, before, len(settling.key))
+                at, before = end, batch.slice(batch.num_rows - 1)
+        eras = self._changes.truncations if settling.soft_deletes else np.empty(0, np.int32)
+        return KeyedChanges(order, starts, self._ops, self._breaks, eras)
+
+    def _scan(self) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """The keys, and on the way what else is to be known of each change."""
+        newest = -1
+        for first, batch in _keys(self._settling, (POSITION, OP, UNCHANGED)):
+            here = slice(first, first + batch.num_rows)
+            self._ops[here] = batch.column(OP).to_numpy()
+            positions = batch.column(POSITION).to_numpy()
+            self._breaks[here] = np.diff(positions, prepend=newest) != 0
+            newest = positions[-1]
+            if batch.column(UNCHANGED).null_count < batch.num_rows:
+                self._masks[here] = self._mask_numbers(first, batch.column(UNCHANGED))
+            yield first, batch
+
+    def _mask_numbers(self, first: int, masks: pa.Array) -> Numbers:
+        """Few masks are distinct. They mean columns of the segment; 0 is for a change that has all values."""
+        segment = self._changes.segment_at(first)
+        encoded = masks.dictionary_encode()
+        numbers = [
+            self._known_masks.setdefault((segment, mask), len(self._known_masks) + 1)
+            for mask in encoded.dictionary.to_pylist()
+        ]
+        by_index = np.array([*numbers, 0], np.int32)
+        found: Numbers = by_index[pc.fill_null(encoded.indices, len(numbers)).to_numpy(zero_copy_only=False)]
+        return found
+
+    def _left_out(self) -> Mapping[str, Flags]:
+        """For each column that some change left as it was: whether it did, by the number of the mask."""
+        left: dict[str, Flags] = {}
+        for (number, mask), index in self._known_masks.items():
+            for name in self._changes.left_out(number, mask):
+                if name not in self._settling.key:
+                    left.setdefault(name, np.zeros(len(self._known_masks) + 1, bool))[index] = True
+        return left
+
+    def _rows_before(self, keyed: KeyedChanges) -> Numbers:
+        before = keyed.before.copy()
+        untold = np.flatnonzero(before < 0)
+        if len(untold):
+            numbers = keyed.order[keyed.begins[untold]]
+            ascending = np.argsort(numbers)
+            condition = f"{self._settling.whole} and {PRESENT}" if self._settling.soft_deletes else self._settling.whole
+            found = self._settling.find(numbers[ascending], condition)
+            before[untold[ascending]] = found.files >= 0
+        return before
+
+    def _wanted(self, keyed: KeyedChanges, lineage: Lineage, staged: Numbers) -> Wanted | None:
+        """Where the staged rows' values are, of those rows that lack some."""
+        left = self._left_out()
+        is_row = keyed.op != Op.DELETE
+        names = [column.name for column in self._changes.columns.schema if not is_own(column.name)]
+        nearest: dict[str, Numbers] = {}
+        if self._settling.soft_deletes and not is_row[staged].all():
+            always = carriers(lineage.parents, is_row)[staged]
+            nearest = {name: always for name in names if name not in self._settling.key}
+        for name, flags in left.items():
+            nearest[name] = carriers(lineage.parents, is_row & ~flags[self._masks[keyed.order]])[staged]
+        lacking = np.zeros(len(staged), bool)
+        for found in nearest.values():
+            lacking |= found != staged
+        if not lacking.any():
+            return None
+        numbers = keyed.order[staged[lacking]]
+        ascending = np.argsort(numbers)
+        sources: dict[int, Numbers] = {}
+        for found in nearest.values():
+            if id(found) not in sources:
+                places = found[lacking][ascending]
+                change = keyed.order[np.where(places >= 0, places, ~places)]
+                sources[id(found)] = np.where(places >= 0, change, ~change).astype(np.int32)
+        return Wanted(numbers[ascending], {name: sources[id(found)] for name, found in nearest.items()})
+
+    def _patches(self, wanted: Wanted | None, rows: Flags) -> Patches | None:
+        if wanted is None:
+            return None
+        settling = self._settling
+        keyed = wanted.stored()
+        found = settling.find(keyed, settling.whole)
+        if (found.files < 0).any() and not settling.overlap:
+            raise MissingRowError(f"A change is of a row that the table does not have; {READ_ANEW}")
+        patches = collect(self._changes, settling.stored.publishing, wanted, found, settling.scratch / "values.arrow")
+        # A row that was gone before it was read has left nothing to be kept.
+        absent = wanted.numbers[patches.incomplete]
+        rows[absent[self._ops[absent] == Op.DELETE]] = False
+        return patches
+
+
+def _starts(batch: pa.RecordBatch, before: pa.RecordBatch | None, columns: int) -> npt.NDArray[np.bool_]:
+    """Where in ordered keys another one begins."""
+    starts = np.zeros(batch.num_rows, bool)
+    for number in range(columns):
+        values = _comparable(batch.column(number))
+        differ = pc.not_equal(values[1:], values[:-1]).to_numpy(zero_copy_only=False)
+        starts[1:] |= differ
+        starts[0] |= before is None or _comparable(before.column(number))[0] != values[0]
+    return starts
