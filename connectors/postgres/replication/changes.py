@@ -179,7 +179,7 @@ def _moved(messages: Messages, target: Target, old: Tuples, new: Tuples, whole: 
         if logged.name not in target.table.key:
             continue
         known = (new.kinds[number] != pgoutput.UNCHANGED) & (whole | (old.kinds[number] == pgoutput.TEXT))
-        before, after = messages.texts(old, number), messages.texts(new, number)
+        before, after = (messages.texts(tuples, number, logged.prefix) for tuples in (old, new))
         suspects = np.flatnonzero(known & _differ(before, after))
         if len(suspects):
             # Texts that differ may still be one value.
@@ -228,7 +228,9 @@ def _merged(parts: Sequence[_Rows]) -> _Rows:
 def _table_changes(
     messages: Messages, rows: _Rows, positions: Numbers, commits_at: Numbers, ordinals: Numbers
 ) -> TableChanges:
-    decoded = [decode(column, messages.texts(rows.tuples, number)) for number, column in enumerate(rows.columns)]
+    decoded = [
+        decode(column, messages.texts(rows.tuples, number, column.prefix)) for number, column in enumerate(rows.columns)
+    ]
     names = [column.name for column in rows.columns]
     arrays = [each.values for each in decoded]
     marks = [

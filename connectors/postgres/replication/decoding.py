@@ -16,6 +16,7 @@ from connectors.postgres.columns import INFINITE, NAN, NOT_UTF8, OUT_OF_RANGE, C
 from connectors.postgres.replication.pgoutput import Mask
 from connectors.postgres.values import utf8
 
+_HEX = r"\x"
 NO_VALUE = "no longer a value of its type"
 MOST_DIGITS = 38
 
@@ -33,6 +34,11 @@ class LoggedColumn:
     plan: ColumnPlan
     recast: Recast | None = field(default=None, compare=False)
 
+    @property
+    def prefix(self) -> int:
+        """How many bytes stand before each value."""
+        return len(_HEX) if pa.types.is_binary(self.plan.arrow) else 0
+
 
 @dataclass
 class Decoded:
@@ -43,7 +49,7 @@ class Decoded:
 
 
 def decode(logged: LoggedColumn, texts: pa.Array) -> Decoded:
-    """``texts``: as they came, as binary."""
+    """``texts``: as they came, less the prefix, as binary."""
     kind = logged.plan.arrow
     if pa.types.is_boolean(kind):
         return Decoded(pc.equal(texts, b"t"))
@@ -63,14 +69,12 @@ def _as_string(texts: pa.Array) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), len(texts), texts.buffers(), texts.null_count, texts.offset)
 
 
-def _from_hex(texts: pa.Array) -> pa.Array:
-    digits = pc.binary_slice(texts, 2)
+def _from_hex(digits: pa.Array) -> pa.Array:
     valid, offsets, data = digits.buffers()
     ends = np.frombuffer(offsets, np.int32, len(digits) + 1, digits.offset * 4)
     octets = binascii.unhexlify(memoryview(data)[ends[0] : ends[-1]]) if data is not None else b""
-    return pa.Array.from_buffers(
-        pa.binary(), len(digits), [valid, pa.py_buffer((ends - ends[0]) // 2), pa.py_buffer(octets)], digits.null_count
-    )
+    halves = [valid, pa.py_buffer((ends - ends[0]) // 2), pa.py_buffer(octets)]
+    return pa.Array.from_buffers(pa.binary(), len(digits), halves, digits.null_count)
 
 
 def _text(logged: LoggedColumn, texts: pa.Array) -> Decoded:

@@ -38,7 +38,7 @@ class RelationMessage:
 
 
 class Messages:
-    """Some messages in the order of the stream. ``starts``: where they begin in ``data``; ``kinds``: their first bytes."""
+    """Some messages in the order of the stream. Each begins in ``data`` where ``starts`` says, with its kind."""
 
     def __init__(self, raw: Sequence[memoryview]) -> None:
         self.data = b"".join([*raw, _PADDING])
@@ -111,20 +111,20 @@ class Messages:
         tuples.ends = at
         return tuples
 
-    def texts(self, tuples: "Tuples", column: int) -> pa.Array:
-        """The values of a column as they came, as binary; null where a tuple has none."""
-        kinds, begins, lengths = tuples.kinds[column], tuples.begins[column], tuples.lengths[column]
-        count = len(kinds)
+    def texts(self, tuples: "Tuples", column: int, prefix: int = 0) -> pa.Array:
+        """The values of a column as they came, less a prefix of so many bytes, as binary; null where there is none."""
+        begins, lengths = tuples.begins[column], tuples.lengths[column]
+        sent = tuples.kinds[column] == TEXT
+        count = len(sent)
         # Every other of these is a value, and what lies between them the others.
         offsets = np.empty(2 * count + 1, np.int32)
         offsets[0] = 0
-        offsets[1::2] = begins
+        offsets[1::2] = begins + prefix * sent if prefix else begins
         offsets[2::2] = begins + lengths
         both = pa.Array.from_buffers(
             pa.binary(), 2 * count, [None, pa.py_buffer(offsets), pa.py_buffer(self.data)], null_count=0
         )
         values = both.take(pa.array(np.arange(1, 2 * count, 2, dtype=np.int32)))
-        sent = kinds == TEXT
         if sent.all():
             return values
         _, ends, data = values.buffers()

@@ -45,9 +45,16 @@ class WalSender:
 
     @classmethod
     @contextmanager
-    def open(cls, config: PostgresConfig, name: str, setup: CaptureSetup, after: int) -> Iterator["WalSender"]:
-        options = startup_options(wal_sender_timeout=SENDER_TIMEOUT)
-        with connect(config, name, replication="database", options=options) as connection:
+    def open(
+        cls, config: PostgresConfig, name: str, setup: CaptureSetup, after: int, encoding: str
+    ) -> Iterator["WalSender"]:
+        """``encoding``: of the texts to come."""
+        parameters = {
+            "replication": "database",
+            "client_encoding": encoding,
+            "options": startup_options(wal_sender_timeout=SENDER_TIMEOUT),
+        }
+        with connect(config, name, **parameters) as connection:
             sender = cls(connection, setup)
             sender._start(after)
             try:

@@ -47,7 +47,7 @@ def follow(config: PostgresConfig, request: CaptureRequest) -> Iterator["Postgre
     name = application_name(request.capture_id)
     with SessionBeside.open(config, name) as beside:
         opening = _opening(beside, config, request)
-        with WalSender.open(config, name, request.setup, request.after) as sender:
+        with WalSender.open(config, name, request.setup, request.after, opening.encoding) as sender:
             decoder = ChangeDecoder(Relations(beside, config, request.tables), request.after)
             yield PostgresChangeStream(sender, decoder, opening, request.after)
 
@@ -56,6 +56,8 @@ def follow(config: PostgresConfig, request: CaptureRequest) -> Iterator["Postgre
 class _Opening:
     target: int
     shapes: Mapping[str, TableShape]
+    encoding: str
+    """To ask for. Of bytes in no known encoding the server would check that they are UTF-8, and give up."""
 
 
 class PostgresChangeStream:
@@ -67,6 +69,8 @@ class PostgresChangeStream:
         self.target = opening.target
         self.shapes = opening.shapes
         self._given = after
+        self._has_arrived = False
+        """A boundary was given at the target or behind it."""
         self._gathered: list[memoryview] = []
         self._gathered_bytes = 0
         self._reached = after
@@ -118,7 +122,7 @@ class PostgresChangeStream:
             self._sender.wait(min(ask_at, begun + self._patience) - now)
 
     def _is_at_rest(self, seconds: float) -> bool:
-        return seconds >= self._patience or (self._is_whole and self._given < self.target <= self._reached)
+        return seconds >= self._patience or (self._is_whole and not self._has_arrived and self._reached >= self.target)
 
     @property
     def _patience(self) -> float:
@@ -143,6 +147,7 @@ class PostgresChangeStream:
             if len(commits):
                 self._given = max(self._given, messages.committed(end - 1))
         self._given = max(self._given, self._reached)
+        self._has_arrived = self._given >= self.target
         yield Boundary(self._given)
 
 
@@ -157,7 +162,9 @@ def _opening(beside: SessionBeside, config: PostgresConfig, request: CaptureRequ
             _check_slot(find_slot(connection, setup.slot), request)
             row = connection.execute(_LOG_END).fetchone()
             assert row is not None
-            return _Opening(row[0], shapes(connection, config, request.tables, setup.publication))
+            raw = connection.info.parameter_status("server_encoding") == "SQL_ASCII"
+            found = shapes(connection, config, request.tables, setup.publication)
+            return _Opening(row[0], found, "SQL_ASCII" if raw else "UTF8")
     except psycopg.Error as error:
         raise query_error(error, "the log of changes") from error
 
