@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from psycopg import pq
 
 from connectors.capture import CaptureSetup, Capturing
 from connectors.errors import AccessError, BusyError, ConfigurationError, SourceError
@@ -45,6 +46,11 @@ def ended(call: Callable[[], object]) -> SourceError:
         call()
     assert caught.value.message.endswith((".", ";")), caught.value.message
     return caught.value
+
+
+def drain(reader: pq.PGconn) -> None:
+    while True:
+        reader.consume_input()
 
 
 def test_the_connector_captures() -> None:
@@ -199,8 +205,7 @@ def test_tear_down_ends_who_reads(capture: Captured) -> None:
         assert capture.status().slot_active
         capture.tear_down()
         with pytest.raises(psycopg.OperationalError):
-            while True:
-                reader.consume_input()
+            drain(reader)
     assert (capture.slots(), capture.publications()) == (0, 0)
 
 
