@@ -9,15 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lake.columns import StoredColumns, source_name, stored_columns
+from lake.columns import StoredColumns, is_own, source_name, stored_columns
 from lake.entries import Segment
 from lake.evolution import common_type, evolve
-from lake.marks import MARKS, OP, Op
+from lake.marks import COMMIT_AT, MARKS, OP, POSITION, Op
 from lake.rows import stored_batches
 from lake.storage import LakeStore
 
 Numbers = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
+
+_TRUNCATION = pa.schema([MARKS.field(name) for name in (OP, POSITION, COMMIT_AT)])
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,12 @@ class Changes:
         kept: Sequence[str] | None,
         own: Sequence[pa.Field],
         stored: pa.Schema | None,
+        all_stored: bool = False,
     ) -> None:
+        """``all_stored``: the table's other columns are there as well, though no change has them."""
         self._store = store
         self.segments = segments
-        self.columns = _columns(segments, kept, own, stored)
+        self.columns = _columns(segments, kept, own, stored, all_stored)
 
     @cached_property
     def files(self) -> list[ChangeFile]:
@@ -63,13 +67,19 @@ class Changes:
     @cached_property
     def truncations(self) -> Numbers:
         """Numbers of the changes that empty the table."""
-        found = [
-            first + np.flatnonzero(batch.column(0).to_numpy() == Op.TRUNCATE)
-            for file in self.files
-            if self.segments[file.segment].has_truncate
-            for first, batch in self._read(file, pa.schema([MARKS.field(OP)]))
-        ]
+        found = [numbers for numbers, _ in self._truncating()]
         return np.concatenate([np.empty(0, np.int32), *found]).astype(np.int32)
+
+    def truncation_marks(self) -> pa.Table:
+        """Of those changes."""
+        return pa.Table.from_batches([batch for _, batch in self._truncating()], _TRUNCATION)
+
+    def _truncating(self) -> Iterator[tuple[Numbers, pa.RecordBatch]]:
+        for file in self.files:
+            if self.segments[file.segment].has_truncate:
+                for first, batch in self._read(file, _TRUNCATION):
+                    found = batch.column(OP).to_numpy() == Op.TRUNCATE
+                    yield (first + np.flatnonzero(found)).astype(np.int32), batch.filter(pa.array(found))
 
     def segment_at(self, number: int) -> int:
         """Which of the segments a change is in."""
@@ -122,7 +132,11 @@ def _as_in(segment: Segment, column: pa.Field) -> pa.Field:
 
 
 def _columns(
-    segments: Sequence[Segment], kept: Sequence[str] | None, own: Sequence[pa.Field], stored: pa.Schema | None
+    segments: Sequence[Segment],
+    kept: Sequence[str] | None,
+    own: Sequence[pa.Field],
+    stored: pa.Schema | None,
+    all_stored: bool,
 ) -> StoredColumns:
     kinds: dict[str, pa.DataType] = {}
     for segment in reversed(segments):
@@ -130,6 +144,9 @@ def _columns(
             name = source_name(column)
             if kept is None or name in kept:
                 kinds[name] = common_type(name, kinds[name], column.type) if name in kinds else column.type
+    if all_stored:
+        former = {source_name(column): column.type for column in stored or () if not is_own(column.name)}
+        kinds = {**kinds, **{name: kind for name, kind in former.items() if name not in kinds}}
     columns = stored_columns(pa.schema(list(kinds.items())), own)
     if stored is None:
         return columns

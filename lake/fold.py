@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import pyarrow.compute as pc
 from lake.changes import Changes, Numbers
 from lake.columns import (
     SYNC_AT,
+    SYNC_AT_FIELD,
     SYNC_DELETED,
     SYNC_DELETED_AT,
     SYNC_LSN,
@@ -29,11 +31,13 @@ from lake.columns import (
 from lake.duck import Budget
 from lake.entries import Segment
 from lake.errors import LakeError
+from lake.lookup import StoredRows
 from lake.manifest import Manifest, RunRef
 from lake.marks import COMMIT_AT, OP, POSITION, Op
-from lake.outcome import Outcome, Settling, settle
+from lake.outcome import Outcome, Settling, check_whole, settle
 from lake.parquet import KEYED_FILE_BYTES, ParquetSeries, WrittenFile, unique_stem
 from lake.position import LogMark
+from lake.rows import chosen_rows
 from lake.staging import Progress, own_values
 from lake.storage import LakeStore
 from lake.table import OpenTable, open_table
@@ -59,6 +63,10 @@ class Folding:
     budget: Budget = field(default_factory=Budget)
     progress: Progress = lambda rows, size_bytes: None
 
+    @property
+    def is_last_overlap(self) -> bool:
+        return self.overlap and 0 < self.log.horizon <= self.log.position
+
 
 def fold(store: LakeStore, segments: Sequence[Segment], folding: Folding) -> Manifest:
     """Stage what the changes make of the table. May be repeated at any time; memory does not depend on the rows.
@@ -68,10 +76,10 @@ def fold(store: LakeStore, segments: Sequence[Segment], folding: Folding) -> Man
     """
     table = open_table(store, folding.root)
     if not segments:
-        return _manifest(folding, _key_alone(table, folding))
+        return _nothing(table, folding)
     kept = None if folding.columns is None else (*folding.columns, *folding.primary_key)
     own = own_values(folding.read_at, folding.log.position, folding.soft_deletes)
-    changes = Changes(store, segments, kept, tuple(own), table.schema)
+    changes = Changes(store, segments, kept, tuple(own), table.schema, all_stored=folding.soft_deletes)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="syncline-", dir=folding.budget.scratch)))
         settling = Settling(
@@ -82,18 +90,22 @@ def fold(store: LakeStore, segments: Sequence[Segment], folding: Folding) -> Man
             overlap=folding.overlap,
             budget=folding.budget,
             scratch=scratch,
+            is_last_overlap=folding.is_last_overlap,
         )
         outcome = settle(settling)
-        return _Staging(store, folding, changes, settling.key, outcome, own[next(iter(own))]).run()
+        return _Staging(store, folding, settling, outcome, own[SYNC_AT_FIELD]).run()
 
 
-def _key_alone(table: OpenTable, folding: Folding) -> StoredColumns:
-    """The columns of a batch without rows."""
+def _nothing(table: OpenTable, folding: Folding) -> Manifest:
+    """A batch without changes moves the table's place in the log, no more."""
     if table.schema is None:
         raise LakeError("There is no table that the changes could be folded into.")
     fields = [column for column in table.schema if source_name(column) in folding.primary_key]
     own = [column for column in table.schema if is_own(column.name)]
-    return StoredColumns(pa.schema([*fields, *own]), {source_name(column): column.name for column in fields})
+    columns = StoredColumns(pa.schema([*fields, *own]), {source_name(column): column.name for column in fields})
+    if folding.is_last_overlap:
+        check_whole(StoredRows(table, table.snapshot(), columns, columns.stored(folding.primary_key)), folding.budget)
+    return _manifest(folding, columns)
 
 
 def _manifest(
@@ -121,20 +133,22 @@ class _Staging:
         self,
         store: LakeStore,
         folding: Folding,
-        changes: Changes,
-        key: tuple[str, ...],
+        settling: Settling,
         outcome: Outcome,
         sync_at: pa.Scalar,
     ) -> None:
+        self._store = store
         self._folding = folding
-        self._changes = changes
-        self._key = key
+        self._changes = settling.changes
+        self._stored = settling.stored
+        self._key = key = settling.key
         self._outcome = outcome
         self._sync_at = sync_at
-        self._schema = changes.columns.schema
+        self._schema = settling.changes.columns.schema
+        self._truncations = settling.changes.truncations
         run = folding.run
         stem = unique_stem(folding.table_path, run.generation, run.run_id, f"b{folding.batch}")
-        self._fresh = ParquetSeries(store, stem, self._schema, key, KEYED_FILE_BYTES)
+        self._fresh = ParquetSeries(store, stem, self._schema, (*key, SYNC_LSN), KEYED_FILE_BYTES)
         keys = pa.schema([self._schema.field(name) for name in key])
         self._deleted = ParquetSeries(store, f"{stem}-deleted", keys, key, KEYED_FILE_BYTES)
 
@@ -166,6 +180,7 @@ class _Staging:
             chosen = batch if len(numbers) == batch.num_rows else batch.filter(pa.array(here))
             for part in patches.cut(numbers) if patches else (slice(0, len(numbers)),):
                 yield self._row_batch(numbers[part], chosen.slice(part.start, part.stop - part.start))
+        yield from self._emptied()
 
     def _row_batch(self, numbers: Numbers, batch: pa.RecordBatch) -> pa.RecordBatch:
         patches = self._outcome.patches
@@ -179,6 +194,10 @@ class _Staging:
                 columns.append(patches.apply(numbers, column.name, values) if patches else values)
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
+    @cached_property
+    def _truncation_marks(self) -> pa.RecordBatch:
+        return self._changes.truncation_marks().combine_chunks().to_batches()[0]
+
     def _own(self, numbers: Numbers, batch: pa.RecordBatch) -> dict[str, pa.Array]:
         positions, times = batch.column(POSITION), batch.column(COMMIT_AT)
         own = {SYNC_AT: pa.repeat(self._sync_at, len(numbers)), SYNC_LSN: positions}
@@ -189,7 +208,37 @@ class _Staging:
             deleted = pc.equal(batch.column(OP), pa.scalar(Op.DELETE, pa.int8()))
             own[SYNC_DELETED] = deleted
             own[SYNC_DELETED_AT] = pc.if_else(deleted, times, pa.scalar(None, times.type))
+            if len(self._truncations):
+                self._mark_truncated(numbers, own)
         return own
+
+    def _mark_truncated(self, numbers: Numbers, own: dict[str, pa.Array]) -> None:
+        """Rows that were there when the table was emptied were deleted by that."""
+        following = np.searchsorted(self._truncations, numbers)
+        hit = (following < len(self._truncations)) & ~own[SYNC_DELETED].to_numpy(zero_copy_only=False)
+        marks = self._truncation_marks.take(pa.array(np.minimum(following, len(self._truncations) - 1)))
+        is_hit = pa.array(hit)
+        own[SYNC_LSN] = pc.if_else(is_hit, marks.column(POSITION), own[SYNC_LSN])
+        own[SYNC_DELETED] = pc.or_(is_hit, own[SYNC_DELETED])
+        own[SYNC_DELETED_AT] = pc.if_else(is_hit, marks.column(COMMIT_AT), own[SYNC_DELETED_AT])
+
+    def _emptied(self) -> Iterator[pa.RecordBatch]:
+        """Stored rows that the first truncation deleted, with nothing else to say of their keys."""
+        emptied = self._outcome.emptied
+        files = self._stored.publishing.target_files(list(emptied))
+        for batch in chosen_rows(self._store, files, emptied, self._schema):
+            first = self._truncation_marks
+            own = {
+                SYNC_AT: self._sync_at,
+                SYNC_LSN: first.column(POSITION)[0],
+                SYNC_DELETED: pa.scalar(True),
+                SYNC_DELETED_AT: first.column(COMMIT_AT)[0],
+            }
+            arrays = [
+                pa.repeat(own[column.name], batch.num_rows) if column.name in own else batch.column(column.name)
+                for column in self._schema
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
     def _gone(self) -> Iterator[pa.RecordBatch]:
         gone = self._outcome.gone

@@ -1,6 +1,6 @@
 """Finding a table's stored rows by their keys."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +9,12 @@ import pyarrow as pa
 from lake.change import Publishing
 from lake.changes import Numbers
 from lake.columns import SYNC_DELETED, SYNC_DELETED_FIELDS, SYNC_LSN, SYNC_LSN_FIELD, StoredColumns
-from lake.duck import ROWS_AT_ONCE, Budget, engine, same
+from lake.duck import ROWS_AT_ONCE, Budget, column_list, engine, row_sets, same
 from lake.evolution import evolve
 from lake.log import Snapshot
 from lake.manifest import Manifest
-from lake.pruning import files_with_keys
-from lake.rows import FILE_COLUMN, ROW_COLUMN, numbered_rows
+from lake.pruning import files_with_keys, may_hold
+from lake.rows import FILE_COLUMN, ROW_COLUMN, RowSets, numbered_rows
 from lake.table import OpenTable
 
 ID = "_sync_id"
@@ -44,6 +44,29 @@ class StoredRows:
         )
         self.key = pa.schema([evolution.schema.field(name) for name in key])
 
+    def others(self, keys: Iterable[pa.RecordBatch], budget: Budget, condition: str, numbers: Sequence[int]) -> RowSets:
+        """The rows of some files that meet a condition in SQL and have none of the keys."""
+        if not numbers:
+            return {}
+        read = pa.schema([*self.key, *(c for c in _MARKS if c.name in condition)])
+        with engine(budget) as connection:
+            connection.register("keys", _with_places(keys, self.key))
+            connection.execute(f"create temp table incoming as select distinct {column_list(self.key.names)} from keys")
+            files = self.publishing.target_files(numbers)
+            connection.register("stored", numbered_rows(self._table.store, files, read))
+            return row_sets(
+                connection,
+                f"""select {FILE_COLUMN}, {ROW_COLUMN} from stored anti join incoming
+                on {same(self.key.names, "stored", "incoming")} where {condition}""",
+            )
+
+    def lacking(self, keys: Iterable[pa.RecordBatch], budget: Budget) -> bool:
+        """Whether the table has a row that lacks values, with none of the keys."""
+        least, greatest = pa.scalar(-(2**63), pa.int64()), pa.scalar(-1, pa.int64())
+        target = self.publishing.target
+        numbers = [n for n, file in enumerate(target) if may_hold(file, SYNC_LSN, pa.int64(), least, greatest)]
+        return len(self.others(keys, budget, f"not {WHOLE}", numbers)) > 0
+
     def find(self, keys: Iterable[pa.RecordBatch], count: int, budget: Budget, condition: str = "true") -> Found:
         """The rows with ``count`` distinct keys, by their places; only those that meet a condition in SQL."""
         found = Found(np.full(count, -1, np.int32), np.full(count, -1, np.int32))
@@ -66,9 +89,9 @@ class StoredRows:
 
 
 _MARKS = (SYNC_LSN_FIELD, SYNC_DELETED_FIELDS[0])
-WHOLE = f"coalesce(stored.{SYNC_LSN}, 0) >= 0"
+WHOLE = f"(coalesce({SYNC_LSN}, 0) >= 0)"
 """Not one that lacks values (``lake.fold``)."""
-PRESENT = f"not coalesce(stored.{SYNC_DELETED}, false)"
+PRESENT = f"(not coalesce({SYNC_DELETED}, false))"
 """Not one that was deleted, and stayed."""
 
 

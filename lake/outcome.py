@@ -1,7 +1,7 @@
 """What a list of changes comes to: which of them are rows in the end, which keys are gone, and what rows still lack."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from lake.log import Snapshot
 from lake.lookup import PRESENT, WHOLE, Found, StoredRows
 from lake.marks import OP, POSITION, UNCHANGED, Op
 from lake.patches import Patches, Wanted, collect, rows_of
+from lake.rows import RowSets
 from lake.staging import describe_key
 from lake.table import OpenTable
 
@@ -37,6 +38,8 @@ class Settling:
     overlap: bool
     budget: Budget
     scratch: Path
+    is_last_overlap: bool = False
+    """What was read and its log come together with these changes: afterwards no row may lack values."""
 
     @cached_property
     def begin(self) -> int:
@@ -73,15 +76,47 @@ class Outcome:
     gone: Flags | None = None
     patches: Patches | None = None
     truncated: bool = False
+    emptied: RowSets = field(default_factory=dict)
+    """Stored rows without a change of their own that were deleted with all others, and stay."""
 
 
 def settle(settling: Settling) -> Outcome:
+    """Raises ``MissingRowError``, ``DuplicateKeyError``."""
     segments = settling.changes.segments
-    if any(one.has_deletes or one.has_moves or one.has_unchanged for one in segments) or (
-        settling.soft_deletes and any(one.has_truncate for one in segments)
-    ):
-        return _Tracing(settling).outcome()
-    return Outcome(settling.begin, _last_of_each_key(settling), truncated=settling.truncated)
+    if any(one.has_deletes or one.has_moves or one.has_unchanged for one in segments):
+        outcome = _Tracing(settling).outcome()
+    else:
+        outcome = Outcome(settling.begin, _last_of_each_key(settling), truncated=settling.truncated)
+    if settling.is_last_overlap:
+        _check_patched(outcome.patches)
+        check_whole(settling.stored, settling.budget, _bare_keys(settling))
+    if settling.soft_deletes and len(settling.changes.truncations):
+        return replace(outcome, emptied=_emptied(settling))
+    return outcome
+
+
+def check_whole(stored: StoredRows, budget: Budget, changed: Iterable[pa.RecordBatch] = ()) -> None:
+    """A row lacks values where it was changed, and had another key when it was read. If it has still not been found,
+    it went from a part of the table that was not read yet into one that had been. ``changed`` keys are left out.
+    """
+    if stored.lacking(changed, budget):
+        raise MissingRowError(f"A row changed its key while the table was read; {READ_ANEW}")
+
+
+def _check_patched(patches: Patches | None) -> None:
+    if patches is not None and patches.incomplete.any():
+        raise MissingRowError(f"A row changed its key while the table was read; {READ_ANEW}")
+
+
+def _emptied(settling: Settling) -> RowSets:
+    stored = settling.stored
+    numbers = range(len(stored.publishing.target))
+    return stored.others(_bare_keys(settling), settling.budget, PRESENT, numbers)
+
+
+def _bare_keys(settling: Settling) -> Iterator[pa.RecordBatch]:
+    for batch in _reader(settling, _keys(settling, ())):
+        yield batch.select(list(settling.key))
 
 
 def _last_of_each_key(settling: Settling) -> Flags:
@@ -102,7 +137,7 @@ def _last_of_each_key(settling: Settling) -> Flags:
 
 def _is_ascending(settling: Settling) -> bool:
     """Whether a key of one column only grows: then there are no two of one key."""
-    if len(settling.key) > 1:
+    if len(settling.key) > 1 or len(settling.changes.truncations):
         return False
     greatest: pa.Array | None = None
     for _, batch in _keys(settling, ()):
@@ -169,14 +204,18 @@ class _Tracing:
         keyed = self._keyed()
         if not len(keyed.order):
             return outcome
-        lineage = trace(keyed, self._rows_before(keyed))
+        before = self._rows_before(keyed)
+        lineage = trace(keyed, before)
         staged = lineage.last if settling.soft_deletes else lineage.last[lineage.alive]
         if not settling.soft_deletes:
             gone[keyed.order[lineage.last[~lineage.alive]]] = True
-        wanted = self._wanted(keyed, lineage, staged)
+        nearest = self._nearest(keyed, lineage, staged)
+        if settling.overlap:
+            self._prefer_what_was_read(keyed, lineage, before, staged, nearest)
+        wanted = _wanted(keyed, staged, nearest)
         rows[keyed.order[staged]] = True
-        del keyed, lineage, staged
-        return Outcome(outcome.begin, rows, outcome.gone, self._patches(wanted, rows), outcome.truncated)
+        del keyed, lineage, staged, nearest
+        return replace(outcome, patches=self._patches(wanted, rows, gone))
 
     def _keyed(self) -> KeyedChanges:
         settling = self._settling
@@ -243,8 +282,8 @@ class _Tracing:
             before[untold[ascending]] = found.files >= 0
         return before
 
-    def _wanted(self, keyed: KeyedChanges, lineage: Lineage, staged: Numbers) -> Wanted | None:
-        """Where the staged rows' values are, of those rows that lack some."""
+    def _nearest(self, keyed: KeyedChanges, lineage: Lineage, staged: Numbers) -> dict[str, Numbers]:
+        """For each column that some staged row lacks, where each staged row's value is (``lake.lineage.carriers``)."""
         left = self._left_out()
         is_row = keyed.op != Op.DELETE
         names = [column.name for column in self._changes.columns.schema if not is_own(column.name)]
@@ -254,22 +293,35 @@ class _Tracing:
             nearest = {name: always for name in names if name not in self._settling.key}
         for name, flags in left.items():
             nearest[name] = carriers(lineage.parents, is_row & ~flags[self._masks[keyed.order]])[staged]
-        lacking = np.zeros(len(staged), bool)
-        for found in nearest.values():
-            lacking |= found != staged
-        if not lacking.any():
-            return None
-        numbers = keyed.order[staged[lacking]]
-        ascending = np.argsort(numbers)
-        sources: dict[int, Numbers] = {}
-        for found in nearest.values():
-            if id(found) not in sources:
-                places = found[lacking][ascending]
-                change = keyed.order[np.where(places >= 0, places, ~places)]
-                sources[id(found)] = np.where(places >= 0, change, ~change).astype(np.int32)
-        return Wanted(numbers[ascending], {name: sources[id(found)] for name, found in nearest.items()})
+        return nearest
 
-    def _patches(self, wanted: Wanted | None, rows: Flags) -> Patches | None:
+    def _prefer_what_was_read(
+        self, keyed: KeyedChanges, lineage: Lineage, before: Numbers, staged: Numbers, nearest: dict[str, Numbers]
+    ) -> None:
+        """Rows are stored under the keys that they had when they were read: of all that a row had since its values
+        were last sent, that may be any.
+
+        Where it came to a key that the log knows to have been free, a row stored there is this one. Where both that
+        key and its first one may be of another row, nothing tells which.
+        """
+        ways: dict[int, list[int]] = {}
+        columns = list({id(found): found for found in nearest.values()}.values())
+        for places in columns:
+            at_root = places < 0
+            moved = np.flatnonzero(at_root & (keyed.span_of[np.where(at_root, ~places, 0)] != keyed.span_of[staged]))
+            ways.update({int(row): _way(keyed, lineage, int(staged[row])) for row in moved})
+        if not ways:
+            return
+        asked = np.unique(keyed.order[[place for way in ways.values() for place in way]])
+        found = self._settling.find(asked, self._settling.whole)
+        stored = set(asked[found.files >= 0].tolist())
+        for row, way in ways.items():
+            place = _place_of_stored(keyed, before, way, stored)
+            for places in columns:
+                if places[row] < 0:
+                    places[row] = ~place
+
+    def _patches(self, wanted: Wanted | None, rows: Flags, gone: Flags) -> Patches | None:
         if wanted is None:
             return None
         settling = self._settling
@@ -278,10 +330,15 @@ class _Tracing:
         if (found.files < 0).any() and not settling.overlap:
             raise MissingRowError(f"A change is of a row that the table does not have; {READ_ANEW}")
         patches = collect(self._changes, settling.stored.publishing, wanted, found, settling.scratch / "values.arrow")
-        # A row that was gone before it was read has left nothing to be kept.
-        absent = wanted.numbers[patches.incomplete]
-        rows[absent[self._ops[absent] == Op.DELETE]] = False
+        self._drop_unread(patches, rows, gone)
         return patches
+
+    def _drop_unread(self, patches: Patches, rows: Flags, gone: Flags) -> None:
+        """A row that was deleted before it was read has left nothing to be kept."""
+        lacking = patches.numbers[patches.incomplete]
+        unread = lacking[self._ops[lacking] == Op.DELETE]
+        rows[unread], gone[unread] = False, True
+        patches.incomplete &= ~np.isin(patches.numbers, unread)
 
 
 def _starts(batch: pa.RecordBatch, before: pa.RecordBatch | None, columns: int) -> npt.NDArray[np.bool_]:
@@ -293,3 +350,45 @@ def _starts(batch: pa.RecordBatch, before: pa.RecordBatch | None, columns: int) 
         starts[1:] |= differ
         starts[0] |= before is None or _comparable(before.column(number))[0] != values[0]
     return starts
+
+
+def _way(keyed: KeyedChanges, lineage: Lineage, place: int) -> list[int]:
+    """Places of changes under whose keys a row has been, the newest first, back to where its changes begin."""
+    way = []
+    while place >= 0:
+        if keyed.op[place] == Op.MOVE:
+            way.append(place)
+        place = int(lineage.parents[place])
+    return [*way, ~place]
+
+
+def _place_of_stored(keyed: KeyedChanges, before: Numbers, way: list[int], stored: set[int]) -> int:
+    """Which of the keys on a row's way is the one that it is stored under."""
+    *moves, root = way
+    for place in moves:
+        if int(keyed.order[place]) not in stored:
+            continue
+        span = keyed.span_of[place]
+        was_free = before[span] == 0 and keyed.begins[span] == place
+        if not was_free and int(keyed.order[root]) in stored:
+            raise MissingRowError(f"A row changed its key to another row's while the table was read; {READ_ANEW}")
+        return place
+    return root
+
+
+def _wanted(keyed: KeyedChanges, staged: Numbers, nearest: Mapping[str, Numbers]) -> Wanted | None:
+    """By numbers of changes, of just the rows that lack something."""
+    lacking = np.zeros(len(staged), bool)
+    for found in nearest.values():
+        lacking |= found != staged
+    if not lacking.any():
+        return None
+    numbers = keyed.order[staged[lacking]]
+    ascending = np.argsort(numbers)
+    sources: dict[int, Numbers] = {}
+    for found in nearest.values():
+        if id(found) not in sources:
+            places = found[lacking][ascending]
+            change = keyed.order[np.where(places >= 0, places, ~places)]
+            sources[id(found)] = np.where(places >= 0, change, ~change).astype(np.int32)
+    return Wanted(numbers[ascending], {name: sources[id(found)] for name, found in nearest.items()})

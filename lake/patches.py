@@ -132,12 +132,10 @@ def rows_of(changes: Changes, numbers: Numbers, names: Sequence[str]) -> Iterato
 
 def _row_sets(files: Numbers, rows: Numbers) -> RowSets:
     numbers, begins = np.unique(files, return_index=True)
-    ends = [*begins[1:], len(files)]
-    return (
-        {int(number): pa.array(rows[begin:end]) for number, begin, end in zip(numbers, begins, ends, strict=True)}
-        if len(files)
-        else {}
-    )
+    return {
+        int(number): pa.array(rows[begin:end])
+        for number, (begin, end) in zip(numbers, pairwise([*begins, len(files)]), strict=True)
+    }
 
 
 def _distinct(found: Sequence[Numbers]) -> Numbers:

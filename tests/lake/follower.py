@@ -143,7 +143,7 @@ class Follower:
     def load(self, rows: Sequence[Row], schema: pa.Schema = ITEMS, mark: LogMark | None = None) -> Published:
         """The snapshot: everything as of the entry that the mark names, or as of the beginning of the log."""
         plan = self.plan(keys_unique=True)
-        mark = mark or LogMark(1, 0, 0, self.members)
+        mark = mark or self.start()
         table = pa.Table.from_pylist([dict(row) for row in rows], schema)
         staged = stage(
             self.store,
@@ -156,6 +156,10 @@ class Follower:
             soft_deletes=self.soft_deletes,
         )
         return publish(self.store, replace(staged, log=mark), plan)
+
+    def start(self) -> LogMark:
+        """Before everything."""
+        return LogMark(1, 0, 0, self.members)
 
     def mark(self) -> LogMark:
         log = open_table(self.store, self.root).position.log
