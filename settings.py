@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     s3_secret_access_key: SecretStr | None = None
     s3_region: str = "us-east-1"
 
-    worker_memory_mb: int = Field(default=1024, ge=448)
+    worker_memory_mb: int = Field(default=1280, ge=640)
     """What the worker with all its child processes may use; decides how many extractions run at once."""
 
     worker_max_extractions: int = Field(default=2, ge=1)
@@ -94,6 +94,9 @@ class Settings(BaseSettings):
 
     log_retention_days: int = Field(default=30, ge=1, le=36500)
     """How long the lines that runs wrote can be read."""
+
+    change_log_days: int = Field(default=7, ge=1)
+    """How long captured changes are kept: a table that is further behind is read anew."""
 
     log_level: str = "INFO"
     log_format: str = Field(default="json", pattern="^(json|console)$")

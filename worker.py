@@ -11,6 +11,8 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities.cdc.capture import CaptureActivities
+from activities.cdc.watch import WatchActivities
 from activities.children import Children
 from activities.errors import TranslateErrors
 from activities.run_log import RunLog
@@ -20,23 +22,27 @@ from activities.upkeep import UpkeepActivities
 from assembly import database, lake_store, temporal_address, vault
 from lake.failpoints import arm
 from lake.storage import LakeStore
+from metadata.captures import Captures
 from metadata.inventory import Inventory
 from metadata.logs import RunLogs
 from metadata.runs import Runs
 from scheduling.connection import TemporalAddress, connect, measuring
 from scheduling.gateway import SyncGateway
 from settings import Settings
+from workflows.capture_changes import CaptureChanges, RemoveCapture, WatchCaptures
 from workflows.erase_table import EraseTable
-from workflows.policies import EXTRACTION_QUEUE_SUFFIX, SNAPSHOT_QUEUE_SUFFIX
+from workflows.policies import CAPTURE_QUEUE_SUFFIX, EXTRACTION_QUEUE_SUFFIX, SNAPSHOT_QUEUE_SUFFIX
 from workflows.reconcile import Reconcile, Sweep
 from workflows.sync_schema import SyncSchema
 
-WORKFLOWS = [SyncSchema, EraseTable, Reconcile, Sweep]
+WORKFLOWS = [SyncSchema, EraseTable, Reconcile, Sweep, CaptureChanges, RemoveCapture, WatchCaptures]
 LIGHT_THREADS = 16
 IDLE_MB = 256
 """What the worker takes with the fork server, which has the modules of every child."""
 CHILD_MB = 192
 """With less a child had better wait for another to end: what reading and merging take, with room for wide rows."""
+CAPTURE_MB = 192
+"""Kept for the one source whose changes a worker captures at a time: no extraction may keep a log from being read."""
 HEARTBEAT_THROTTLE = timedelta(seconds=2)
 """A cancel travels on the answer to a heartbeat, so this bounds how long it takes, with room for a slow one."""
 
@@ -54,11 +60,11 @@ async def run(settings: Settings) -> None:
     gateway = SyncGateway(client, settings.task_queue)
     await gateway.ensure_search_attributes()
     await gateway.ensure_upkeep()
-    light, extracting, holding = workers(settings, client, gateway, store)
+    light, extracting, holding, capturing = workers(settings, client, gateway, store)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with light, extracting, holding:
+    async with light, extracting, holding, capturing:
         log.info("worker ready", task_queue=settings.task_queue)
         if settings.worker_ready_file:
             settings.worker_ready_file.write_text(str(os.getpid()))
@@ -68,9 +74,10 @@ async def run(settings: Settings) -> None:
 
 def workers(
     settings: Settings, client: Client, gateway: SyncGateway, store: LakeStore
-) -> tuple[Worker, Worker, Worker]:
-    """One worker for workflows and light steps, one for extraction: its slots are the memory budget. One holds
-    snapshots, no more than there are slots: what cannot be read now need not keep a source from tidying up.
+) -> tuple[Worker, Worker, Worker, Worker]:
+    """One worker for workflows and light steps, one for extraction and one for capturing: their slots are the memory
+    budget. One holds snapshots, no more than there are slots for extraction: what cannot be read now need not keep a
+    source from tidying up.
     """
     metadata = database(settings)
     runs, inventory = Runs(metadata, vault(settings)), Inventory(metadata)
@@ -83,13 +90,25 @@ def workers(
     sync = SyncActivities(runs, inventory, store, children, gateway, loop, run_log, settings.partition_mb * 2**20)
     snapshots = SnapshotActivities(runs, gateway, loop)
     retention = timedelta(days=settings.log_retention_days)
+    captures = Captures(metadata, vault(settings))
+    capture = CaptureActivities(captures, store, Children(CAPTURE_MB * 2**20), gateway, loop)
+    watch = WatchActivities(captures, store, gateway, loop, retention=timedelta(days=settings.change_log_days))
     upkeep = UpkeepActivities(runs, inventory, store, gateway, loop, logs, retention)
     grace = timedelta(seconds=settings.worker_graceful_shutdown_seconds)
     light = Worker(
         client,
         task_queue=settings.task_queue,
         workflows=WORKFLOWS,
-        activities=[sync.begin, sync.finish, upkeep.stop_runs, upkeep.erase, upkeep.reconcile, upkeep.sweep],
+        activities=[
+            sync.begin,
+            sync.finish,
+            upkeep.stop_runs,
+            upkeep.erase,
+            upkeep.reconcile,
+            upkeep.sweep,
+            capture.remove_capture,
+            watch.watch_captures,
+        ],
         activity_executor=ThreadPoolExecutor(2 * LIGHT_THREADS),
         max_concurrent_activities=LIGHT_THREADS,
         max_concurrent_local_activities=LIGHT_THREADS,
@@ -123,12 +142,25 @@ def workers(
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
     )
-    return light, extracting, holding
+    capturing = Worker(
+        client,
+        task_queue=settings.task_queue + CAPTURE_QUEUE_SUFFIX,
+        activities=[capture.capture],
+        activity_executor=ThreadPoolExecutor(1),
+        max_concurrent_activities=1,
+        interceptors=[TranslateErrors(run_log)],
+        graceful_shutdown_timeout=grace,
+        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+        default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+    )
+    return light, extracting, holding, capturing
 
 
 def shared_memory(memory_mb: int, most_children: int) -> tuple[int, int]:
-    """How many children run at once, and what each may take in MB, so that all stay within the worker's memory."""
-    left = memory_mb - IDLE_MB
+    """How many children extract at once, and what each may take in MB, so that all stay within the worker's memory,
+    with the one that captures.
+    """
+    left = memory_mb - IDLE_MB - CAPTURE_MB
     children = max(1, min(most_children, left // CHILD_MB))
     return children, left // children
 

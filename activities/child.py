@@ -36,11 +36,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Progress:
-    """``expected_rows`` is an estimate, None where nobody has one."""
+    """``expected_rows`` is an estimate, None where nobody has one. ``told``: what the job wants its parent to know."""
 
     rows: int = 0
     size_bytes: int = 0
     expected_rows: int | None = None
+    told: Any = None
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,10 @@ def _do(pipe: Connection, job: Job) -> bool:
     pa.set_memory_pool(_MEMORY_POOL)
     reported = 0.0
 
-    def report(rows: int, size_bytes: int, expected_rows: int | None = None) -> None:
+    def report(rows: int, size_bytes: int, expected_rows: int | None = None, told: Any = None) -> None:
         nonlocal reported
-        if time.monotonic() - reported >= REPORT_SECONDS:
-            pipe.send(Progress(rows, size_bytes, expected_rows))
+        if told is not None or time.monotonic() - reported >= REPORT_SECONDS:
+            pipe.send(Progress(rows, size_bytes, expected_rows, told))
             reported = time.monotonic()
 
     try:

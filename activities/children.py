@@ -28,9 +28,6 @@ from activities.heartbeat import Heart, beating, stop_if_asked
 from lake.failpoints import armed
 
 Result = TypeVar("Result")
-Report = Callable[[int, int, int | None], None]
-"""A child calls it with the rows and bytes it has done so far."""
-
 log = structlog.get_logger()
 
 POLL_SECONDS = 0.1

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from activities.messages import MaintainInput, Plan, PublishInput, Run, SwapInput
+from activities.planning import KEYED
 from connectors import cursor
 from lake import maintenance, query
 from lake import narrow as narrowing
@@ -62,7 +63,7 @@ def narrow(
 
 def key_of(run: Run) -> tuple[str, ...]:
     """The key that the mode goes by; only an upsert has one."""
-    return tuple(run.primary_key) if run.mode == "incremental" else ()
+    return tuple(run.primary_key) if run.mode in KEYED else ()
 
 
 def table_root(run: Run, plan: Plan) -> str:

@@ -40,6 +40,8 @@ class Run:
     enabled_columns: list[str] | None = None
     row_filter: list[dict[str, Any]] = field(default_factory=list)
     type_overrides: dict[str, str] = field(default_factory=dict)
+    soft_deletes: bool = False
+    """Rows that the source deletes are kept, and marked."""
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 import structlog
 
 from activities import jobs
+from activities.cdc.following import Follower
 from activities.children import Children
 from activities.heartbeat import attended
 from activities.messages import Plan, Run
-from activities.planning import Action, Decision, Intent, decide
+from activities.planning import KEYED, Action, Decision, Intent, decide
 from activities.run_log import RunLog
 from connectors.errors import SchemaChangedError
 from lake import query
@@ -36,7 +37,8 @@ class Planned:
 class Planner:
     """Within an activity: it heartbeats, and may start children. Thread-safe."""
 
-    def __init__(self, runs: Runs, store: LakeStore, children: Children, run_log: RunLog) -> None:
+    def __init__(self, runs: Runs, store: LakeStore, children: Children, run_log: RunLog, follower: Follower) -> None:
+        self._follower = follower
         self._runs = runs
         self._store = store
         self._children = children
@@ -47,7 +49,7 @@ class Planner:
 
         May be repeated: what the batch has left in the table meanwhile is known again.
         """
-        if run.mode == "incremental" and not run.primary_key:
+        if run.mode in KEYED and not run.primary_key:
             # Before anything is decided: the table's rows are as good as ever.
             raise SchemaChangedError(f"{run.schema_name} has no primary key any more: choose primary key columns.")
         intent = self._runs.intent(run.project_id, run.schema_id)
@@ -62,26 +64,32 @@ class Planner:
             return done
         wanted = _intent(run, generation, intent.available_columns if intent else frozenset())
         built = shadow.position if shadow else EMPTY
-        decision = decide(wanted, table, built)
+        decision = self._decide(run, wanted, table, built)
         narrowed = decision.action is Action.NARROW
         if narrowed:
             self._run_log.planned(run, decision.action, decision.reason)
-            decision = decide(wanted, self._narrow(run, wanted, table), built)
+            decision = self._decide(run, wanted, self._narrow(run, wanted, table), built)
         if decision.action is Action.TAKE_OVER:
             decision = self._take_over(run, wanted, decision)
         if decision.new_generation:
-            generation = self._runs.raise_generation(run.job_id)
+            generation = self._runs.raise_generation(run.job_id, generation)
         log.info("planned", schema_id=run.schema_id, action=decision.action, reason=decision.reason)
         self._run_log.planned(run, decision.action, decision.reason)
+        base = decision.base
+        if run.mode == "cdc" and base.sequence == 0:
+            base = replace(base, log=self._follower.join(run))
         plan = Plan(
             generation=generation,
             rebuild=decision.action is Action.REBUILD,
-            base=decision.base.as_dict(),
+            base=base.as_dict(),
             reason=decision.reason,
             stored=query.column_types(opened) if decision.action is Action.CONTINUE and not narrowed else None,
             repeat=intent.repeat if intent else None,
         )
         return Planned(plan)
+
+    def _decide(self, run: Run, wanted: Intent, table: Position, built: Position) -> Decision:
+        return decide(wanted, table, built, lambda position: self._follower.broken(run, position))
 
     def _look(self, run: Run, generation: int, intent: RunIntent | None) -> tuple[OpenTable, OpenTable | None]:
         """The table, and the shadow that is to replace it."""
@@ -90,8 +98,9 @@ class Planner:
         def look() -> tuple[OpenTable, OpenTable | None]:
             opened = open_table(self._store, run.table_path, cached)
             moved = opened.position.sequence > 0 and opened.position.generation != generation
+            unseen = run.mode == "cdc" and opened.position.sequence == 0
             root = generation_root(run.table_path, generation)
-            return opened, open_table(self._store, root) if moved else None
+            return opened, open_table(self._store, root) if moved or unseen else None
 
         return attended(look)
 

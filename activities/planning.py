@@ -1,9 +1,12 @@
 """What a run does with what is there: intent from the database, facts from the table's own log. Pure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lake.position import EMPTY, Position
+
+KEYED = ("incremental", "cdc")
 
 
 class Action(StrEnum):
@@ -45,15 +48,26 @@ class Decision:
     reason: str = ""
 
 
-def decide(intent: Intent, table: Position, shadow: Position = EMPTY) -> Decision:
+Broken = Callable[[Position], str | None]
+"""Why the change log cannot bring a table from there up to date; None where it can."""
+
+
+def _whole(_: Position) -> str | None:
+    return None
+
+
+def decide(intent: Intent, table: Position, shadow: Position = EMPTY, broken: Broken = _whole) -> Decision:
     """Compare intent with the table's position (and its shadow's, where a rebuild may be under way)."""
     if intent.mode == "full_refresh":
         return Decision(Action.OVERWRITE if table.sequence else Action.LOAD, _towards(intent, table))
     if table.sequence == 0:
+        if intent.mode == "cdc":
+            # Out of sight as well: what is read is no state of the source until the changes meanwhile are in it.
+            return _rebuild(intent, shadow, "", broken)
         return Decision(Action.LOAD, _towards(intent, EMPTY))
     if table.generation != intent.generation:
-        return _rebuild(intent, shadow, "a resync was asked for")
-    if reason := _unprovable(intent, table):
+        return _rebuild(intent, shadow, "a resync was asked for", broken)
+    if reason := _unprovable(intent, table) or _out_of_log(intent, table, broken):
         return Decision(Action.REBUILD, _towards(intent, EMPTY), new_generation=True, reason=reason)
     if intent.columns is not None and table.columns != intent.columns:
         return Decision(Action.NARROW, table, reason="columns were disabled")
@@ -62,7 +76,7 @@ def decide(intent: Intent, table: Position, shadow: Position = EMPTY) -> Decisio
     return Decision(Action.CONTINUE, _towards(intent, table))
 
 
-def _rebuild(intent: Intent, shadow: Position, reason: str) -> Decision:
+def _rebuild(intent: Intent, shadow: Position, reason: str, broken: Broken) -> Decision:
     begun = (
         shadow.sequence > 0
         and shadow.generation == intent.generation
@@ -70,7 +84,8 @@ def _rebuild(intent: Intent, shadow: Position, reason: str) -> Decision:
         and shadow.cursor_field == intent.cursor_field
         and (shadow.columns, shadow.row_filter) == (intent.columns, intent.row_filter)
         and shadow.type_overrides == intent.type_overrides
-        and (intent.mode != "incremental" or shadow.primary_key == intent.primary_key)
+        and (intent.mode not in KEYED or shadow.primary_key == intent.primary_key)
+        and not _out_of_log(intent, shadow, broken)
     )
     if shadow.sequence > 0 and not begun:
         return Decision(Action.REBUILD, _towards(intent, EMPTY), new_generation=True, reason=reason)
@@ -85,11 +100,17 @@ def _unprovable(intent: Intent, table: Position) -> str | None:
         return "columns were enabled"
     if _chosen(table.type_overrides, intent) != _chosen(intent.type_overrides, intent):
         return "the type of a column was chosen anew"
-    if intent.mode == "incremental" and table.mode == "incremental" and table.primary_key != intent.primary_key:
+    if intent.mode != table.mode and "cdc" in (intent.mode, table.mode):
+        return f"the sync type was {table.mode}"
+    if intent.mode in KEYED and table.mode == intent.mode and table.primary_key != intent.primary_key:
         return "the primary key changed"
     if not table.loaded and (table.mode != intent.mode or table.cursor_field != intent.cursor_field):
         return "the first load was not complete when the settings changed"
     return None
+
+
+def _out_of_log(intent: Intent, table: Position, broken: Broken) -> str | None:
+    return broken(table) if intent.mode == "cdc" else None
 
 
 def _brings_columns(intent: Intent, table: Position) -> bool:

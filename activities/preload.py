@@ -10,6 +10,8 @@ import psycopg  # noqa: F401
 import pyarrow.dataset
 import pyarrow.parquet  # noqa: F401
 
+import activities.cdc.capturing
+import activities.cdc.folding
 import activities.child
 import activities.reading  # noqa: F401
 from lake import s3

@@ -10,6 +10,7 @@ import pyarrow as pa
 from activities import repeats
 from activities.jobs import columns_of, key_of, publish_plan, run_ref, table_root
 from activities.messages import Extracted, ExtractInput, Plan, Run
+from activities.planning import KEYED
 from connectors import cursor, registry
 from connectors.base import (
     GONE,
@@ -22,11 +23,13 @@ from connectors.base import (
     TableRead,
     ValueWarning,
 )
+from connectors.capture import Capturing
 from connectors.errors import SchemaChangedError
 from lake import query
+from lake.changelog import ChangeLog, change_log_root
 from lake.failpoints import reach
 from lake.manifest import Manifest, save
-from lake.position import Position
+from lake.position import LogMark, Position
 from lake.publish import Published, publish
 from lake.staging import CursorSpec, stage
 from lake.storage import LakeStore
@@ -75,6 +78,8 @@ def extract(report: Report, store: LakeStore, reading: Reading) -> Read:
     run, base = order.run, Position.from_dict(reading.plan.base)
     stored = _stored(store, reading, base)
     request = _request(reading, base, tuple(name for name, kind in stored.items() if kind == TEXT))
+    if base.log is not None:
+        request = replace(request, columns=_logged(store, run, base.log))
     if unchanged := _unchanged(reading, request):
         return Read(unchanged)
     with _opened(reading, request, base) as read:
@@ -87,9 +92,9 @@ def extract(report: Report, store: LakeStore, reading: Reading) -> Read:
         extracted = replace(extracted, warnings=[*extracted.warnings, *_as_dicts(vanished)])
     if manifest is None:
         return Read(extracted)
-    if _is_short(order, extracted):
+    if is_short(order, extracted):
         pa.set_memory_pool(allocator)
-        plan = replace(publish_plan(run, reading.plan, order.batch, last=True), note=_note(extracted))
+        plan = replace(publish_plan(run, reading.plan, order.batch, last=True), note=note_of(extracted))
         return Read(extracted, publish(store, manifest, plan))
     return Read(replace(extracted, manifest=save(store, run.table_path, manifest)))
 
@@ -99,12 +104,13 @@ def found(published: Published) -> Read:
     return Read(Extracted("", **published.note, more=False), published)
 
 
-def _note(extracted: Extracted) -> dict[str, Any]:
+def note_of(extracted: Extracted) -> dict[str, Any]:
     """What the run must know of a read whose attempt never came to tell it."""
     return {"rows": extracted.rows, "size_bytes": extracted.size_bytes, "warnings": extracted.warnings}
 
 
-def _is_short(order: ExtractInput, extracted: Extracted) -> bool:
+def is_short(order: ExtractInput, extracted: Extracted) -> bool:
+    """Whether the step that read the batch had better publish it as well."""
     whole = order.part is None and not order.narrow and not extracted.more
     return whole and extracted.rows <= SHORT_ROWS and extracted.size_bytes <= SHORT_BYTES
 
@@ -134,13 +140,18 @@ def _staged(
         cursor=_cursor_spec(run, base, read.schema),
         primary_key=key_of(run),
         progress=lambda rows, size_bytes: report(rows, size_bytes, read.row_estimate),
+        log_position=base.log.position if base.log else None,
+        soft_deletes=run.soft_deletes,
     )
     reach("staged")
+    if base.log is not None:
+        manifest = replace(manifest, log=replace(base.log, horizon=_log_end(reading)))
     extracted = Extracted(
         manifest="",
         rows=manifest.rows,
         size_bytes=manifest.size_bytes,
-        more=read.report.more,
+        # What was changed meanwhile is in the log.
+        more=read.report.more or base.log is not None,
         row_estimate=read.row_estimate,
         warnings=_as_dicts(read.report.warnings),
         text_columns=list(read.report.text_columns),
@@ -148,6 +159,21 @@ def _staged(
         digest=digest,
     )
     return extracted, manifest
+
+
+def _logged(store: LakeStore, run: Run, mark: LogMark) -> tuple[str, ...]:
+    """The columns to read that the log carries as well: of others no change would ever be seen."""
+    members = ChangeLog(store, change_log_root(run.project_id, run.source_id)).members(mark.members)
+    logged = [name for name, column in members[run.schema_id]["shape"]["columns"].items() if column["logged"]]
+    wanted = columns_of(run)
+    return tuple(name for name in logged if wanted is None or name in wanted)
+
+
+def _log_end(reading: Reading) -> int:
+    """A position behind everything that the read may have seen."""
+    connector = registry.connector(reading.order.run.source_type)
+    assert isinstance(connector, Capturing)
+    return connector.log_end(reading.config)
 
 
 def _as_dicts(warnings: Sequence[ValueWarning]) -> list[dict[str, Any]]:
@@ -194,7 +220,7 @@ def _stored(store: LakeStore, reading: Reading, base: Position) -> dict[str, str
 
 def _check_key(run: Run, table: DiscoveredTable) -> None:
     """A key that the source goes by no longer would have rows take each other's place: none is read by it."""
-    if run.mode != "incremental":
+    if run.mode not in KEYED:
         return
     if gone := [name for name in run.primary_key if all(column.name != name for column in table.columns)]:
         raise SchemaChangedError(f"{run.schema_name} no longer has the key column {', '.join(gone)}.")

@@ -42,6 +42,23 @@ class RunLog:
         lines += _published_lines(plan, order.batch, read.published) if read.published else []
         self._write(order.run, *lines)
 
+    def read_anew(self, run: Run, reason: str) -> None:
+        text = f"The table is read anew, because {reason}; its rows serve until that is done."
+        self._write(run, Line(text, {"event": "read_anew", "reason": reason}, LogLevel.WARNING))
+
+    def folded(self, order: ExtractInput, plan: Plan, read: Read, begun: float) -> None:
+        """What came from the change log. ``begun`` by ``time.monotonic``."""
+        extracted, seconds = read.extracted, time.monotonic() - begun
+        if extracted.repeats:
+            lines = [Line("No changes in the change log.", {"event": "folded", "changes": 0})]
+        else:
+            more = "; the log has more" if extracted.more else ""
+            text = f"Batch {order.batch + 1}: {extracted.rows:,} changes folded in {seconds:.1f} s{more}."
+            fields = {"event": "folded", "batch": order.batch + 1, "changes": extracted.rows, "more": extracted.more}
+            lines = [Line(text, fields | {"seconds": round(seconds, 3), "bytes": extracted.size_bytes})]
+        lines += _published_lines(plan, order.batch, read.published) if read.published else []
+        self._write(order.run, *lines)
+
     def published(self, run: Run, plan: Plan, batch: int, published: Published) -> None:
         self._write(run, *_published_lines(plan, batch, published))
 
@@ -111,6 +128,7 @@ def _published_lines(plan: Plan, batch: int, published: Published) -> list[Line]
         text = f"Batch {number} had nothing new for {where}."
     else:
         done = f"{published.rows_added:,} rows added, {published.rows_changed:,} changed"
+        done += f", {published.rows_deleted:,} deleted" if published.rows_deleted else ""
         text = f"Batch {number} published: {done} in {where}, {published.bytes_written:,} bytes."
     fields = {"event": "published", "batch": number, **_figures(published)}
     return [Line(text, fields), *_columns_changed(published)]

@@ -11,6 +11,8 @@ import structlog
 from temporalio import activity
 
 from activities import jobs, reading
+from activities.cdc.folding import FoldOrder, TableChangedError, fold_changes
+from activities.cdc.following import Follower
 from activities.child import Progress
 from activities.children import Children
 from activities.heartbeat import beating
@@ -29,7 +31,9 @@ from activities.messages import (
 from activities.planner import Planned, Planner, record
 from activities.run_log import RunLog
 from connectors import registry
+from lake.errors import MissingRowError, StalePositionError
 from lake.failpoints import reach
+from lake.position import Position
 from lake.publish import Published
 from lake.storage import LakeStore
 from metadata.intents import RunIntent, ScheduleIntent
@@ -63,7 +67,8 @@ class SyncActivities:
         self._inventory = inventory
         self._store = store
         self._children = children
-        self._planner = Planner(runs, store, children, run_log)
+        self._follower = Follower(runs, store, gateway, loop)
+        self._planner = Planner(runs, store, children, run_log, self._follower)
         self._gateway = gateway
         self._loop = loop
 
@@ -94,7 +99,7 @@ class SyncActivities:
         run = order.run
         planned = Planned(order.plan) if order.plan else self._planner.plan(run, order.batch)
         plan = planned.plan
-        read = self._found(order, planned) or self._read(order, plan)
+        read = self._found(order, planned) or (self._fold if _folds(run, plan) else self._read)(order, plan)
         extracted = read.extracted
         if read.published is not None:
             extracted = replace(extracted, published=self._published(run, plan, read.published, extracted.digest))
@@ -128,6 +133,25 @@ class SyncActivities:
         with beating():
             progress.end(read.extracted)
             self._run_log.read(order, plan, read, begun)
+        return read
+
+    def _fold(self, order: ExtractInput, plan: Plan) -> reading.Read:
+        """What the change log has behind the table's position; behind a first read, once it has all that was read."""
+        run, base = order.run, Position.from_dict(plan.base)
+        if base.log is not None and not base.loaded:
+            self._follower.await_position(run, base.log.horizon)
+        elif order.batch == 0:
+            self._follower.freshen(run)
+        progress = _LiveFigures(self._runs, order)
+        begun = time.monotonic()
+        try:
+            read = self._children.run(fold_changes, self._store, FoldOrder(order, plan), on_progress=progress)
+        except (TableChangedError, MissingRowError) as error:
+            self._runs.raise_generation(run.job_id, plan.generation)
+            self._run_log.read_anew(run, str(error))
+            raise StalePositionError("The table must be read anew.") from error
+        with beating():
+            self._run_log.folded(order, plan, read, begun)
         return read
 
     @activity.defn(name="publish", no_thread_cancel_exception=True)
@@ -184,7 +208,7 @@ class SyncActivities:
                 record(self._runs, run, published.position, published.facts, digest if published.nothing_new else None)
         return PublishResult(
             published.position.as_dict(),
-            rows=published.rows_added + published.rows_changed,
+            rows=published.rows_added + published.rows_changed + published.rows_deleted,
             bytes_written=published.bytes_written,
             maintenance_due=published.facts.debt.is_due,
         )
@@ -237,6 +261,11 @@ def _trigger(order: BeginInput, intent: ScheduleIntent | None) -> str:
     return "schedule" if when.fires_at(datetime.fromisoformat(order.scheduled_at)) else "manual"
 
 
+def _folds(run: Run, plan: Plan) -> bool:
+    """Whether the batch comes from the change log: once the table was read, all of them do."""
+    return run.mode == "cdc" and plan.base["sequence"] > 0
+
+
 def _run(intent: RunIntent, job_id: str) -> Run:
     assert intent.sync_type is not None
     keyed = intent.sync_type in ("incremental", "append")
@@ -260,4 +289,5 @@ def _run(intent: RunIntent, job_id: str) -> Run:
         enabled_columns=list(intent.enabled_columns) if intent.enabled_columns is not None else None,
         row_filter=[dict(clause) for clause in intent.row_filter],
         type_overrides=intent.type_overrides,
+        soft_deletes=intent.capture is not None and intent.capture.delete_mode == "soft",
     )

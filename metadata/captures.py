@@ -54,15 +54,19 @@ class Captures:
             raise NotFoundError("There is no such source.")
         return self._vault.decrypt(source.encrypted_inputs)
 
-    def captured(self, source_id: str, epoch: int, sequence: int, position: int, captured_at: datetime) -> None:
-        """An entry of the change log is there. Never goes back; nothing happens for another epoch than the newest."""
+    def captured(self, source_id: str, epoch: int, sequence: int, position: int, captured_at: datetime | None) -> None:
+        """An entry of the change log is there; where a time is given, with everything that was committed by then.
+
+        Never goes back. Nothing happens for another epoch than the newest.
+        """
         with self._database.transaction() as session:
             capture = locked_capture(session, source_id)
             if capture is None or capture.epoch != epoch:
                 return
             capture.sequence = max(capture.sequence, sequence)
             capture.position = max(capture.position, position)
-            capture.captured_at = max(capture.captured_at or captured_at, captured_at)
+            if captured_at is not None:
+                capture.captured_at = max(capture.captured_at or captured_at, captured_at)
             capture.latest_error = None
             session.add(capture)
 
@@ -135,6 +139,12 @@ def end_captures(session: Session, which: ColumnElement[bool]) -> None:
     """Nothing more is captured; what the sources keep for it waits to be dropped."""
     ended = {"removing": True, "updated_at": utc_now()}
     session.connection().execute(update(Capture).where(which, col(Capture.removing).is_(False)).values(ended))
+
+
+def ended_captures(session: Session, project_id: int, most: int) -> list[str]:
+    """The sources of those of the project that wait to be removed, at the most so many."""
+    ended = select(Capture.source_id).where(Capture.project_id == project_id, col(Capture.removing))
+    return [str(source_id) for source_id in session.exec(ended.order_by(col(Capture.source_id)).limit(most))]
 
 
 def delete_capture(session: Session, source: Source, capture: Capture) -> None:

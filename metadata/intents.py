@@ -21,6 +21,10 @@ class CapturePlace:
     """``hard`` or ``soft``: the schema's choice, else the capture's."""
     table_mode: str
     """``consolidated``, ``cdc_only`` or ``both``."""
+    captured_at: datetime | None = None
+    """When the change log last had everything that was committed."""
+    continuous: bool = False
+    latest_error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class RunIntent:
     position: dict[str, Any] | None
     repeat: str | None
     """Digest of the newest read that brought nothing new."""
+    asked_at: datetime | None = None
+    """When somebody last asked for a run: what was at the source by then is to be in it."""
     capture: CapturePlace | None = None
     """For the sync type cdc; None too where the source's capture is off."""
 
@@ -194,6 +200,7 @@ def run_intent(schema: Schema, source: Source, state: SchemaState, capture: Capt
         erase_pending=state.erase_pending,
         position=state.position,
         repeat=state.repeat,
+        asked_at=state.asked_at,
         capture=None if capture is None or schema.sync_type != SyncType.CDC else _place(capture, schema),
     )
 
@@ -258,6 +265,9 @@ def _place(capture: Capture, schema: Schema) -> CapturePlace:
         position=capture.position,
         delete_mode=str(schema.cdc_delete_mode or capture.delete_mode),
         table_mode=str(schema.cdc_table_mode),
+        captured_at=capture.captured_at,
+        continuous=capture.continuous,
+        latest_error=capture.latest_error,
     )
 
 

@@ -291,6 +291,11 @@ class SchemaState(SQLModel, table=True):
         default=None, sa_type=JSON, description="copy of the newest commit's position (lake.position.Position)"
     )
     repeat: str | None = Field(default=None, max_length=64, description="digest of the newest read without news")
+    asked_at: datetime | None = Field(
+        default=None,
+        sa_type=UtcDateTime,
+        description="when somebody last asked for a run: what was there is to be in it",
+    )
 
 
 class Job(SQLModel, table=True):

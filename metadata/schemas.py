@@ -62,6 +62,12 @@ def schemas_of(session: Session, source_ids: Collection[uuid.UUID]) -> dict[uuid
     return by_source
 
 
+def schemas_among(session: Session, source_id: uuid.UUID, schema_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Schema]:
+    """The live ones among these that are of this source, by id."""
+    wanted = _alive().where(Schema.source_id == source_id, col(Schema.id).in_(schema_ids))
+    return {schema.id: schema for schema in session.exec(wanted)}
+
+
 def tables_of(session: Session, schemas: Iterable[Schema]) -> dict[uuid.UUID, LakeTable]:
     """The lake table of each schema that has one: the main one, unless the schema is to have a history only."""
     kinds = {schema.id: shown_kind(schema) for schema in schemas}
@@ -103,6 +109,13 @@ def describe(schema: Schema, table: TableFacts) -> None:
     schema.description = table.description[:1000] if table.description else None
     schema.discovered = table.facts
     schema.vanished_at = None
+
+
+def note_asked(session: Session, schema_ids: Collection[uuid.UUID]) -> None:
+    """Somebody asks for a run: what is at the source by now is to be in it."""
+    session.connection().execute(
+        update(SchemaState).where(col(SchemaState.schema_id).in_(schema_ids)).values(asked_at=utc_now())
+    )
 
 
 def raise_generation(session: Session, schema_ids: Collection[uuid.UUID], *, erase: bool = False) -> None:

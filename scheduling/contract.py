@@ -7,6 +7,9 @@ SYNC_SCHEMA = "SyncSchema"
 ERASE_TABLE = "EraseTable"
 RECONCILE = "Reconcile"
 SWEEP = "Sweep"
+CAPTURE_CHANGES = "CaptureChanges"
+REMOVE_CAPTURE = "RemoveCapture"
+WATCH_CAPTURES = "WatchCaptures"
 
 CANCEL_SIGNAL = "cancel"
 RESYNC_SIGNAL = "resync"
@@ -35,6 +38,14 @@ class EraseTableInput:
 
 
 @dataclass(frozen=True)
+class CaptureInput:
+    """Of one source."""
+
+    project_id: int
+    source_id: str
+
+
+@dataclass(frozen=True)
 class Progress:
     """Answer of the ``progress`` query."""
 
@@ -52,6 +63,14 @@ def schedule_id(schema_id: str) -> str:
 
 def erase_workflow_id(schema_id: str) -> str:
     return f"erase-{schema_id}"
+
+
+def capture_schedule_id(source_id: str) -> str:
+    return f"capture-{source_id}"
+
+
+def remove_capture_workflow_id(source_id: str) -> str:
+    return f"remove-capture-{source_id}"
 
 
 def upkeep_id(workflow: str, task_queue: str) -> str:

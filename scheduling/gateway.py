@@ -33,7 +33,8 @@ from temporalio.common import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from metadata.intents import ScheduleIntent
+from metadata.intents import CaptureIntent, ScheduleIntent
+from scheduling.captures import CaptureGateway
 from scheduling.contract import (
     CANCEL_SIGNAL,
     ERASE_TABLE,
@@ -46,21 +47,19 @@ from scheduling.contract import (
     SOURCE_TYPE_ATTRIBUTE,
     SWEEP,
     SYNC_SCHEMA,
+    WATCH_CAPTURES,
     EraseTableInput,
     SyncSchemaInput,
     erase_workflow_id,
     schedule_id,
     upkeep_id,
 )
-from scheduling.timing import timing
-
-CATCH_UP = timedelta(minutes=10)
-"""How long after Temporal was away a missed start is still made up for."""
+from scheduling.timing import CATCH_UP, timing
 
 BUFFER_ONE = OverlapPolicy.SCHEDULE_OVERLAP_POLICY_BUFFER_ONE
 RECONCILE_EVERY = timedelta(minutes=5)
 SWEEP_EVERY = timedelta(hours=6)
-
+WATCH_EVERY = timedelta(minutes=1)
 
 SCHEDULES_PER_PAGE = 500
 
@@ -84,6 +83,7 @@ class SyncGateway:
         self._client = client
         self._task_queue = task_queue
         self._attributes_known = False
+        self.captures = CaptureGateway(client, task_queue)
 
     async def ping(self) -> None:
         await self._client.service_client.check_health()
@@ -103,9 +103,15 @@ class SyncGateway:
 
             await self._client.get_schedule_handle(schedule_id(intent.schema_id)).update(replace)
 
+    async def ensure_capture(self, intent: CaptureIntent) -> None:
+        """Make the schedule of a source's capture as the settings say, or have the capture removed."""
+        if not self._attributes_known:
+            await self.ensure_search_attributes()
+        await self.captures.ensure(intent)
+
     async def ensure_upkeep(self) -> None:
         """Make the schedules by which the installation looks after itself. An operator's change of them stays."""
-        for workflow, every in ((RECONCILE, RECONCILE_EVERY), (SWEEP, SWEEP_EVERY)):
+        for workflow, every in ((RECONCILE, RECONCILE_EVERY), (SWEEP, SWEEP_EVERY), (WATCH_CAPTURES, WATCH_EVERY)):
             id = upkeep_id(workflow, self._task_queue)
             upkeep = Schedule(
                 action=ScheduleActionStartWorkflow(workflow, id=id, task_queue=self._task_queue),

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, time, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
+CATCH_UP = timedelta(minutes=10)
+"""How long after Temporal was away a missed start is still made up for."""
 
 INTERVALS: dict[str, timedelta | None] = {
     "never": None,
@@ -61,6 +63,17 @@ def timing(
         return Timing(every, since_midnight % every)
     first_day = (enabled_at or EPOCH).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return Timing(every, (first_day + since_midnight - EPOCH) % every)
+
+
+CAPTURE_AT_LEAST = timedelta(minutes=5)
+"""However seldom its tables are brought up to date: so much of its log a source keeps for us."""
+
+
+def capture_timing(source_id: str, frequency: str | None) -> Timing:
+    """When changes of a source are captured whose most frequent table has this frequency; None for no tables."""
+    every = INTERVALS[frequency] if frequency else None
+    every = min(every or CAPTURE_AT_LEAST, CAPTURE_AT_LEAST)
+    return Timing(every, _phase(source_id, every))
 
 
 def _phase(schema_id: str, every: timedelta) -> timedelta:

@@ -11,6 +11,7 @@ Result = TypeVar("Result")
 
 EXTRACTION_QUEUE_SUFFIX = "-extract"
 SNAPSHOT_QUEUE_SUFFIX = "-snapshot"
+CAPTURE_QUEUE_SUFFIX = "-capture"
 
 QUICK = timedelta(seconds=20)
 """A step that only touches the database or Temporal."""

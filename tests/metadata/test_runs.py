@@ -99,6 +99,7 @@ def test_the_intent_says_all_that_a_run_needs(workshop: Workshop, runs: Runs) ->
         "erase_pending": False,
         "position": None,
         "repeat": None,
+        "asked_at": None,
         "capture": None,
     }
     assert type(intent.sync_type) is str

@@ -63,6 +63,7 @@ def upgrade() -> None:
     op.create_index("ix_capture_event_time", "capture_event", ["at"], unique=False)
 
     op.add_column("source", sa.Column("capture_epoch", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("schema_state", sa.Column("asked_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("schema", sa.Column("cdc_delete_mode", sa.String(length=20), nullable=True))
     with op.batch_alter_table("lake_table", naming_convention=UNNAMED) as lake_table:
         lake_table.add_column(sa.Column("kind", sa.String(length=20), nullable=False, server_default="main"))
@@ -76,6 +77,8 @@ def downgrade() -> None:
         lake_table.drop_constraint("uq_lake_table_schema_kind", type_="unique")
         lake_table.drop_column("kind")
         lake_table.create_unique_constraint(_one_table_of_schema(), ["schema_id"])
+    with op.batch_alter_table("schema_state") as schema_state:
+        schema_state.drop_column("asked_at")
     with op.batch_alter_table("schema") as schema:
         schema.drop_column("cdc_delete_mode")
     with op.batch_alter_table("source") as source:

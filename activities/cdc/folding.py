@@ -1,0 +1,166 @@
+"""Folding in a child process: what the change log has of a table, into staged rows and deleted keys."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from activities.jobs import columns_of, key_of, publish_plan, run_ref, table_root
+from activities.messages import Extracted, ExtractInput, Plan, Run
+from activities.reading import Read, is_short, note_of
+from lake.changelog import ChangeLog, Entry, Segment, change_log_root
+from lake.failpoints import reach
+from lake.fold import Folding, fold
+from lake.manifest import save
+from lake.position import LogMark, Position
+from lake.publish import publish
+from lake.storage import LakeStore
+
+Report = Callable[[int, int, int | None], None]
+
+MOST_CHANGES = 2_000_000
+"""Of one batch, but for an entry that has more: what a crash may cost."""
+KEPT_ALIVE = timedelta(days=1)
+"""A table without changes says where it stands so often: entries are not kept for ever."""
+
+
+@dataclass(frozen=True)
+class FoldOrder:
+    order: ExtractInput
+    plan: Plan
+
+
+class TableChangedError(Exception):
+    """The table was changed at its source in a way that its rows show and the log does not: it must be read anew."""
+
+
+def fold_changes(report: Report, store: LakeStore, folding: FoldOrder) -> Read:
+    """Fold what is behind the table's position. A short batch is published too."""
+    pa.set_memory_pool(pa.system_memory_pool())
+    order, plan, run = folding.order, folding.plan, folding.order.run
+    base = Position.from_dict(plan.base)
+    assert base.log is not None
+    changes = ChangeLog(store, change_log_root(run.project_id, run.source_id))
+    entries, more = _entries(changes, run, base.log)
+    if not entries:
+        return Read(_nothing(0) if base.loaded else replace(_nothing(0), repeats=False, more=True))
+    _check_shapes(changes, run, base.log, entries)
+    newest = entries[-1]
+    mark = replace(base.log, sequence=newest.sequence, position=newest.position, members=newest.members)
+    behind = not base.loaded and mark.position < base.log.horizon
+    segments = _segments(run, entries)
+    rows = sum(segment.rows for segment in segments)
+    if not segments and base.loaded and not more and not _is_stale(changes, base.log, newest):
+        return Read(_nothing(0))
+    reach("folding")
+    manifest = fold(store, segments, _folding(report, run, plan, order.batch, base, mark, rows))
+    reach("staged")
+    extracted = Extracted(
+        manifest="",
+        rows=rows,
+        size_bytes=manifest.size_bytes,
+        more=more or behind,
+        row_estimate=rows,
+        warnings=_warnings(segments),
+    )
+    if is_short(order, extracted):
+        published = replace(
+            publish_plan(run, plan, order.batch, last=True), note=note_of(extracted), keep_alive=not segments
+        )
+        return Read(extracted, publish(store, manifest, published))
+    return Read(replace(extracted, manifest=save(store, run.table_path, manifest)))
+
+
+def _nothing(rows: int) -> Extracted:
+    return Extracted("", rows, 0, more=False, repeats=True)
+
+
+def _entries(changes: ChangeLog, run: Run, mark: LogMark) -> tuple[list[Entry], bool]:
+    """Those behind the mark, as many as one batch may have, and whether there are more."""
+    found: list[Entry] = []
+    rows = 0
+    while (entry := changes.entry(mark.epoch, mark.sequence + len(found) + 1)) is not None:
+        more = sum(segment.rows for segment in entry.segments.get(run.schema_id, ()))
+        if found and rows + more > MOST_CHANGES:
+            return found, True
+        found.append(entry)
+        rows += more
+    return found, False
+
+
+def _segments(run: Run, entries: list[Entry]) -> list[Segment]:
+    return [segment for entry in entries for segment in entry.segments.get(run.schema_id, ())]
+
+
+def _check_shapes(changes: ChangeLog, run: Run, mark: LogMark, entries: list[Entry]) -> None:
+    """``TableChangedError`` where rows may have changed without a trace in the log since the table's position."""
+    known = changes.members(mark.members).get(run.schema_id)
+    digest = mark.members
+    for entry in entries:
+        if entry.members == digest:
+            continue
+        digest = entry.members
+        member = changes.members(digest).get(run.schema_id)
+        if known is None or member is None:
+            raise TableChangedError("its changes were not captured for a while")
+        if reason := _untold(known["shape"], member["shape"]):
+            raise TableChangedError(reason)
+        known = member
+
+
+def _untold(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
+    """What changed of a table, between two looks at it, that may have changed rows without a trace in the log."""
+    if before["identity"] != after["identity"]:
+        return "it was dropped and made anew"
+    if before["publication"] != after["publication"]:
+        return "it was taken out of the publication for a while"
+    if any(after["parts"].get(part) != storage for part, storage in before["parts"].items()):
+        return "a partition was emptied, rewritten, detached or dropped"
+    rewritten = before["storage"] != after["storage"]
+    for name, column in after["columns"].items():
+        if reason := _untold_of(name, before["columns"].get(name), column, rewritten):
+            return reason
+    return None
+
+
+def _untold_of(name: str, old: Mapping[str, Any] | None, new: Mapping[str, Any], rewritten: bool) -> str | None:
+    if old is None or old["number"] != new["number"]:
+        # One of that name that is gone has left its values in the lake.
+        return f"the column {name} may have values in old rows" if new["filled"] or old is not None else None
+    if old["logged"] != new["logged"]:
+        return f"the column {name} {'is' if new['logged'] else 'is no longer'} in the source's log"
+    if rewritten and old["revision"] != new["revision"]:
+        return f"the column {name} was {old['type']} and is {new['type']} now"
+    return None
+
+
+def _is_stale(changes: ChangeLog, mark: LogMark, newest: Entry) -> bool:
+    """Whether the table's own mark is so old that the entry behind it may go."""
+    at = changes.entry(mark.epoch, mark.sequence + 1) or newest
+    return datetime.now(UTC) - datetime.fromisoformat(at.captured_at) > KEPT_ALIVE
+
+
+def _folding(report: Report, run: Run, plan: Plan, batch: int, base: Position, mark: LogMark, rows: int) -> Folding:
+    return Folding(
+        table_path=run.table_path,
+        root=table_root(run, plan),
+        run=run_ref(run, plan),
+        batch=batch,
+        primary_key=key_of(run),
+        columns=columns_of(run),
+        soft_deletes=run.soft_deletes,
+        overlap=not base.loaded,
+        log=mark,
+        progress=lambda done, size_bytes: report(done, size_bytes, rows),
+    )
+
+
+def _warnings(segments: list[Segment]) -> list[dict[str, Any]]:
+    counts: Counter[tuple[str, str]] = Counter()
+    for segment in segments:
+        for warning in segment.warnings:
+            counts[warning["column"], warning["reason"]] += warning["count"]
+    return [{"column": column, "reason": reason, "count": count} for (column, reason), count in counts.items()]

@@ -1,0 +1,160 @@
+"""Where a table stands in the change log of its source: joining it, waiting for it, and whether it can go on."""
+
+import time
+from asyncio import AbstractEventLoop, run_coroutine_threadsafe
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import structlog
+
+from activities.heartbeat import POLL_SECONDS, attended, beating, stop_if_asked
+from activities.messages import Run
+from connectors import registry
+from connectors.capture import Capturing
+from connectors.errors import BusyError, ConfigurationError
+from lake.changelog import ChangeLog, change_log_root
+from lake.position import LogMark, Position
+from lake.storage import LakeStore
+from metadata.intents import CapturePlace
+from metadata.runs import Runs
+from scheduling.gateway import SyncGateway
+
+Found = TypeVar("Found")
+
+log = structlog.get_logger()
+
+PATIENCE_SECONDS = 60.0
+"""How long a thread waits for the capture, before that waits for its next attempt."""
+FRESHENING_SECONDS = 20.0
+FRESH = timedelta(seconds=30)
+"""A run need not have captured what is younger, unless somebody asked for it."""
+
+NOT_CAPTURED = "Change data capture is not enabled for this source: enable it, or choose another sync type."
+
+
+@dataclass(frozen=True)
+class Follower:
+    """Within an activity: it heartbeats. Thread-safe."""
+
+    runs: Runs
+    store: LakeStore
+    gateway: SyncGateway
+    loop: AbstractEventLoop
+
+    def place(self, run: Run) -> CapturePlace:
+        """What the database knows of the capture; ``ConfigurationError`` where there is none."""
+        intent = self.runs.intent(run.project_id, run.schema_id)
+        if intent is None or intent.capture is None:
+            raise ConfigurationError(NOT_CAPTURED)
+        return intent.capture
+
+    def broken(self, run: Run, position: Position) -> str | None:
+        """Why changes cannot be folded into a table that stands there; None where they can."""
+        mark, place = position.log, self.place(run)
+        if mark is None:
+            return "it was not read behind the change log"
+        if mark.epoch != place.epoch:
+            return "the log of the source had to be begun anew"
+        changes = change_log(self.store, run)
+
+        def look() -> str | None:
+            if changes.head(mark.epoch, max(mark.sequence, place.sequence)) == mark.sequence:
+                return None
+            there = changes.entry(mark.epoch, mark.sequence + 1) is not None
+            return None if there else "the change log does not reach back to where it stands"
+
+        return attended(look)
+
+    def join(self, run: Run) -> LogMark:
+        """The entry from which on the log holds what a read from now on may not show.
+
+        It names the table as a member, and no transaction is under way any more that may have written to the table
+        before it: such a one could be in an earlier entry, and yet be invisible to a read.
+        """
+        mark = self._wait(run, lambda: self._membership(run), "to come to this table")
+        connector, config = self._source(run)
+        waited_for = attended(lambda: connector.writers(config, run.schema_name))
+        while waited_for:
+            log.info("waiting for writers", schema_id=run.schema_id, writers=len(waited_for))
+            _sleep(1.0)
+            now = attended(lambda: connector.writers(config, run.schema_name))
+            waited_for = waited_for & now
+        return mark
+
+    def freshen(self, run: Run) -> None:
+        """Have the change log hold what was committed by now, where somebody asked for that or it is long since.
+
+        A capture that does not get there is no reason not to go on with what the log has.
+        """
+        if not self._is_wanting(run):
+            return
+        try:
+            self.await_position(run, self._log_end(run), FRESHENING_SECONDS)
+        except BusyError as error:
+            log.warning("capture is late", schema_id=run.schema_id, reason=error.message)
+
+    def _is_wanting(self, run: Run) -> bool:
+        intent = self.runs.intent(run.project_id, run.schema_id)
+        if intent is None or intent.capture is None:
+            return False
+        captured_at = intent.capture.captured_at
+        if captured_at is None or (intent.asked_at is not None and intent.asked_at > captured_at):
+            return True
+        return not intent.capture.continuous and datetime.now(UTC) - captured_at > FRESH
+
+    def _log_end(self, run: Run) -> int:
+        connector, config = self._source(run)
+        return attended(lambda: connector.log_end(config))
+
+    def _source(self, run: Run) -> tuple[Capturing, Any]:
+        connector = registry.connector(run.source_type)
+        assert isinstance(connector, Capturing)
+        return connector, connector.parse_config(self.runs.inputs(run.project_id, run.schema_id))
+
+    def await_position(self, run: Run, position: int, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        """Until the change log has everything up to a position. ``BusyError`` where that takes longer."""
+        changes = change_log(self.store, run)
+
+        def reached() -> bool:
+            place = self.place(run)
+            newest = changes.entry(place.epoch, changes.head(place.epoch, place.sequence))
+            return newest is not None and newest.position >= position
+
+        self._wait(run, reached, "to catch up", patience_seconds)
+
+    def _membership(self, run: Run) -> LogMark | None:
+        place, changes = self.place(run), change_log(self.store, run)
+        newest = changes.entry(place.epoch, changes.head(place.epoch, place.sequence))
+        if newest is None or run.schema_id not in changes.members(newest.members):
+            return None
+        return LogMark(place.epoch, newest.sequence, newest.position, newest.members)
+
+    def _wait(
+        self, run: Run, look: Callable[[], Found | None], what: str, patience_seconds: float = PATIENCE_SECONDS
+    ) -> Found:
+        """``BusyError`` with what keeps the capture, after some time: the next attempt waits on."""
+        begun, triggered = time.monotonic(), 0.0
+        while not (found := attended(look)):
+            if time.monotonic() - begun > patience_seconds:
+                reason = self.place(run).latest_error
+                told = f": {reason}" if reason else ""
+                raise BusyError(f"Waiting for the capture of the source's changes {what}{told}.".replace("..", "."))
+            if time.monotonic() - triggered > 5:
+                run_coroutine_threadsafe(self.gateway.captures.trigger(run.source_id), self.loop).result(30)
+                triggered = time.monotonic()
+            _sleep(0.2)
+        return found
+
+
+def change_log(store: LakeStore, run: Run) -> ChangeLog:
+    return ChangeLog(store, change_log_root(run.project_id, run.source_id))
+
+
+def _sleep(seconds: float) -> None:
+    with beating():
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            stop_if_asked()
+            time.sleep(POLL_SECONDS)

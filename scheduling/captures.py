@@ -1,0 +1,126 @@
+"""What is asked of Temporal about the capture of a source's changes."""
+
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionExecutionStartWorkflow,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
+from temporalio.service import RPCError, RPCStatusCode
+
+from metadata.intents import CaptureIntent
+from scheduling.contract import (
+    CAPTURE_CHANGES,
+    PROJECT_ATTRIBUTE,
+    REMOVE_CAPTURE,
+    SOURCE_ATTRIBUTE,
+    SOURCE_TYPE_ATTRIBUTE,
+    CaptureInput,
+    capture_schedule_id,
+    remove_capture_workflow_id,
+)
+from scheduling.timing import CATCH_UP, capture_timing
+
+
+class CaptureGateway:
+    """Speaks to one Temporal namespace. Every call may be repeated: doing it twice is the same as once.
+
+    The namespace must know our search attributes.
+    """
+
+    def __init__(self, client: Client, task_queue: str) -> None:
+        self._client = client
+        self._task_queue = task_queue
+
+    async def ensure(self, intent: CaptureIntent) -> None:
+        """Make the schedule of the source's capture as the settings say, or have the capture removed."""
+        if intent.removing:
+            await self.remove(intent.project_id, intent.source_id)
+            return
+        id, schedule = capture_schedule_id(intent.source_id), self._schedule(intent)
+        try:
+            await self._client.create_schedule(id, schedule)
+        except ScheduleAlreadyRunningError:
+
+            def replace(found: ScheduleUpdateInput) -> ScheduleUpdate | None:
+                same = found.description.schedule.spec.intervals == schedule.spec.intervals
+                return None if same else ScheduleUpdate(schedule=schedule)
+
+            await self._client.get_schedule_handle(id).update(replace)
+
+    async def trigger(self, source_id: str) -> bool:
+        """Capture now, unless that is going on. False where there is no schedule."""
+        try:
+            await self._client.get_schedule_handle(capture_schedule_id(source_id)).trigger()
+        except RPCError as error:
+            _unless_not_found(error)
+            return False
+        return True
+
+    async def remove(self, project_id: int, source_id: str) -> None:
+        """Stop capturing, and have what the source keeps for it dropped, however long that takes."""
+        await self._client.start_workflow(
+            REMOVE_CAPTURE,
+            CaptureInput(project_id, source_id),
+            id=remove_capture_workflow_id(source_id),
+            task_queue=self._task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            static_summary="Drop slot and publication of a source",
+        )
+
+    async def stop(self, source_id: str) -> None:
+        """Delete the schedule and cancel what it has started."""
+        handle = self._client.get_schedule_handle(capture_schedule_id(source_id))
+        try:
+            described = await handle.describe()
+            await handle.delete()
+        except RPCError as error:
+            _unless_not_found(error)
+            return
+        for action in described.info.running_actions:
+            if not isinstance(action, ScheduleActionExecutionStartWorkflow):
+                continue
+            try:
+                await self._client.get_workflow_handle(action.workflow_id).cancel()
+            except RPCError as error:
+                _unless_not_found(error)
+
+    def _schedule(self, intent: CaptureIntent) -> Schedule:
+        when = capture_timing(intent.source_id, intent.frequency)
+        assert when.every
+        attributes = {
+            PROJECT_ATTRIBUTE: str(intent.project_id),
+            SOURCE_ATTRIBUTE: intent.source_id,
+            SOURCE_TYPE_ATTRIBUTE: intent.source_type,
+        }
+        return Schedule(
+            action=ScheduleActionStartWorkflow(
+                CAPTURE_CHANGES,
+                CaptureInput(intent.project_id, intent.source_id),
+                id=capture_schedule_id(intent.source_id),
+                task_queue=self._task_queue,
+                typed_search_attributes=TypedSearchAttributes(
+                    [
+                        SearchAttributePair(SearchAttributeKey.for_keyword(name), value)
+                        for name, value in attributes.items()
+                    ]
+                ),
+                static_summary=f"{intent.source_type} changes",
+                static_details=f"Copies the changes of slot `{intent.slot}` into the lake's change log.",
+            ),
+            spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=when.every, offset=when.offset)]),
+            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP),
+        )
+
+
+def _unless_not_found(error: RPCError) -> None:
+    if error.status != RPCStatusCode.NOT_FOUND:
+        raise error
