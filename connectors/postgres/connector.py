@@ -23,6 +23,7 @@ from connectors.postgres.replication.prerequisites import capture_problems
 from connectors.postgres.replication.provision import set_up_capture, tear_down_capture
 from connectors.postgres.replication.publications import publish_tables
 from connectors.postgres.replication.status import capture_status
+from connectors.postgres.replication.stream import follow
 from connectors.postgres.session import MINIMUM_VERSION, application_name, cancel, connect, transaction
 
 _SESSION_NAME = "syncline"
@@ -34,7 +35,7 @@ class PostgresConnector:
     source_type: str = "Postgres"
     engine: str = "postgres"
     form: SourceForm = FORM
-    sync_types: tuple[str, ...] = ("full_refresh", "incremental", "append")
+    sync_types: tuple[str, ...] = ("full_refresh", "incremental", "append", "cdc")
 
     def parse_config(self, inputs: Mapping[str, Any]) -> PostgresConfig:
         return parse_config(inputs)
@@ -100,7 +101,4 @@ class PostgresConnector:
         return capture_status(config, setup)
 
     def follow(self, config: PostgresConfig, request: CaptureRequest) -> AbstractContextManager[ChangeStream]:
-        from connectors.postgres.replication import stream  # type: ignore[attr-defined, unused-ignore]
-
-        opened: AbstractContextManager[ChangeStream] = stream.follow(config, request)
-        return opened
+        return follow(config, request)

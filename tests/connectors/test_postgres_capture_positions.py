@@ -46,7 +46,7 @@ def test_those_that_have_written_and_not_ended(capture: Captured) -> None:
         one.execute("INSERT INTO t VALUES (1)")
         two.execute("DELETE FROM t")
         reader.execute("SELECT txid_current(), count(*) FROM t")
-        reader.execute("SELECT FROM t FOR UPDATE")
+        reader.execute("SELECT FROM t WHERE id = 5 FOR UPDATE")
         other.execute("INSERT INTO root VALUES (1)")
         found = writers(capture)
         assert found == {str(session.execute("SELECT txid_current()").fetchone()[0]) for session in (one, two)}  # type: ignore[index]
