@@ -37,9 +37,12 @@ class KeyedChanges:
         """Where in the order a key begins, or goes on behind a truncation."""
         if not len(self.truncations):
             return self.starts
-        eras = np.searchsorted(self.truncations, self.order).astype(np.int32)
-        spans: Flags = self.starts | (np.diff(eras, prepend=-1) != 0)
+        spans: Flags = self.starts | (np.diff(self._truncated(self.order), prepend=0) != 0)
         return spans
+
+    def _truncated(self, numbers: Numbers) -> Numbers:
+        """How often the table was emptied before some changes."""
+        return np.searchsorted(self.truncations, numbers).astype(np.int32)
 
     @cached_property
     def begins(self) -> Numbers:
@@ -82,8 +85,7 @@ class KeyedChanges:
         had_one = np.logical_or.reduceat(ends & (self.net < 0), self.begins)
         told = np.where(had_none, 0, np.where(had_one, 1, -1))
         found = np.where(first_comes, told, 1).astype(np.int32)
-        behind_truncation = ~self.starts[self.begins]
-        found[behind_truncation & (found < 0)] = 0
+        found[(self._truncated(self.order[self.begins]) > 0) & (found < 0)] = 0
         return found
 
 
