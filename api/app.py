@@ -18,6 +18,7 @@ from api.slashes import TrailingSlash
 from api.source_calls import SourceCalls
 from api.temporal import TemporalBridge
 from lake.failpoints import arm
+from metadata.captures import Captures
 from metadata.outbox import Outbox
 from settings import Settings
 
@@ -40,7 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         bridge = await TemporalBridge.to(temporal, settings.task_queue)
-        relay = OutboxRelay(Outbox(database), bridge)
+        relay = OutboxRelay(Outbox(database), Captures(database, vault), bridge)
         app.state.backend = Backend(
             database, vault, bridge, relay, lake.uri, lake.ping, limits, source_calls, metrics, queries
         )

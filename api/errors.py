@@ -66,6 +66,7 @@ class ApiError(Exception):
         self.attr = attr
         self.code = code or type(self).code
         self.headers: Mapping[str, str] = {}
+        self.more: Mapping[str, Any] = {}
 
 
 class InvalidError(ApiError):
@@ -164,7 +165,7 @@ def _invalid(first: ErrorDetails, loc_from: int) -> InvalidError:
 
 def _on_api_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ApiError)
-    return envelope(error)
+    return envelope(error, **error.more)
 
 
 def _on_temporal_away(_: Request, error: Exception) -> JSONResponse:

@@ -17,9 +17,11 @@ from api.bodies.responses import (
     TableBody,
     TableColumn,
 )
+from api.captures import capture_error
 from api.inputs import known_connector, public_inputs
 from connectors.base import Direct
 from connectors.registry import can_sync
+from metadata.captures import captures_of
 from metadata.models import DIRECT, Job, LakeTable, Schema, SchemaStatus, Source, SyncType
 from metadata.schemas import schemas_of, tables_of
 from metadata.sources import last_runs
@@ -38,13 +40,14 @@ def source_bodies(backend: Backend, session: Session, sources: Sequence[Source],
     ids = [source.id for source in sources]
     by_source = schemas_of(session, ids)
     ran = last_runs(session, ids)
+    captures = captures_of(session, ids)
     bodies = schema_bodies(backend, session, [schema for schemas in by_source.values() for schema in schemas])
     by_schema = {body.id: body for body in bodies}
     return [
         SourceBody(
             **_own(source),
             status=_status(source, by_source[source.id]),
-            latest_error=_latest_error(by_source[source.id]),
+            latest_error=capture_error(captures.get(source.id)) or _latest_error(by_source[source.id]),
             engine=engine(source),
             last_run_at=ran.get(source.id),
             schemas=[by_schema[schema.id] for schema in by_source[source.id]],

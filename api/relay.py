@@ -8,6 +8,7 @@ import structlog
 
 from api.temporal import TemporalBridge, TemporalUnavailableError
 from lake.failpoints import reach
+from metadata.captures import Captures
 from metadata.outbox import Errand, Outbox
 
 log = structlog.get_logger(__name__)
@@ -23,8 +24,9 @@ AFTER_FAILURE_SECONDS = 3.0
 class OutboxRelay:
     """One per API process; any number of processes share an outbox."""
 
-    def __init__(self, outbox: Outbox, temporal: TemporalBridge) -> None:
+    def __init__(self, outbox: Outbox, captures: Captures, temporal: TemporalBridge) -> None:
         self._outbox = outbox
+        self._captures = captures
         self._temporal = temporal
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._go_round, name="outbox", daemon=True)
@@ -46,6 +48,23 @@ class OutboxRelay:
         for start in range(0, len(schema_ids), PAGE):
             if time.monotonic() < self._away_until or not self._deliver_page(schema_ids[start : start + PAGE]):
                 return False
+        return True
+
+    def capture_changed(self, project_id: int, source_id: str) -> bool:
+        """Tell Temporal what is wanted of a source's capture now, after the commit of the change. False where that is
+        left to the reconciler: Temporal is away.
+        """
+        intent = self._captures.intent(project_id, source_id)
+        if intent is None:
+            return True
+        if time.monotonic() < self._away_until:
+            return False
+        try:
+            self._temporal.ensure_capture(intent)
+        except TemporalUnavailableError as error:
+            self._away_until = time.monotonic() + AFTER_FAILURE_SECONDS
+            log.warning("a capture is left to the reconciler", source_id=source_id, reason=repr(error.__cause__))
+            return False
         return True
 
     def _go_round(self) -> None:

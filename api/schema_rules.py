@@ -11,6 +11,9 @@ from metadata.models import CursorFieldType, SyncFrequency, SyncType, WishKind
 
 CURSOR_MODES = frozenset({SyncType.INCREMENTAL, SyncType.APPEND})
 KEYED_MODES = frozenset({SyncType.INCREMENTAL, SyncType.CDC})
+CDC_FREQUENCY = SyncFrequency.FIVE_MINUTES
+"""The default in place of the usual one."""
+CAPTURED_KINDS = frozenset({"table", "partitioned_table"})
 TIMES = frozenset({CursorFieldType.DATETIME, CursorFieldType.TIMESTAMP, CursorFieldType.DATE})
 COMPATIBLE_CURSOR_TYPES = (
     frozenset({CursorFieldType.INTEGER, CursorFieldType.NUMERIC}),
@@ -41,6 +44,7 @@ class SchemaSettings:
     incremental_lookback_seconds: int = 0
     primary_key_columns: list[str] | None = None
     cdc_table_mode: str = "consolidated"
+    cdc_delete_mode: str | None = None
     enabled_columns: list[str] | None = None
     row_filter: list[dict[str, Any]] | None = None
     type_overrides: dict[str, str] | None = None
@@ -53,10 +57,15 @@ class SchemaSettings:
     def as_dict(self) -> dict[str, Any]:
         return {setting.name: getattr(self, setting.name) for setting in fields(self)}
 
-    def with_changes(self, changes: Mapping[str, Any]) -> "SchemaSettings":
-        """Absent settings stay; ``None`` brings back the default."""
+    def with_changes(self, changes: Mapping[str, Any], *, fresh: bool = False) -> "SchemaSettings":
+        """Absent settings stay; ``None`` brings back the default. ``fresh``: the schema was never enabled."""
         defaults = SchemaSettings().as_dict()
-        return replace(self, **{n: defaults[n] if value is None else value for n, value in changes.items()})
+        after = replace(self, **{n: defaults[n] if value is None else value for n, value in changes.items()})
+        if after.sync_type != SyncType.CDC or changes.get("sync_frequency") is not None:
+            return after
+        # What a fresh schema has by default nobody chose for it.
+        unchosen = fresh and self.sync_type != SyncType.CDC and self.sync_frequency == defaults["sync_frequency"]
+        return replace(after, sync_frequency=CDC_FREQUENCY) if unchosen or "sync_frequency" in changes else after
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,9 @@ class TableFacts:
     """What each column is compared as, and the labels of an enum (``connectors.base.Column``)."""
     direct: bool = False
     """Its source is queried live: nothing is ever copied."""
+    kind: str = "table"
+    captured: bool = False
+    """Change data capture is enabled on its source."""
 
     @classmethod
     def from_discovered(
@@ -82,6 +94,7 @@ class TableFacts:
         vanished: bool = False,
         holds_data: bool = False,
         direct: bool = False,
+        captured: bool = False,
     ) -> "TableFacts":
         return cls(
             columns=frozenset(column["name"] for column in discovered.get("columns", ())),
@@ -90,6 +103,8 @@ class TableFacts:
             vanished=vanished,
             holds_data=holds_data,
             direct=direct,
+            kind=discovered.get("kind", "table"),
+            captured=captured,
             kinds={
                 column["name"]: (column.get("kind", "other"), tuple(column.get("labels") or ()))
                 for column in discovered.get("columns", ())
@@ -105,6 +120,8 @@ class Effects:
     """Make the schedule as the settings are now."""
     start: bool = False
     stop: bool = False
+    capture: bool = False
+    """The source's capture has another table than before, or another pace."""
 
     def wishes(self) -> list[WishKind]:
         """The same for the outbox, in the order in which Temporal is to hear of it."""
@@ -122,6 +139,7 @@ def check(before: SchemaSettings, after: SchemaSettings, table: TableFacts) -> N
     if table.direct:
         _check_direct(after)
     _check_sync_type(after)
+    _check_captured(before, after, table, moded)
     _check_enabling(after, table, enabled)
     if moded or _cursor(before) != _cursor(after):
         _check_cursor(after, table)
@@ -143,12 +161,26 @@ def check(before: SchemaSettings, after: SchemaSettings, table: TableFacts) -> N
 
 def effects(before: SchemaSettings, after: SchemaSettings) -> Effects:
     """Enabling starts a run at once (``never`` leaves that to its user), disabling stops one, a new time neither."""
+    capture = _captured_part(before) != _captured_part(after)
     if after.should_sync and not before.should_sync:
-        return Effects(schedule=True, start=after.sync_frequency != SyncFrequency.NEVER)
+        return Effects(schedule=True, start=after.sync_frequency != SyncFrequency.NEVER, capture=capture)
     if before.should_sync and not after.should_sync:
-        return Effects(schedule=True, stop=True)
+        return Effects(schedule=True, stop=True, capture=capture)
     timed = (before.sync_frequency, before.sync_time_of_day) != (after.sync_frequency, after.sync_time_of_day)
-    return Effects(schedule=after.should_sync and timed)
+    return Effects(schedule=after.should_sync and timed, capture=capture)
+
+
+def newly_captured(before: SchemaSettings, after: SchemaSettings) -> bool:
+    """The source has to be asked whether it can: its table was not captured until now."""
+    moded = after.sync_type != before.sync_type or (after.should_sync and not before.should_sync)
+    return after.sync_type == SyncType.CDC and moded
+
+
+def _captured_part(settings: SchemaSettings) -> tuple[str, list[str] | None] | None:
+    """What a source's capture has to know of a schema; None where it has nothing to do with it."""
+    if settings.sync_type != SyncType.CDC or not settings.should_sync:
+        return None
+    return settings.sync_frequency, settings.primary_key_columns
 
 
 def _check_direct(after: SchemaSettings) -> None:
@@ -158,10 +190,21 @@ def _check_direct(after: SchemaSettings) -> None:
 
 
 def _check_sync_type(after: SchemaSettings) -> None:
-    if after.sync_type == SyncType.CDC:
-        raise RuleError("sync_type", "Change data capture is not enabled on this source.")
     if after.sync_type == SyncType.WEBHOOK:
         raise RuleError("sync_type", "This table does not support webhooks.")
+
+
+def _check_captured(before: SchemaSettings, after: SchemaSettings, table: TableFacts, moded: bool) -> None:
+    if after.sync_type != SyncType.CDC:
+        return
+    if moded and not table.captured:
+        raise RuleError("sync_type", "Change data capture is not enabled on this source.")
+    if moded and table.kind not in CAPTURED_KINDS:
+        kind = table.kind.replace("_", " ")
+        raise RuleError("sync_type", f"The source keeps no log of the changes of a {kind}: choose another sync type.")
+    for name in ("row_filter", "type_overrides"):
+        if getattr(after, name) and (moded or getattr(before, name) != getattr(after, name)):
+            raise RuleError(name, f"The setting {name} is not supported with the sync type cdc: send null for it.")
 
 
 def _check_enabling(after: SchemaSettings, table: TableFacts, enabled: bool) -> None:

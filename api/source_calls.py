@@ -20,7 +20,8 @@ class SourceCalls:
     """
 
     def __init__(self, places: int, seconds: float, metrics: Metrics) -> None:
-        self._places, self._seconds, self._metrics = places, seconds, metrics
+        self.seconds = seconds
+        self._places, self._metrics = places, metrics
         self._most_of_project = max(1, places // 2)
         self._lock = threading.Lock()
         self._waiting: Counter[int] = Counter()
@@ -31,13 +32,13 @@ class SourceCalls:
         self._enter(project_id)
         begun, outcome = time.monotonic(), "ok"
         try:
-            with patience(self._seconds):
+            with patience(self.seconds):
                 yield
         except (SourceError, InvalidError) as error:
-            late = time.monotonic() - begun >= self._seconds
+            late = time.monotonic() - begun >= self.seconds
             outcome = "timeout" if late else "refused"
             if late:
-                raise TooSlowError(f"The source did not answer within {self._seconds:g} seconds.") from error
+                raise TooSlowError(f"The source did not answer within {self.seconds:g} seconds.") from error
             raise
         except BaseException:
             outcome = "failed"

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError
 
+from metadata.intents import CaptureIntent
 from metadata.outbox import Errand
 from scheduling.connection import TemporalAddress, connect
 from scheduling.gateway import SyncGateway
@@ -50,6 +51,10 @@ class TemporalBridge:
     def cancel_run(self, schema_id: str) -> bool:
         """False when nothing runs."""
         return self._wait(self._gateway.cancel_run(schema_id), CALL_SECONDS)
+
+    def ensure_capture(self, intent: CaptureIntent) -> None:
+        """Let a source's capture run as its settings say, or be removed."""
+        self._wait(self._gateway.ensure_capture(intent), CALL_SECONDS)
 
     def wait_erased(self, schema_ids: Collection[str], seconds: float) -> None:
         """Until the lake data of these schemas is gone; ``TemporalUnavailableError`` where that takes longer."""

@@ -1,19 +1,21 @@
 """A new source: everything is tried before anything is stored."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlmodel import Session
 
+from api.actions.capture_setup import Plan, Start, captured_from_birth, plan_for
 from api.actions.schema_settings import with_settings
 from api.auth import Caller
 from api.backend import Backend
 from api.bodies.responses import SourceBody
-from api.bodies.source_requests import NamedSchema, SourceCreate
-from api.errors import InvalidError, NotFoundError
+from api.bodies.source_requests import NamedSchema, SourceCreate, SourcePayload
+from api.errors import InvalidError, NotFoundError, invalid_source
 from api.inputs import declared_inputs, found_tables, known_connector, table_facts
 from api.presentation import source_bodies
 from api.schema_rules import Effects
 from connectors.base import Direct
+from connectors.errors import SourceError
 from metadata.models import DIRECT, Schema, Source, WishKind
 from metadata.outbox import wish
 from metadata.projects import get_project
@@ -33,9 +35,6 @@ def create(backend: Backend, caller: Caller, body: SourceCreate) -> SourceBody:
     check_prefix(backend, caller, body.source_type, prefix, body.access_method)
 
     inputs = declared_inputs(connector, body.payload.inputs())
-    with backend.source_calls.bounded(caller.project_id):
-        tables = found_tables(connector, inputs, attr="payload")
-
     source = Source(
         project_id=caller.project_id,
         source_type=body.source_type,
@@ -45,20 +44,60 @@ def create(backend: Backend, caller: Caller, body: SourceCreate) -> SourceBody:
         encrypted_inputs=backend.vault.encrypt(inputs),
         created_by=caller.label,
     )
-    schemas, effects = _set_up(source, [table_facts(table) for table in tables], body.payload.schemas or [])
+    plan = _capture_plan(source, body.payload)
+    with backend.source_calls.bounded(caller.project_id):
+        tables = [table_facts(table) for table in found_tables(connector, inputs, attr="payload")]
+    schemas, effects = _set_up(source, tables, body.payload.schemas or [], captured=plan is not None)
+    if plan is None:
+        answer, enabled = _store(backend, caller, source, schemas, effects)
+    else:
+        try:
+            with (
+                backend.source_calls.bounded(caller.project_id),
+                captured_from_birth(backend, source, plan, inputs, schemas) as start,
+            ):
+                answer, enabled = _store(backend, caller, source, schemas, effects, start)
+        except SourceError as error:
+            raise invalid_source(error, "payload") from error
+        backend.relay.capture_changed(caller.project_id, str(answer.id))
+    backend.relay.deliver(enabled)
+    return answer
+
+
+def _store(
+    backend: Backend,
+    caller: Caller,
+    source: Source,
+    schemas: Sequence[Schema],
+    effects: Mapping[str, Effects],
+    start: Start = lambda _: None,
+) -> tuple[SourceBody, list[str]]:
+    """All rows in one transaction, and what ``start`` adds to it; the answer, and the schemas that want something."""
+    prefix = source.prefix
     try:
         with backend.database.transaction() as session:
             if get_project(session, caller.project_id, lock=True) is None:
                 raise NotFoundError
-            if prefix_taken(session, caller.project_id, body.source_type, prefix):
+            if prefix_taken(session, caller.project_id, source.source_type, prefix):
                 raise _prefix_taken(prefix)
             create_source(session, source, schemas)
+            start(session)
             enabled = _wishes(session, schemas, effects)
             [answer] = source_bodies(backend, session, [source], caller)
     except PrefixTakenError as error:
         raise _prefix_taken(prefix) from error
-    backend.relay.deliver(enabled)
-    return answer
+    return answer, enabled
+
+
+def _capture_plan(source: Source, payload: SourcePayload) -> Plan | None:
+    if not payload.cdc_enabled:
+        return None
+    if source.access_method == DIRECT:
+        raise InvalidError("A direct source is queried live: nothing of it is captured.", attr="payload.cdc_enabled")
+    try:
+        return plan_for(source, payload, payload)
+    except InvalidError as error:
+        raise InvalidError(error.detail, attr=f"payload.{error.attr or 'cdc_enabled'}", code=error.code) from error
 
 
 def check_prefix(backend: Backend, caller: Caller, source_type: str, prefix: str, access_method: str) -> None:
@@ -72,7 +111,7 @@ def check_prefix(backend: Backend, caller: Caller, source_type: str, prefix: str
 
 
 def _set_up(
-    source: Source, tables: Sequence[TableFacts], named: Sequence[NamedSchema]
+    source: Source, tables: Sequence[TableFacts], named: Sequence[NamedSchema], *, captured: bool
 ) -> tuple[list[Schema], dict[str, Effects]]:
     """A schema for every table, with the settings of those that were named, and what these ask of Temporal."""
     schemas = {table.name: schema_from(source, table) for table in tables}
@@ -84,12 +123,17 @@ def _set_up(
         if wanted.name in effects:
             raise InvalidError(f"The table {wanted.name} is named twice.", attr=f"{attr}.name")
         effects[wanted.name] = with_settings(
-            schemas[wanted.name], wanted.settings(), holds_data=False, under=attr, direct=source.access_method == DIRECT
+            schemas[wanted.name],
+            wanted.settings(),
+            holds_data=False,
+            under=attr,
+            direct=source.access_method == DIRECT,
+            captured=captured,
         )
     return list(schemas.values()), effects
 
 
-def _wishes(session: Session, schemas: Sequence[Schema], effects: dict[str, Effects]) -> list[str]:
+def _wishes(session: Session, schemas: Sequence[Schema], effects: Mapping[str, Effects]) -> list[str]:
     """Write down what the enabled schemas want of Temporal; their ids."""
     enabled = [schema for schema in schemas if schema.should_sync]
     wish(session, enabled, WishKind.SCHEDULE)

@@ -9,11 +9,13 @@ from api.bodies.responses import IncrementalFieldBody, IncrementalFieldsBody, Re
 from api.errors import InvalidError, NotFoundError
 from api.inputs import known_connector, table_facts
 from api.presentation import available_columns
+from api.schema_rules import CAPTURED_KINDS
 from connectors.base import DiscoveredTable
 from connectors.errors import SourceError
 from connectors.registry import can_sync
+from metadata.captures import captures_of
 from metadata.live import live_schema
-from metadata.models import Source
+from metadata.models import Source, SyncType
 from metadata.schemas import describe, reconcile_discovered
 from metadata.sources import find_source
 
@@ -31,8 +33,11 @@ def refresh_schemas(backend: Backend, caller: Caller, source_id: uuid.UUID) -> R
             raise NotFoundError
         changed = reconcile_discovered(session, source, [table_facts(table) for table in tables])
         answer = RefreshBody(added=len(changed.added), deleted=len(changed.removed), total_tables_seen=len(tables))
-        touched = [str(schema.id) for schema in (*changed.vanished, *changed.removed)]
-    backend.relay.deliver(touched)
+        gone = [*changed.vanished, *changed.removed]
+        captured = any(schema.sync_type == SyncType.CDC for schema in gone)
+    backend.relay.deliver([str(schema.id) for schema in gone])
+    if captured:
+        backend.relay.capture_changed(caller.project_id, str(source_id))
     return answer
 
 
@@ -53,12 +58,13 @@ def incremental_fields(backend: Backend, caller: Caller, schema_id: uuid.UUID) -
             raise NotFoundError
         describe(known[0], facts)
         session.add(known[0])
+        captured = known[1].id in captures_of(session, [known[1].id])
     offered = [IncrementalFieldBody.model_validate(field, from_attributes=True) for field in table.incremental_fields]
     return IncrementalFieldsBody(
         incremental_fields=offered,
         incremental_available=bool(offered),
         append_available=bool(offered),
-        cdc_available=can_sync(found[1].source_type, "cdc"),
+        cdc_available=captured and can_sync(found[1].source_type, "cdc") and table.kind in CAPTURED_KINDS,
         full_refresh_available=True,
         supports_webhooks=can_sync(found[1].source_type, "webhook"),
         available_columns=available_columns(facts.facts),

@@ -5,8 +5,12 @@ from api.auth import Caller
 from api.backend import Backend
 from api.bodies.administration import ProjectBody, ProjectChanges, ProjectCreate
 from api.errors import ConflictError, NotFoundError
+from metadata.captures import ended_captures
 from metadata.models import Project
 from metadata.projects import create_project, delete_project, get_project
+
+CAPTURES_AT_ONCE = 50
+"""Of a deleted project; the reconciler has the others removed."""
 
 
 def create(backend: Backend, body: ProjectCreate) -> ProjectBody:
@@ -33,9 +37,13 @@ def delete(backend: Backend, caller: Caller) -> None:
         )
     with backend.database.transaction() as session:
         left = delete_project(session, caller.project_id)
+        captured = ended_captures(session, caller.project_id, CAPTURES_AT_ONCE)
     if left is None:
         raise NotFoundError
     remove(backend, left)
+    for source_id in captured:
+        if not backend.relay.capture_changed(caller.project_id, source_id):
+            break
 
 
 def project_body(project: Project) -> ProjectBody:

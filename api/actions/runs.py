@@ -11,9 +11,9 @@ from api.backend import Backend
 from api.errors import ConflictError, InvalidError, NotFoundError
 from api.temporal import TemporalUnavailableError
 from metadata.live import live_schema
-from metadata.models import DIRECT, Schema, Source, WishKind
+from metadata.models import DIRECT, Schema, Source, SyncType, WishKind
 from metadata.outbox import wish
-from metadata.schemas import delete_schemas, raise_generation, schemas_of
+from metadata.schemas import delete_schemas, note_asked, raise_generation, schemas_of
 from metadata.sources import delete_source, find_source
 
 ERASE_PATIENCE_SECONDS = 5.0
@@ -26,6 +26,7 @@ def reload(backend: Backend, caller: Caller, schema_id: uuid.UUID) -> None:
         schema, source = _schema(session, caller, schema_id, lock=True)
         _require_copied(source)
         _require_enabled(schema)
+        note_asked(session, [schema.id])
         wish(session, [schema], WishKind.START)
     backend.relay.deliver([str(schema_id)])
 
@@ -38,6 +39,7 @@ def reload_source(backend: Backend, caller: Caller, source_id: uuid.UUID) -> Non
             raise NotFoundError
         _require_copied(source)
         enabled = [schema for schema in schemas_of(session, [source.id])[source.id] if schema.should_sync]
+        note_asked(session, [schema.id for schema in enabled])
         wish(session, enabled, WishKind.START)
         ids = [str(schema.id) for schema in enabled]
     backend.relay.deliver(ids)
@@ -74,9 +76,11 @@ def delete_data(backend: Backend, caller: Caller, schema_id: uuid.UUID) -> None:
 
 def delete_schema(backend: Backend, caller: Caller, schema_id: uuid.UUID) -> None:
     with backend.database.transaction() as session:
-        schema, _ = _schema(session, caller, schema_id, lock=True)
+        schema, source = _schema(session, caller, schema_id, lock=True)
         deleted = delete_schemas(session, [schema])
     remove(backend, deleted)
+    if schema.sync_type == SyncType.CDC:
+        backend.relay.capture_changed(caller.project_id, str(source.id))
 
 
 def delete_source_with_data(backend: Backend, caller: Caller, source_id: uuid.UUID) -> None:
@@ -86,6 +90,7 @@ def delete_source_with_data(backend: Backend, caller: Caller, source_id: uuid.UU
             raise NotFoundError
         deleted = delete_source(session, source)
     remove(backend, deleted)
+    backend.relay.capture_changed(caller.project_id, str(source_id))
 
 
 def remove(backend: Backend, schema_ids: Sequence[str]) -> None:

@@ -2,10 +2,12 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlmodel import Session
 
+from api.actions.capture_check import check_capture
 from api.auth import Caller
 from api.backend import Backend
 from api.bodies.responses import SchemaBody
@@ -13,37 +15,62 @@ from api.bodies.schema_requests import BulkChanges, SchemaChanges
 from api.errors import InvalidError, NotFoundError
 from api.presentation import schema_bodies
 from api.schema_rules import Effects, RuleError, SchemaSettings, TableFacts, check, effects
+from metadata.captures import locked_capture
 from metadata.live import live_schema, locked_schemas
-from metadata.models import DIRECT, Schema, Source, utc_now
+from metadata.models import DIRECT, Schema, Source, SyncType, utc_now
 from metadata.outbox import wish
-from metadata.schemas import tables_of
+from metadata.schemas import holding_data, schemas_among
 from metadata.sources import find_source
 
 
 def change(backend: Backend, caller: Caller, schema_id: uuid.UUID, body: SchemaChanges) -> SchemaBody:
-    """Store the new settings; then let Temporal follow them."""
+    """Ask the source where its log is wanted; store the new settings; then let Temporal follow them."""
+    with backend.database.read() as session:
+        seen = live_schema(session, caller.project_id, str(schema_id))
+    if seen is None:
+        raise NotFoundError
+    check_capture(backend, seen[1], [seen[0]], [body.settings()])
     with backend.database.transaction() as session:
+        captured = _is_captured(session, seen[1].id, [body])
         found = live_schema(session, caller.project_id, str(schema_id), lock=True)
         if found is None:
             raise NotFoundError
-        [answer] = _change(backend, session, found[1], [found[0]], [body])
-    backend.relay.deliver([str(schema_id)])
-    return answer
+        changed = _change(backend, session, found[1], [found[0]], [body], captured)
+    _deliver(backend, seen[1], changed)
+    return changed.answers[0]
 
 
 def change_many(backend: Backend, caller: Caller, source_id: uuid.UUID, body: BulkChanges) -> list[SchemaBody]:
     """The same for several schemas of one source: all or none. Answers them as they were named."""
+    ids = [part.id for part in body.schemas]
+    with backend.database.read() as session:
+        seen = find_source(session, caller.project_id, source_id)
+        known = schemas_among(session, source_id, ids) if _may_capture(body.schemas) else {}
+    if seen is None:
+        raise NotFoundError
+    if all(id in known for id in ids):
+        changes = [part.settings() for part in body.schemas]
+        check_capture(backend, seen, [known[id] for id in ids], changes, "schemas")
     with backend.database.transaction() as session:
+        captured = _is_captured(session, source_id, body.schemas)
         source = find_source(session, caller.project_id, source_id)
         if source is None:
             raise NotFoundError
-        known = locked_schemas(session, source_id, [part.id for part in body.schemas])
-        for place, part in enumerate(body.schemas):
-            if part.id not in known:
+        known = locked_schemas(session, source_id, ids)
+        for place, id in enumerate(ids):
+            if id not in known:
                 raise InvalidError("This source has no such schema.", attr=f"schemas.{place}.id")
-        answers = _change(backend, session, source, [known[part.id] for part in body.schemas], body.schemas, "schemas")
-    backend.relay.deliver([str(part.id) for part in body.schemas])
-    return answers
+        schemas = [known[id] for id in ids]
+        changed = _change(backend, session, source, schemas, body.schemas, captured, "schemas")
+    _deliver(backend, source, changed)
+    return changed.answers
+
+
+@dataclass(frozen=True)
+class _Changed:
+    answers: list[SchemaBody]
+    capture: bool
+    """The source's capture has to hear of it."""
 
 
 def _change(
@@ -52,32 +79,64 @@ def _change(
     source: Source,
     schemas: Sequence[Schema],
     bodies: Sequence[SchemaChanges],
+    captured: bool,
     under: str = "",
-) -> list[SchemaBody]:
+) -> _Changed:
     """Give each schema, which is locked, the settings of its body, and the outbox what they ask of Temporal."""
-    tables = tables_of(session, schemas)
+    written = holding_data(session, schemas)
+    capture = False
     for place, (schema, body) in enumerate(zip(schemas, bodies, strict=True)):
         asked = with_settings(
             schema,
             body.settings(),
-            holds_data=schema.id in tables,
+            holds_data=schema.id in written,
             direct=source.access_method == DIRECT,
+            captured=captured,
             under=f"{under}.{place}" if under else "",
         )
         session.add(schema)
         wish(session, [schema], *asked.wishes())
+        capture = capture or asked.capture
     session.flush()
-    return schema_bodies(backend, session, schemas)
+    return _Changed(schema_bodies(backend, session, schemas), capture)
+
+
+def _deliver(backend: Backend, source: Source, changed: _Changed) -> None:
+    backend.relay.deliver([str(answer.id) for answer in changed.answers])
+    if changed.capture:
+        backend.relay.capture_changed(source.project_id, str(source.id))
+
+
+def _may_capture(bodies: Sequence[SchemaChanges]) -> bool:
+    return any(body.sync_type == SyncType.CDC or body.should_sync for body in bodies)
+
+
+def _is_captured(session: Session, source_id: uuid.UUID, bodies: Sequence[SchemaChanges]) -> bool:
+    """Whether the source has a capture, which then cannot end before the transaction does."""
+    if not _may_capture(bodies):
+        return False
+    capture = locked_capture(session, source_id)
+    return capture is not None and not capture.removing
 
 
 def with_settings(
-    schema: Schema, changes: Mapping[str, Any], *, holds_data: bool, under: str = "", direct: bool = False
+    schema: Schema,
+    changes: Mapping[str, Any],
+    *,
+    holds_data: bool,
+    under: str = "",
+    direct: bool = False,
+    captured: bool = False,
 ) -> Effects:
     """Give the row its new settings and say what they ask of Temporal; ``InvalidError`` where a rule forbids them."""
     before = SchemaSettings.of(schema)
-    after = before.with_changes(changes)
+    after = before.with_changes(changes, fresh=schema.enabled_at is None)
     facts = TableFacts.from_discovered(
-        schema.discovered, vanished=schema.vanished_at is not None, holds_data=holds_data, direct=direct
+        schema.discovered,
+        vanished=schema.vanished_at is not None,
+        holds_data=holds_data,
+        direct=direct,
+        captured=captured,
     )
     try:
         check(before, after, facts)

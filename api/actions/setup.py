@@ -11,8 +11,10 @@ from api.bodies.setup import (
     WizardOption,
     WizardSource,
 )
+from api.captures import can_capture
 from api.inputs import declared_inputs, found_tables, known_connector, table_facts
 from api.presentation import available_columns
+from api.schema_rules import CAPTURED_KINDS
 from connectors.base import Connector, Direct, DiscoveredTable, FormField, IncrementalField
 from connectors.registry import all_connectors
 
@@ -56,7 +58,7 @@ def _choice(connector: Connector, table: DiscoveredTable) -> TableChoice:
         full_refresh_available="full_refresh" in connector.sync_types,
         incremental_available=has_cursor and "incremental" in connector.sync_types,
         append_available=has_cursor and "append" in connector.sync_types,
-        cdc_available="cdc" in connector.sync_types,
+        cdc_available=can_capture(connector) and table.kind in CAPTURED_KINDS,
         supports_webhooks="webhook" in connector.sync_types,
         incremental_field=_suggested(table.incremental_fields),
         incremental_fields=[
@@ -84,7 +86,7 @@ def _described(connector: Connector) -> WizardSource:
         fields=[_field(each) for each in form.fields],
         capabilities=Capabilities(
             sync_types=list(connector.sync_types),
-            cdc="cdc" in connector.sync_types,
+            cdc=can_capture(connector),
             webhooks="webhook" in connector.sync_types,
             direct=isinstance(connector, Direct),
         ),

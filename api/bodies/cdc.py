@@ -1,53 +1,18 @@
-"""What is said about change data capture: whether a source can have it, its settings, and how it is doing."""
+"""What is said about change data capture: whether a source can have it, and how it is doing."""
 
-from typing import Annotated, Literal
+import uuid
+from datetime import datetime
+from typing import Any
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 
-from api.bodies.reading import RequestBody, storable
+from api.bodies.cdc_requests import CdcQuestion
 from api.bodies.setup import Connection
-
-MOST_TABLES = 10_000
-MOST_THRESHOLD_MB = 2**31 - 1
-
-Management = Literal["managed", "self_managed"]
-ObjectName = Annotated[str, Field(min_length=1, max_length=63), storable]
-Tables = Annotated[list[Annotated[str, Field(min_length=1, max_length=400), storable]], Field(max_length=MOST_TABLES)]
-Threshold = Annotated[int, Field(ge=1, le=MOST_THRESHOLD_MB)]
-
-
-class CdcQuestion(RequestBody):
-    """How change data capture would be set up."""
-
-    cdc_management_mode: Management = Field(
-        default="managed", description="who makes and drops slot and publication: Syncline, or you"
-    )
-    tables: Tables | None = Field(default=None, description="that are to be captured; null for all")
-    cdc_slot_name: ObjectName | None = None
-    cdc_publication_name: ObjectName | None = None
+from metadata.models import LogLevel
 
 
 class CdcConnection(CdcQuestion, Connection):
-    """The same for a source that is not there yet, with the fields of its connection."""
-
-
-class CdcThresholds(RequestBody):
-    """When the log that a source keeps for us is too much."""
-
-    cdc_auto_drop_slot: bool | None = Field(default=None, description="drop a managed slot at the critical threshold")
-    cdc_lag_warning_threshold_mb: Threshold | None = None
-    cdc_lag_critical_threshold_mb: Threshold | None = None
-
-    @model_validator(mode="after")
-    def _in_order(self) -> "CdcThresholds":
-        warning, critical = self.cdc_lag_warning_threshold_mb, self.cdc_lag_critical_threshold_mb
-        if warning is not None and critical is not None and warning >= critical:
-            raise ValueError("The warning threshold must lie below the critical one")
-        return self
-
-
-class CdcSetup(CdcThresholds, CdcQuestion):
-    """How change data capture is to be set up."""
+    """How change data capture would be set up for a source that is not there yet, with its connection's fields."""
 
 
 class CdcProblem(BaseModel):
@@ -65,7 +30,7 @@ class CdcPrerequisites(BaseModel):
 
 class CdcEnabled(BaseModel):
     success: bool
-    schedules_ready: bool
+    schedules_ready: bool = Field(description="the scheduler knows of it already; else it will within minutes")
 
 
 class CdcDisabled(BaseModel):
@@ -78,8 +43,25 @@ class CdcSettingsKept(BaseModel):
     unchanged: bool
 
 
+class CdcTable(BaseModel):
+    """A table whose changes are captured, and how far they have come to the lake."""
+
+    id: uuid.UUID = Field(description="of the schema")
+    name: str
+    applied_position: str | None = Field(description="the table has everything that was committed up to there")
+    applied_at: datetime | None = Field(description="start of the newest completed run")
+    status: str | None
+
+
+class CdcEvent(BaseModel):
+    at: datetime
+    level: LogLevel
+    message: str
+    fields: dict[str, Any]
+
+
 class CdcStatus(BaseModel):
-    """Null where change data capture is not enabled."""
+    """Null where change data capture is not enabled. Positions look like `16/B374D848`."""
 
     enabled: bool
     management_mode: str | None = None
@@ -87,7 +69,24 @@ class CdcStatus(BaseModel):
     publication_name: str | None = None
     lag_warning_threshold_mb: int | None = None
     lag_critical_threshold_mb: int | None = None
+    auto_drop_slot: bool | None = None
+    delete_mode: str | None = None
+    continuous: bool | None = None
     slot_exists: bool | None = None
     publication_exists: bool | None = None
-    lag_bytes: int | None = None
+    slot_active: bool | None = None
+    wal_status: str | None = Field(default=None, description="reserved, extended, unreserved or lost")
+    lag_bytes: int | None = Field(default=None, description="log that was not captured yet")
+    lag_seconds: float | None = Field(default=None, description="since the newest capture, where there is a lag")
+    retained_bytes: int | None = Field(default=None, description="log that the source keeps because of the slot")
+    limit_bytes: int | None = Field(default=None, description="at which the source gives the slot up by itself")
+    forecast_seconds: float | None = Field(
+        default=None,
+        description="until the critical threshold or the source's own limit, at the measured growth; null without any",
+    )
     published_tables: list[str] = []
+    captured_position: str | None = None
+    captured_at: datetime | None = None
+    latest_error: str | None = None
+    tables: list[CdcTable] = []
+    events: list[CdcEvent] = Field(default=[], description="the newest first")

@@ -59,6 +59,7 @@ class SchemaBody(BaseModel):
     sync_time_of_day: time | None = Field(description="UTC")
     primary_key_columns: list[str] | None
     cdc_table_mode: str
+    cdc_delete_mode: str | None = Field(description="null: as the source has it")
     enabled_columns: list[str] | None
     row_filter: list[dict[str, Any]] | None
     type_overrides: dict[str, str] | None = Field(description="lake types in place of the usual ones, by column")

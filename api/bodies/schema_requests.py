@@ -87,6 +87,7 @@ class SchemaChanges(RequestBody):
     sync_time_of_day: TimeOfDay = None
     primary_key_columns: Columns | None = None
     cdc_table_mode: Literal["consolidated", "cdc_only", "both"] | None = None
+    cdc_delete_mode: Literal["hard", "soft"] | None = Field(default=None, description="null: as the source has it")
     enabled_columns: Columns | None = None
     row_filter: Annotated[list[RowFilterBody], Field(max_length=MOST_FILTERS)] | None = None
     type_overrides: TypeOverrides | None = None

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from api.bodies.cdc_requests import CdcPlan
 from api.bodies.reading import RequestBody, Text, storable
 from api.bodies.schema_requests import MOST_SCHEMAS, SchemaChanges
 
@@ -28,11 +29,12 @@ class NamedSchema(SchemaChanges):
     name: Annotated[str, Field(min_length=1, max_length=400), storable]
 
 
-class SourcePayload(RequestBody):
+class SourcePayload(CdcPlan):
     """The connection's fields, as the source type's form names them, and the tables to set up."""
 
     model_config = ConfigDict(extra="allow")
 
+    cdc_enabled: bool = Field(default=False, description="begin to capture changes; the fields `cdc_…` say how")
     schemas: Annotated[list[NamedSchema], Field(max_length=MOST_SCHEMAS)] | None = None
 
     def inputs(self) -> dict[str, Any]:

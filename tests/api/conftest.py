@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
@@ -18,7 +19,7 @@ from metadata.keys import FIRST_PROJECT_ID, READ_SCOPE, WRITE_SCOPE, create_key,
 from metadata.projects import create_project
 from metadata.vault import generate_key
 from settings import Settings
-from tests.kit.servers import MetadataTemplates, RunningTemporal
+from tests.kit.servers import MetadataTemplates, RunningTemporal, run_postgres
 
 SHOP = """
 CREATE TABLE customer (id int PRIMARY KEY, name text, updated_at timestamptz NOT NULL DEFAULT now());
@@ -161,6 +162,18 @@ class Shop:
     def execute(self, statements: str) -> None:
         self.server.execute(statements, self.database)
 
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.server.dsn(self.database)) as connection:
+            return connection.execute(query.encode()).fetchall()
+
+    def slots(self) -> list[str]:
+        """Those of this database, in the order of the alphabet."""
+        asked = "SELECT slot_name FROM pg_replication_slots WHERE database = current_database() ORDER BY slot_name"
+        return [name for (name,) in self.ask(asked)]
+
+    def publications(self) -> list[str]:
+        return [name for (name,) in self.ask("SELECT pubname FROM pg_publication ORDER BY pubname")]
+
     def body(self, *schemas: dict[str, Any], prefix: str = "", **more: Any) -> dict[str, Any]:
         """What creates a source of it."""
         payload = {**self.inputs, "schemas": list(schemas)}
@@ -179,7 +192,10 @@ def running_shop(server: PostgresServer) -> Iterator[Shop]:
         "password": server.password,
         "schema": "public",
     }
-    yield Shop(server, name, inputs)
+    shop = Shop(server, name, inputs)
+    yield shop
+    for slot in shop.slots():
+        shop.ask(f"SELECT pg_drop_replication_slot('{slot}')")
     server.drop_database(name)
 
 
@@ -194,4 +210,11 @@ def shop(postgres18: PostgresServer) -> Iterator[Shop]:
 def own_shop(postgres18: PostgresServer) -> Iterator[Shop]:
     """A source of this test alone."""
     with running_shop(postgres18) as shop:
+        yield shop
+
+
+@pytest.fixture(scope="session")
+def plain_shop() -> Iterator[Shop]:
+    """A source that all tests read, on a server whose log does not have what changes."""
+    with run_postgres(18) as server, running_shop(server) as shop:
         yield shop

@@ -17,7 +17,7 @@ from tests.api.conftest import Api, running_api
 from tests.kit.seed import Seeded, Size, seed
 from tests.kit.servers import MetadataTemplates, RunningTemporal
 
-MOST_STATEMENTS = 5
+MOST_STATEMENTS = 6
 SOURCES = 2000
 NEVER_WHOLE = ("source", "schema", "schema_state", "job", "lake_table")
 

@@ -37,7 +37,7 @@ def test_the_tables_that_a_source_would_have(quick_api: Api, shop: Shop) -> None
         "full_refresh_available": True,
         "incremental_available": True,
         "append_available": True,
-        "cdc_available": False,
+        "cdc_available": True,
         "supports_webhooks": False,
         "incremental_field": "updated_at",
         "incremental_fields": [
@@ -159,8 +159,8 @@ def test_the_wizard_knows_every_source_type(quick_api: Api) -> None:
     assert set(found) == {connector.source_type for connector in all_connectors()}
     postgres = found["Postgres"]
     assert postgres["capabilities"] == {
-        "sync_types": ["full_refresh", "incremental", "append"],
-        "cdc": False,
+        "sync_types": ["full_refresh", "incremental", "append", "cdc"],
+        "cdc": True,
         "webhooks": False,
         "direct": True,
     }
@@ -181,9 +181,9 @@ def test_the_wizard_knows_every_source_type(quick_api: Api) -> None:
 
 
 def test_no_source_type_promises_what_nothing_here_does() -> None:
-    """The calls for webhooks and change data capture refuse for all: the first type that has them must change that."""
+    """The calls for webhooks refuse for all: the first type that has them must change that."""
     for connector in all_connectors():
-        assert set(connector.sync_types) <= {"full_refresh", "incremental", "append"}
+        assert set(connector.sync_types) <= {"full_refresh", "incremental", "append", "cdc"}
 
 
 def test_revenue_analytics(api: Api, shop: Shop) -> None:
