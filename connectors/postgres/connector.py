@@ -13,7 +13,7 @@ from connectors.capture import (
     ChangeStream,
     FollowedTable,
 )
-from connectors.errors import ConfigurationError
+from connectors.errors import ConfigurationError, SourceError
 from connectors.postgres import discovery
 from connectors.postgres.config import FORM, PostgresConfig, parse_config
 from connectors.postgres.partitions import hold
@@ -85,8 +85,10 @@ class PostgresConnector:
     def set_up_capture(self, config: PostgresConfig, setup: CaptureSetup, tables: Sequence[str]) -> int:
         return set_up_capture(config, setup, tables)
 
-    def publish_tables(self, config: PostgresConfig, setup: CaptureSetup, tables: Sequence[str]) -> None:
-        publish_tables(config, setup, tables)
+    def publish_tables(
+        self, config: PostgresConfig, setup: CaptureSetup, tables: Sequence[str]
+    ) -> Mapping[str, SourceError]:
+        return publish_tables(config, setup, tables)
 
     def writers(self, config: PostgresConfig, table: str) -> frozenset[str]:
         return writers(config, table)
