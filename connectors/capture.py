@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import pyarrow as pa
 
 from connectors.base import Connector, ValueWarning
+from connectors.errors import SourceError
 
 
 class Op(IntEnum):
@@ -188,12 +189,16 @@ class Capturing(Connector, Protocol):
     def set_up_capture(self, config: Any, setup: CaptureSetup, tables: Sequence[str]) -> int:
         """Make publication and slot, managed ones; check self-managed ones. The position from which all is in the log.
 
-        Leaves nothing behind where it fails. A slot of that name that is there already is used where it is ours to
-        use, else ``ConfigurationError``.
+        Leaves nothing behind where it fails; a table that cannot be published is no failure. A slot of that name that
+        is there already is used where it is ours to use, else ``ConfigurationError``.
         """
 
-    def publish_tables(self, config: Any, setup: CaptureSetup, tables: Sequence[str]) -> None:
-        """Have just these tables in a managed publication; nothing happens to a self-managed one."""
+    def publish_tables(self, config: Any, setup: CaptureSetup, tables: Sequence[str]) -> Mapping[str, SourceError]:
+        """Have just these tables in a managed publication; nothing happens to a self-managed one.
+
+        What keeps tables that exist out of it, by their names: they keep no other one out, and the log must go on.
+        ``LogLostError`` where the publication is gone.
+        """
 
     def writers(self, config: Any, table: str) -> frozenset[str]:
         """The transactions that have written to the table, or may have, and have not ended. Once all of them have,

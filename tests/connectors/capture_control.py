@@ -1,6 +1,6 @@
 """A source whose changes are captured, seen from the side that sets it up."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +9,7 @@ import psycopg
 from psycopg import pq
 
 from connectors.capture import CaptureProblem, CaptureSetup, CaptureStatus, FollowedTable, TableShape
+from connectors.errors import SourceError
 from connectors.postgres import PostgresConnector
 from connectors.postgres.config import PostgresConfig
 from connectors.postgres.replication.shapes import shapes
@@ -45,8 +46,8 @@ class Captured:
     def tear_down(self) -> None:
         POSTGRES.tear_down_capture(self.config, self.setup)
 
-    def publish(self, *tables: str) -> None:
-        POSTGRES.publish_tables(self.config, self.setup, tables)
+    def publish(self, *tables: str) -> Mapping[str, SourceError]:
+        return POSTGRES.publish_tables(self.config, self.setup, tables)
 
     def status(self) -> CaptureStatus:
         return POSTGRES.capture_status(self.config, self.setup)

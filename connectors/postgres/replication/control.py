@@ -33,19 +33,30 @@ def alone(config: PostgresConfig, setup: CaptureSetup) -> Iterator[None]:
     In a session of its own, for a slot is made in a transaction apart from the publication's.
     """
     with changing(config) as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(hashtext('syncline'), hashtext(%s))", [setup.slot])
+        claim(connection, setup)
         yield
+
+
+def claim(connection: psycopg.Connection, setup: CaptureSetup) -> None:
+    """As ``alone``, until this transaction ends."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtext('syncline'), hashtext(%s))", [setup.slot])
 
 
 @contextmanager
 def changing(config: PostgresConfig) -> Iterator[psycopg.Connection]:
-    """A transaction that may write, whatever the role's default, and that waits for nothing without an end."""
+    """A transaction that may write, whatever the role's defaults, and that waits for nothing without an end."""
     with connect(config, SESSION_NAME) as connection:
         connection.read_only = False
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         with meaning({}), connection.transaction():
             connection.execute(session_settings(STATEMENT_PATIENCE_SECONDS).encode())
-            connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{LOCK_PATIENCE_SECONDS}s"])
+            wait_for_locks(connection, LOCK_PATIENCE_SECONDS)
             yield connection
+
+
+def wait_for_locks(connection: psycopg.Connection, seconds: float) -> None:
+    """For no longer, in this transaction."""
+    connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{max(1, int(seconds * 1000))}ms"])
 
 
 @contextmanager

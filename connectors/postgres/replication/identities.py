@@ -89,6 +89,13 @@ class Family:
         return tuple(each for each in self.members if not each.is_partitioned)
 
     @property
+    def not_logged(self) -> tuple[Relation, ...]:
+        """Whose rows are among the table's, but not their changes."""
+        if not self.table.is_partitioned and self.members:
+            return self.members
+        return tuple(each for each in self.stored if each.kind != "r" or each.persistence != "p")
+
+    @property
     def without_identity(self) -> tuple[Relation, ...]:
         """Where an UPDATE would fail. Partitions that come later have no other identity than the primary key."""
         if self.table.is_partitioned and not self.table.primary_key:

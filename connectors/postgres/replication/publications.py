@@ -7,10 +7,17 @@ from typing import LiteralString
 import psycopg
 
 from connectors.capture import CaptureSetup
-from connectors.errors import AccessError, BusyError, ConfigurationError, SourceError
+from connectors.errors import AccessError, BusyError, ConfigurationError, LogLostError, SourceError
 from connectors.postgres.config import PostgresConfig
 from connectors.postgres.names import parse_name, public_name
-from connectors.postgres.replication.control import alone, changing, meaning
+from connectors.postgres.replication.control import (
+    LOCK_PATIENCE_SECONDS,
+    Meanings,
+    changing,
+    claim,
+    meaning,
+    wait_for_locks,
+)
 from connectors.postgres.replication.identities import Family, families
 from connectors.postgres.sql import identifier, literal, relation
 
@@ -20,6 +27,7 @@ OPTIONS = "publish_via_partition_root = true"
 OPTIONS_WITH_GENERATED = f"{OPTIONS}, publish_generated_columns = stored"
 GENERATED_VERSION = 180000
 """From here on the log can carry generated columns, stored ones."""
+MOST_NAMED = 5
 NAME_BYTES = 63
 """Postgres would cut a longer one."""
 
@@ -28,8 +36,8 @@ SELECT oid::int8, coalesce(obj_description(oid, 'pg_publication') LIKE %(mark)s,
 FROM pg_publication WHERE pubname = %(name)s
 """
 
-# Those of which only one of both is true: wanted, and in the publication.
-_DIFFERENCE: LiteralString = """
+# All that are wanted, or in the publication.
+_PLACES: LiteralString = """
 WITH wanted AS (
     SELECT DISTINCT c.oid
     FROM unnest(%(schemas)s::text[], %(tables)s::text[]) AS named(schema, name)
@@ -45,6 +53,20 @@ FROM wanted FULL JOIN present USING (oid)
 JOIN pg_class AS c USING (oid) JOIN pg_namespace AS n ON n.oid = c.relnamespace
 ORDER BY n.nspname, c.relname
 """
+
+
+_MENDED = {14: 140018, 15: 150013, 16: 160009, 17: 170005}
+
+
+def needs_quiet(version: int) -> bool:
+    """Whether a table must not be written to while it joins a publication.
+
+    Decoding a transaction that was under way then, such a server takes the table for unpublished, and does so for later
+    transactions, too (release notes of PostgreSQL 17.5: data loss when DDL does not take a strong lock). So the table
+    is locked at once or not at all: nobody who writes ever waits for us to get the lock.
+    """
+    major = version // 10000
+    return version < _MENDED.get(major, version) or major < min(_MENDED)
 
 
 @dataclass(frozen=True)
@@ -97,50 +119,15 @@ def grant_create(config: PostgresConfig) -> str:
     return f"GRANT CREATE ON DATABASE {identifier(config.database)} TO {identifier(config.user)}"
 
 
-def publish_tables(config: PostgresConfig, setup: CaptureSetup, tables: Sequence[str]) -> None:
-    """``connectors.capture.Capturing.publish_tables``.
-
-    Tables that do not exist are left out. What stands in the way of one keeps no other one out: the rest is published,
-    and only then the error is raised.
-    """
+def publish_tables(config: PostgresConfig, setup: CaptureSetup, tables: Sequence[str]) -> dict[str, SourceError]:
+    """``connectors.capture.Capturing.publish_tables``."""
     if not setup.managed:
-        return
-    with alone(config, setup), changing(config) as connection:
+        return {}
+    with changing(config) as connection:
+        claim(connection, setup)
         if own_publication(connection, setup.publication) is None:
-            raise ConfigurationError(
-                f"The publication {setup.publication} is gone from the source.", attr="cdc_publication_name"
-            )
-        refused = put_tables(connection, config, setup.publication, tables)
-    if refused:
-        raise refused
-
-
-def put_tables(
-    connection: psycopg.Connection, config: PostgresConfig, publication: str, tables: Sequence[str]
-) -> SourceError | None:
-    """What stands in the way of some of them, the others being published.
-
-    A table whose UPDATEs would fail is not published, and no longer where it is already. The locks that are taken, and
-    waited for, do not conflict with those of who writes rows.
-    """
-    parsed = [each for name in tables if (each := parse_name(name, config.schema))]
-    names = {
-        "schemas": [schema for schema, _ in parsed],
-        "tables": [name for _, name in parsed],
-        "publication": publication,
-    }
-    found = [_Place(*row) for row in connection.execute(_DIFFERENCE, names)]
-    all_families = families(connection, [each.oid for each in found if each.wanted])
-    failing = {oid for oid, family in all_families.items() if family.without_identity}
-    foreign = [each for each in found if each.wanted and not each.present and not each.owned]
-    leave = [each for each in found if each.present and (not each.wanted or each.oid in failing)]
-    join = [each for each in found if each.wanted and not each.present and each.owned and each.oid not in failing]
-    for verb, places in (("DROP", leave), ("ADD", join)):
-        if places:
-            _alter(connection, publication, verb, places)
-    if failing:
-        return _without_identity([all_families[oid] for oid in failing], config)
-    return _not_owned(foreign, config) if foreign else None
+            raise LogLostError(f"The publication {setup.publication} is gone from the source.")
+        return put_tables(connection, config, setup.publication, tables)
 
 
 @dataclass(frozen=True)
@@ -160,29 +147,86 @@ class _Place:
         return relation(self.schema, self.name)
 
 
-def _alter(connection: psycopg.Connection, publication: str, verb: str, places: Sequence[_Place]) -> None:
+def put_tables(
+    connection: psycopg.Connection, config: PostgresConfig, publication: str, tables: Sequence[str]
+) -> dict[str, SourceError]:
+    """Have just these in it; what keeps some of them out, by their names.
+
+    A table whose UPDATEs would fail, or of which the log has not all, is not published, and no longer where it is
+    already. The locks that are waited for do not conflict with those of who writes rows.
+    """
+    parsed = [each for name in tables if (each := parse_name(name, config.schema))]
+    names = {
+        "schemas": [schema for schema, _ in parsed],
+        "tables": [name for _, name in parsed],
+        "publication": publication,
+    }
+    found = [_Place(*row) for row in connection.execute(_PLACES, names)]
+    related = families(connection, [each.oid for each in found if each.wanted])
+    unfit = {each: error for each in found if each.wanted and (error := _unfit(each, related[each.oid]))}
+    foreign = [each for each in found if each.wanted and not each.present and not each.owned]
+    leave = [each for each in found if each.present and (not each.wanted or each in unfit)]
+    join = [each for each in found if each.wanted and not each.present and each.owned and each not in unfit]
+    _alter(connection, publication, "DROP", leave)
+    refused = _alter(connection, publication, "ADD", join)
+    refused.update((each, _not_owned(each, config)) for each in foreign)
+    refused.update(unfit)
+    return {public_name(each.schema, each.name, config.schema): error for each, error in refused.items()}
+
+
+def _alter(
+    connection: psycopg.Connection, publication: str, verb: str, places: Sequence[_Place]
+) -> dict[_Place, SourceError]:
+    """In one statement, or in one for each where some table is locked or goes at the moment: it keeps no other out."""
+    if not places:
+        return {}
+    try:
+        _alter_at_once(connection, publication, verb, places)
+    except BusyError as error:
+        if len(places) == 1:
+            return {places[0]: error}
+        wait_for_locks(connection, LOCK_PATIENCE_SECONDS / len(places))
+        alone = [_alter(connection, publication, verb, [each]) for each in places]
+        wait_for_locks(connection, LOCK_PATIENCE_SECONDS)
+        return {each: error for refused in alone for each, error in refused.items()}
+    return {}
+
+
+def _alter_at_once(connection: psycopg.Connection, publication: str, verb: str, places: Sequence[_Place]) -> None:
     """``ONLY``, for what inherits from a table is a table of its own; partitions come along all the same."""
     listed = ", ".join(f"ONLY {each.sql}" for each in places)
-    changed = BusyError("The tables of the source change at the moment.", retry_after_seconds=1)
+    changing = BusyError("The table is being changed at the source.", retry_after_seconds=1)
+    locked = BusyError("The table is locked at the source by somebody who changes or maintains it, or writes to it.")
     denied = AccessError(f"The publication {publication} belongs to another user, who must give it to Syncline's.")
-    meanings = {state: lambda: changed for state in ("42P01", "42704", "42710", "3F000")}
-    with meaning({**meanings, "42501": lambda: denied}):
+    meanings: Meanings = {
+        "55P03": lambda: locked,
+        "42501": lambda: denied,
+        **dict.fromkeys(("42P01", "42704", "42710", "3F000", "22023", "40P01"), lambda: changing),
+    }
+    with meaning(meanings), connection.transaction():
+        if verb == "ADD" and needs_quiet(connection.info.server_version):
+            tables = ", ".join(each.sql for each in places)
+            connection.execute(f"LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE NOWAIT".encode())
         connection.execute(f"ALTER PUBLICATION {identifier(publication)} {verb} TABLE {listed}".encode())
 
 
-def _without_identity(refused: Sequence[Family], config: PostgresConfig) -> SourceError:
-    tables = sorted(public_name(each.table.schema, each.table.name, config.schema) for each in refused)
+def _unfit(place: _Place, family: Family) -> SourceError | None:
+    if family.not_logged:
+        names = ", ".join(each.name for each in family.not_logged[:MOST_NAMED])
+        return ConfigurationError(
+            f"Rows of the table {place.name} lie where changes are not logged with it, in foreign, unlogged or "
+            f"inheriting tables: {names}."
+        )
+    if not family.without_identity:
+        return None
     return ConfigurationError(
-        "UPDATE and DELETE would fail at the source if these tables were published, for they have no replica "
-        f"identity: {', '.join(tables)}. Give each a primary key, or run ALTER TABLE … REPLICA IDENTITY FULL."
+        f"The table {place.name} has no replica identity, so that its UPDATE and DELETE would fail at the source once "
+        f"it is published: give it a primary key, or run ALTER TABLE {place.sql} REPLICA IDENTITY FULL;"
     )
 
 
-def _not_owned(refused: Sequence[_Place], config: PostgresConfig) -> SourceError:
-    tables = ", ".join(public_name(each.schema, each.name, config.schema) for each in refused)
-    grants = " ".join(
-        f"GRANT {identifier(owner)} TO {identifier(config.user)};" for owner in sorted({each.owner for each in refused})
-    )
+def _not_owned(place: _Place, config: PostgresConfig) -> SourceError:
     return AccessError(
-        f"Only their owner can publish these tables: {tables}. Run {grants} or let their owner manage the publication."
+        f"The table {place.name} belongs to {place.owner}, and only its owner can publish it: run "
+        f"GRANT {identifier(place.owner)} TO {identifier(config.user)};"
     )
