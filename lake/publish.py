@@ -45,7 +45,7 @@ class PublishPlan:
     note: Mapping[str, Any] = field(default_factory=dict)
     """JSON that the commit carries along, for a later attempt that finds it."""
     keep_alive: bool = False
-    """Commit also where nothing but the place in the source's log is new."""
+    """Commit also where nothing but the place in the source's log is new, though no other batch awaits that."""
 
     @property
     def root(self) -> str:
@@ -91,7 +91,7 @@ def publish(store: LakeStore, manifest: Manifest | str, plan: PublishPlan, budge
     snapshot = table.snapshot()
     change = _change(store, table, snapshot, manifest, evolution, plan, budget or Budget())
     position = _advance(table, manifest, plan)
-    if not _is_news(table, change, evolution, position, plan.keep_alive):
+    if not _is_news(table, change, evolution, position, plan):
         return Published(table.position, facts_of(table.position, table.schema, snapshot), nothing_new=True)
     adds = [as_table_file(file, plan.root) for file in change.added]
     committing = Commit(position, evolution.schema, adds, change.removed, change.overwrite)
@@ -245,12 +245,14 @@ def _is_complete(mode: str, log: LogMark | None) -> bool:
     return mode != "cdc" or (log is not None and 0 < log.horizon <= log.position)
 
 
-def _is_news(table: OpenTable, change: Change, evolution: Evolution, position: Position, keep_alive: bool) -> bool:
+def _is_news(table: OpenTable, change: Change, evolution: Evolution, position: Position, plan: PublishPlan) -> bool:
     """Does the commit change anything that a reader or the next run could tell?"""
     if change.added or change.removed or change.overwrite or table.schema != evolution.schema:
         return True
     old = table.position
-    if old.log and position.log and old.log.epoch == position.log.epoch and not keep_alive:
+    # Another batch goes on from where this one ends, so its place in the log has to be told.
+    is_awaited = plan.keep_alive or not plan.last_batch or not position.loaded
+    if old.log and position.log and old.log.epoch == position.log.epoch and not is_awaited:
         position = replace(position, log=replace(old.log, horizon=position.log.horizon))
     said_by = {
         "sequence": old.sequence,
