@@ -142,10 +142,10 @@ class PostgresChangeStream:
             del self._gathered[:end]
             self._gathered_bytes = sum(map(len, self._gathered))
             yield from self._decoder.decode(messages, end)
-            if end and self._is_open:
-                return
             if len(commits):
                 self._given = max(self._given, messages.committed(end - 1))
+        if self._is_open:
+            return
         self._given = max(self._given, self._reached)
         self._has_arrived = self._given >= self.target
         yield Boundary(self._given)
