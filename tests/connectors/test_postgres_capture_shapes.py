@@ -180,9 +180,11 @@ def test_partitions_truncated_detached_and_attached(capture: Captured) -> None:
     assert capture.shapes("root")["root"].parts.keys() == set(oids.values())
 
 
-def test_what_inherits_from_a_plain_table_is_a_part(capture: Captured) -> None:
-    capture.source.execute("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE child () INHERITS (t)")
+def test_what_comes_to_inherit_from_a_plain_table_is_a_part(capture: Captured) -> None:
+    capture.source.execute("CREATE TABLE t (id int PRIMARY KEY)")
     capture.set_up("t")
+    assert capture.shapes("t")["t"].parts == {}
+    capture.source.execute("CREATE TABLE child () INHERITS (t)")
     assert len(capture.shapes("t")["t"].parts) == 1
 
 
