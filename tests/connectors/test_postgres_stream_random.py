@@ -22,7 +22,7 @@ ARRAYS = ["NULL", "'{}'", "'{1,NULL}'", "'{{1,2},{3,4}}'"]
 
 def statement(dice: random.Random) -> str:
     values = {"n": dice.choice(NUMBERS), "t": dice.choice(TEXTS), "l": dice.choice(LARGE), "x": dice.choice(ARRAYS)}
-    some = ", ".join(f"{name} = {value}" for name, value in values.items() if dice.random() < 0.5) or "t = t"
+    some = ", ".join(f"{name} = {value}" for name, value in values.items() if dice.random() < 0.5) or "t = things.t"
     key, other = dice.randrange(KEYS), dice.randrange(KEYS)
     match dice.choices(["insert", "update", "move", "delete", "many", "truncate", "alter"], [8, 8, 4, 4, 2, 0.3, 0.3])[
         0
