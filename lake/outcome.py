@@ -272,6 +272,9 @@ class _Tracing:
         return left
 
     def _rows_before(self, keyed: KeyedChanges) -> Numbers:
+        """Whether each key had a row before the changes. Where a row came and went in one transaction the table says
+        that; but for one that was read later, maybe, than the changes were made.
+        """
         before = keyed.before.copy()
         untold = np.flatnonzero(before < 0)
         if len(untold):
@@ -279,6 +282,8 @@ class _Tracing:
             ascending = np.argsort(numbers)
             condition = f"{self._settling.whole} and {PRESENT}" if self._settling.soft_deletes else self._settling.whole
             found = self._settling.find(numbers[ascending], condition)
+            if self._settling.overlap and (found.files >= 0).any():
+                raise MissingRowError(f"A row came and went, and its key was read with a row as well; {READ_ANEW}")
             before[untold[ascending]] = found.files >= 0
         return before
 

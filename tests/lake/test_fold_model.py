@@ -43,6 +43,7 @@ class Source:
     deleted: dict[int, Deleted] = field(default_factory=dict)
     log: list[list[Change]] = field(default_factory=list)
     position: int = 0
+    former: set[str] = field(default_factory=set)
     _changes: list[Change] = field(default_factory=list)
     _counter: int = 0
 
@@ -161,7 +162,7 @@ class Source:
             self.drop(key)
 
     def evolve(self) -> None:
-        absent = [(name, kind) for name, kind in ADDED if name not in self.columns]
+        absent = [(name, kind) for name, kind in ADDED if name not in self.columns and name not in self.former]
         choice = self.chance.random()
         if choice < 0.5 and absent:
             name, kind = self.chance.choice(absent)
@@ -170,8 +171,10 @@ class Source:
         elif choice < 0.7:
             self.columns["size"] = pa.int64()
         elif choice < 0.8 and (extra := [name for name in self.columns if name not in COLUMNS]):
-            # Its values stay where no change comes to the row: a column that comes back has others.
-            del self.columns[self.chance.choice(extra)]
+            # Its values stay where no change comes to the row: a column that came back would have them still.
+            self.former.add(self.chance.choice(extra))
+            self.columns = {name: kind for name, kind in self.columns.items() if name not in self.former}
+            self.rows = {key: ({n: row[n] for n in self.columns}, at) for key, (row, at) in self.rows.items()}
 
 
 def expected(source: Source, soft: bool) -> dict[int, Row]:
