@@ -102,6 +102,12 @@ def start_capture(session: Session, claim: Claim, position: int) -> bool:
     return True
 
 
+def is_held(session: Session, claim: Claim) -> bool:
+    """Whether what was made at the source is still this claim's, and nobody else's. Takes no lock."""
+    capture = session.get(Capture, claim.source_id)
+    return capture is not None and capture.claimed_until == claim.until
+
+
 def release_capture(session: Session, claim: Claim, *, clean: bool) -> None:
     """It was not to be. ``clean``: nothing is left at the source; else that waits to be dropped."""
     capture = _claimed(session, claim)

@@ -13,6 +13,9 @@ from metadata.names import table_name, table_path
 class CapturePlace:
     """The capture of a run's source, as far as the run needs it."""
 
+    slot: str
+    publication: str
+    managed: bool
     epoch: int
     sequence: int
     """Of the newest entry of the change log that the database knows: there may be newer ones."""
@@ -260,6 +263,9 @@ def lake_path(schema: Schema, source: Source) -> str:
 
 def _place(capture: Capture, schema: Schema) -> CapturePlace:
     return CapturePlace(
+        slot=capture.slot_name,
+        publication=capture.publication_name,
+        managed=capture.managed,
         epoch=capture.epoch,
         sequence=capture.sequence,
         position=capture.position,

@@ -88,16 +88,20 @@ class CaptureActivities:
 
     def _capture(self, intent: CaptureIntent) -> Captured:
         connector, config = self._connector(intent)
+        setup = _setup(intent)
         tables = [FollowedTable(one.schema_id, one.name, tuple(one.primary_key)) for one in intent.tables]
 
         def prepare() -> str | None:
-            connector.publish_tables(config, _setup(intent), [table.name for table in tables])
-            status = connector.capture_status(config, _setup(intent))
+            for name, problem in connector.publish_tables(config, setup, [table.name for table in tables]).items():
+                # Its own run says so, too; the others are captured all the same.
+                log.warning("table not published", source_id=intent.source_id, table=name, reason=problem.message)
+            status = connector.capture_status(config, setup)
             if not status.slot_exists:
                 raise LogLostError("The replication slot is gone.")
             if status.wal_status == "lost":
                 raise LogLostError("The source no longer has the log that the slot needed.")
-            if intent.cluster is not None and status.cluster != intent.cluster:
+            moved = intent.cluster is not None and status.cluster != intent.cluster
+            if moved or (status.log_end is not None and status.log_end < intent.position):
                 raise LogLostError("The source is another server than before, or goes on from another point in time.")
             return status.cluster
 

@@ -23,9 +23,9 @@ ENTRY_BYTES = 128 * 1024 * 1024
 """Of changes in Arrow's memory: an entry is made at the next boundary. Of one transaction it may be more."""
 ENTRY_SECONDS = 2.0
 """How long a change waits for its entry where more and more of them come."""
-IDLE_SECONDS = 10.0
+IDLE_SECONDS = 5.0
 """How often an entry says that nothing has happened, while the log of the source moves on."""
-ROUND_SECONDS = 60.0
+ROUND_SECONDS = 10.0
 """A continuous round ends after so long, so that tables come and go and their shapes are looked at."""
 
 

@@ -129,7 +129,8 @@ def _untold(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
 def _untold_of(name: str, old: Mapping[str, Any] | None, new: Mapping[str, Any], rewritten: bool) -> str | None:
     if old is None or old["number"] != new["number"]:
         # One of that name that is gone has left its values in the lake.
-        return f"the column {name} may have values in old rows" if new["filled"] or old is not None else None
+        filled = new["filled"] or rewritten or old is not None
+        return f"the column {name} may have values in old rows" if filled else None
     if old["logged"] != new["logged"]:
         return f"the column {name} {'is' if new['logged'] else 'is no longer'} in the source's log"
     if rewritten and old["revision"] != new["revision"]:

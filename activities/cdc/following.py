@@ -12,7 +12,7 @@ import structlog
 from activities.heartbeat import POLL_SECONDS, attended, beating, stop_if_asked
 from activities.messages import Run
 from connectors import registry
-from connectors.capture import Capturing
+from connectors.capture import CaptureSetup, Capturing, FollowedTable
 from connectors.errors import BusyError, ConfigurationError
 from lake.changelog import ChangeLog, change_log_root
 from lake.position import LogMark, Position
@@ -73,7 +73,8 @@ class Follower:
         It names the table as a member, and no transaction is under way any more that may have written to the table
         before it: such a one could be in an earlier entry, and yet be invisible to a read.
         """
-        mark = self._wait(run, lambda: self._membership(run), "to come to this table")
+        begun = datetime.now(UTC)
+        mark = self._wait(run, lambda: self._membership(run, begun), "to come to this table")
         connector, config = self._source(run)
         waited_for = attended(lambda: connector.writers(config, run.schema_name))
         while waited_for:
@@ -124,12 +125,22 @@ class Follower:
 
         self._wait(run, reached, "to catch up", patience_seconds)
 
-    def _membership(self, run: Run) -> LogMark | None:
+    def _membership(self, run: Run, since: datetime) -> LogMark | None:
+        """``ConfigurationError`` where it was left out of what was captured since then for a reason of its own."""
         place, changes = self.place(run), change_log(self.store, run)
         newest = changes.entry(place.epoch, changes.head(place.epoch, place.sequence))
-        if newest is None or run.schema_id not in changes.members(newest.members):
-            return None
-        return LogMark(place.epoch, newest.sequence, newest.position, newest.members)
+        if newest is not None and run.schema_id in changes.members(newest.members):
+            return LogMark(place.epoch, newest.sequence, newest.position, newest.members)
+        if place.captured_at is not None and place.captured_at > since:
+            self._check_table(run, place)
+        return None
+
+    def _check_table(self, run: Run, place: CapturePlace) -> None:
+        connector, config = self._source(run)
+        setup = CaptureSetup(place.slot, place.publication, place.managed)
+        table = FollowedTable(run.schema_id, run.schema_name, tuple(run.primary_key))
+        for problem in connector.capture_problems(config, setup, [table], existing=True):
+            raise ConfigurationError(f"{problem.message} {problem.fix}")
 
     def _wait(
         self, run: Run, look: Callable[[], Found | None], what: str, patience_seconds: float = PATIENCE_SECONDS

@@ -75,7 +75,7 @@ class Writer(threading.Thread):
 
     def _write(self, statements: list[str]) -> None:
         """A server that is away or busy takes it later, or never: what counts is what it has."""
-        with contextlib.suppress(psycopg.OperationalError, psycopg.errors.InternalError, psycopg.ProgrammingError):
+        with contextlib.suppress(psycopg.Error):
             with psycopg.connect(self._database.dsn, autocommit=True, connect_timeout=2) as connection:
                 connection.execute("SET lock_timeout = '3s'")
                 for statement in statements:

@@ -118,9 +118,19 @@ def test_a_run_of_cdc_knows_the_capture_of_its_source(workshop: Workshop, runs: 
 
     assert place() is None
     capture = workshop.capture(source, epoch=3, sequence=7, position=2**40, delete_mode="soft")
-    assert place() == CapturePlace(3, 7, 2**40, "soft", "both")
+    expected = CapturePlace(
+        slot=capture.slot_name,
+        publication=capture.publication_name,
+        managed=True,
+        epoch=3,
+        sequence=7,
+        position=2**40,
+        delete_mode="soft",
+        table_mode="both",
+    )
+    assert place() == expected
     workshop.change(schema, cdc_delete_mode="hard")
-    assert place() == CapturePlace(3, 7, 2**40, "hard", "both")
+    assert place() == replace(expected, delete_mode="hard")
     workshop.change(schema, sync_type=SyncType.FULL_REFRESH)
     assert place() is None
     workshop.change(schema, sync_type=SyncType.CDC)
