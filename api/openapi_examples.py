@@ -6,6 +6,8 @@ from typing import Any
 ID = "0190f5c6-7a3e-7c1d-9b2e-3f4a5b6c7d8e"
 MOMENT = "2026-01-31T03:00:00Z"
 
+SLOT = f"syncline_{ID.replace('-', '')}"
+
 CONNECTION = {
     "host": "db.example.com",
     "port": 5432,
@@ -32,6 +34,49 @@ MODELS: Mapping[str, Any] = {
     "SourceChanges": {"description": "The shop's database", "job_inputs": {"user": "reader", "password": "secret"}},
     "SchemaChanges": CUSTOMER,
     "WebhookInputs": {"inputs": {"signing_secret": "whsec_secret"}},
+    "CdcQuestion": {"cdc_management_mode": "managed", "tables": ["customer"]},
+    "CdcConnection": {
+        "source_type": "Postgres",
+        **CONNECTION,
+        "cdc_management_mode": "managed",
+        "tables": ["customer"],
+    },
+    "CdcSetup": {"cdc_management_mode": "managed", "cdc_lag_critical_threshold_mb": 20480},
+    "CdcSettings": {"cdc_lag_warning_threshold_mb": 2048, "cdc_delete_mode": "soft"},
+    "CdcStatus": {
+        "enabled": True,
+        "management_mode": "managed",
+        "slot_name": SLOT,
+        "publication_name": SLOT,
+        "lag_warning_threshold_mb": 1024,
+        "lag_critical_threshold_mb": 10240,
+        "auto_drop_slot": False,
+        "delete_mode": "hard",
+        "continuous": False,
+        "slot_exists": True,
+        "publication_exists": True,
+        "slot_active": False,
+        "wal_status": "reserved",
+        "lag_bytes": 5200,
+        "lag_seconds": 41.5,
+        "retained_bytes": 16777216,
+        "limit_bytes": None,
+        "forecast_seconds": None,
+        "published_tables": ["customer"],
+        "captured_position": "16/B374D848",
+        "captured_at": MOMENT,
+        "latest_error": None,
+        "tables": [
+            {
+                "id": ID,
+                "name": "customer",
+                "applied_position": "16/B374D848",
+                "applied_at": MOMENT,
+                "status": "Completed",
+            }
+        ],
+        "events": [{"at": MOMENT, "level": "info", "message": "Enabled.", "fields": {"event": "enabled"}}],
+    },
     "BulkChanges": {"schemas": [{"id": ID, **CUSTOMER}]},
 }
 """Bodies that say more than their fields would one by one."""

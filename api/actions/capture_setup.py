@@ -21,6 +21,7 @@ from metadata.capture_claims import (
     CaptureTakenError,
     Claim,
     claim_capture,
+    is_held,
     refuse_taken,
     release_capture,
     start_capture,
@@ -95,7 +96,7 @@ def set_up(backend: Backend, claim: Claim, plan: Plan, config: Any, tables: Sequ
 
         yield start
     except BaseException:
-        _give_back(backend, claim, clean=not ours or _torn_down(plan, config))
+        _give_back(backend, claim, plan, config, made=ours)
         raise
 
 
@@ -123,6 +124,22 @@ def captured_from_birth(
         yield start
 
 
+def _give_back(backend: Backend, claim: Claim, plan: Plan, config: Any, *, made: bool) -> None:
+    """What was made is only touched while the claim holds: beyond it, a slot of that name may be another request's."""
+    try:
+        with backend.database.read() as session:
+            if not is_held(session, claim):
+                return
+        clean = not made or _torn_down(plan, config)
+        with backend.database.transaction() as session:
+            release_capture(session, claim, clean=clean)
+        if not clean:
+            backend.relay.capture_changed(claim.project_id, str(claim.source_id))
+    except Exception as error:
+        # Nobody keeps the claim: it runs out, and whatever is left is dropped then.
+        log.warning("the claim of a capture runs out by itself", source_id=str(claim.source_id), reason=repr(error))
+
+
 def _torn_down(plan: Plan, config: Any) -> bool:
     try:
         with patience(TEAR_DOWN_SECONDS):
@@ -131,14 +148,3 @@ def _torn_down(plan: Plan, config: Any) -> bool:
         log.warning("slot and publication are dropped later", slot=plan.setup.slot, reason=repr(error))
         return False
     return True
-
-
-def _give_back(backend: Backend, claim: Claim, *, clean: bool) -> None:
-    try:
-        with backend.database.transaction() as session:
-            release_capture(session, claim, clean=clean)
-        if not clean:
-            backend.relay.capture_changed(claim.project_id, str(claim.source_id))
-    except Exception as error:
-        # Nobody keeps the claim: it runs out, and whatever is left is dropped then.
-        log.warning("the claim of a capture runs out by itself", source_id=str(claim.source_id), reason=repr(error))

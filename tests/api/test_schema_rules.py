@@ -1,11 +1,12 @@
 """The rules of PATCH, without a server."""
 
+from dataclasses import replace
 from datetime import time
 from typing import Any
 
 import pytest
 
-from api.schema_rules import Effects, RuleError, SchemaSettings, TableFacts, check, effects
+from api.schema_rules import Effects, RuleError, SchemaSettings, TableFacts, check, effects, newly_captured
 
 ORDERS = TableFacts(
     columns=frozenset({"id", "region", "total", "updated_at", "day"}),
@@ -286,3 +287,91 @@ MANUAL = PAUSED.with_changes({"sync_frequency": "never"})
 )
 def test_what_a_change_sets_off(before: SchemaSettings, changes: dict[str, Any], expected: Effects) -> None:
     assert effects(before, before.with_changes(changes)) == expected
+
+
+# Change data capture
+
+CAPTURED = replace(ORDERS, captured=True)
+FULL = SchemaSettings(should_sync=True, sync_type="full_refresh")
+IN_CDC = SchemaSettings(should_sync=True, sync_type="cdc", sync_frequency="1min")
+
+
+@pytest.mark.parametrize(
+    ("before", "table", "changes", "attr"),
+    [
+        pytest.param(FULL, ORDERS, {"sync_type": "cdc"}, "sync_type", id="off"),
+        pytest.param(FULL, replace(CAPTURED, kind="view"), {"sync_type": "cdc"}, "sync_type", id="a view"),
+        pytest.param(FULL, replace(CAPTURED, primary_key=()), {"sync_type": "cdc"}, "primary_key_columns", id="no key"),
+        pytest.param(
+            replace(FULL, row_filter=[{"column": "id", "op": "=", "value": 1}]),
+            CAPTURED,
+            {"sync_type": "cdc"},
+            "row_filter",
+            id="filtered before",
+        ),
+        pytest.param(
+            IN_CDC, CAPTURED, {"row_filter": [{"column": "id", "op": "=", "value": 1}]}, "row_filter", id="filtered"
+        ),
+        pytest.param(IN_CDC, CAPTURED, {"type_overrides": {"id": "string"}}, "type_overrides", id="overridden"),
+        pytest.param(IN_CDC, CAPTURED, {"sync_type": "full_refresh"}, "sync_frequency", id="1min elsewhere"),
+        pytest.param(
+            replace(IN_CDC, should_sync=False), ORDERS, {"should_sync": True}, "sync_type", id="enabled again"
+        ),
+    ],
+)
+def test_a_rule_of_cdc_names_its_setting(
+    before: SchemaSettings, table: TableFacts, changes: dict[str, Any], attr: str
+) -> None:
+    with pytest.raises(RuleError) as raised:
+        change(before, table, **changes)
+    assert raised.value.attr == attr
+
+
+def test_a_partitioned_table_and_a_chosen_key_will_do() -> None:
+    table = replace(CAPTURED, kind="partitioned_table", primary_key=())
+    assert change(FULL, table, sync_type="cdc", primary_key_columns=["id", "day"]).sync_type == "cdc"
+
+
+def test_what_is_captured_already_can_always_be_disabled() -> None:
+    assert not change(IN_CDC, replace(ORDERS, kind="view"), should_sync=False).should_sync
+    assert change(IN_CDC, ORDERS, sync_frequency="5min").sync_frequency == "5min"
+
+
+@pytest.mark.parametrize(
+    ("before", "changes", "fresh", "frequency"),
+    [
+        (FRESH, {"sync_type": "cdc"}, True, "5min"),
+        (FRESH, {"sync_type": "cdc"}, False, "6hour"),
+        (FRESH, {"sync_type": "cdc", "sync_frequency": "6hour"}, True, "6hour"),
+        (FRESH, {"sync_type": "cdc", "sync_frequency": None}, False, "5min"),
+        (replace(FRESH, sync_frequency="1hour"), {"sync_type": "cdc"}, True, "1hour"),
+        (replace(FRESH, sync_type="cdc"), {"should_sync": True}, True, "6hour"),
+        (FRESH, {"sync_type": "full_refresh"}, True, "6hour"),
+    ],
+)
+def test_five_minutes_are_the_default_where_nobody_chose(
+    before: SchemaSettings, changes: dict[str, Any], fresh: bool, frequency: str
+) -> None:
+    assert before.with_changes(changes, fresh=fresh).sync_frequency == frequency
+
+
+@pytest.mark.parametrize(
+    ("before", "changes", "told", "asked"),
+    [
+        (FULL, {"sync_type": "cdc"}, True, True),
+        (replace(IN_CDC, should_sync=False), {"should_sync": True}, True, True),
+        (FRESH, {"sync_type": "cdc"}, False, True),
+        (IN_CDC, {"should_sync": False}, True, False),
+        (IN_CDC, {"sync_type": "append"}, True, False),
+        (IN_CDC, {"sync_frequency": "5min"}, True, False),
+        (IN_CDC, {"primary_key_columns": ["region"]}, True, False),
+        (IN_CDC, {"cdc_table_mode": "both"}, False, False),
+        (FULL, {"sync_frequency": "5min"}, False, False),
+    ],
+)
+def test_the_capture_hears_of_what_concerns_it(
+    before: SchemaSettings, changes: dict[str, Any], told: bool, asked: bool
+) -> None:
+    after = before.with_changes(changes)
+    assert effects(before, after).capture == told
+    assert newly_captured(before, after) == asked

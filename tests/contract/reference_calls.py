@@ -51,6 +51,21 @@ PAGE: dict[str, tuple[type, ...]] = {
     "results": (list,),
 }
 
+VALID: dict[str, tuple[type, ...]] = {"valid": (bool,), "errors": (list,)}
+SUCCESS: dict[str, tuple[type, ...]] = {"success": (bool,)}
+STATUS: dict[str, tuple[type, ...]] = {
+    "enabled": (bool,),
+    "management_mode": (str,),
+    "slot_name": (str,),
+    "publication_name": (str,),
+    "lag_warning_threshold_mb": (int,),
+    "lag_critical_threshold_mb": (int,),
+    "slot_exists": (bool,),
+    "publication_exists": (bool,),
+    "lag_bytes": (int,),
+    "published_tables": (list,),
+}
+
 NAME, DESCRIPTION = "name=string", "client_secret=string&account_id=string"
 
 Call = tuple[str, str, str | None, int, dict[str, Any] | None]
@@ -74,6 +89,16 @@ CALLS: list[Call] = [
     ("DELETE", "external_data_sources/{source}/", None, 204, None),
 ]
 """In an order in which each finds what it needs."""
+
+CDC: list[Call] = [
+    ("POST", "external_data_sources/{source}/check_cdc_prerequisites_for_source/", DESCRIPTION, 200, VALID),
+    ("GET", "external_data_sources/{source}/cdc_status/", None, 200, {"enabled": (bool,)}),
+    ("POST", "external_data_sources/{source}/enable_cdc/", DESCRIPTION, 200, {"schedules_ready": (bool,), **SUCCESS}),
+    ("POST", "external_data_sources/{source}/update_cdc_settings/", DESCRIPTION, 200, SUCCESS),
+    ("GET", "external_data_sources/{source}/cdc_status/", None, 200, STATUS),
+    ("POST", "external_data_sources/{source}/disable_cdc/", DESCRIPTION, 200, SUCCESS),
+]
+"""Change data capture, from nothing to nothing."""
 
 UNSUPPORTED: list[Call] = [
     ("POST", "external_data_sources/{source}/create_webhook/", DESCRIPTION, 400, None),

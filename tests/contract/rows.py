@@ -17,6 +17,8 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "api/test_sources::test_a_login_that_fails_says_why_without_the_drivers_words",
         "api/test_sources::test_a_prefix_is_free_or_not_the_blank_one_too",
         "api/test_concurrency::test_one_source_gets_the_prefix",
+        "api/test_cdc::test_a_source_can_be_made_with_it",
+        "api/test_cdc::test_a_wrong_plan_makes_nothing",
     ),
     "partial_update": (
         "api/test_sources::test_prefix_and_access_method_are_fixed",
@@ -26,6 +28,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     ),
     "destroy": (
         "api/test_sources::test_a_deleted_source_is_gone_with_its_schemas",
+        "api/test_cdc::test_a_deleted_source_has_its_capture_removed",
         "integration/test_control::test_deleting_a_source_deletes_its_tables",
         "integration/test_outbox::test_an_api_killed_while_it_deletes_leaves_nothing_behind",
     ),
@@ -69,17 +72,41 @@ SOURCES: dict[str, tuple[str, ...]] = {
     ),
     "connections": ("api/test_query::test_a_direct_source_is_never_copied",),
     "check_cdc_prerequisites": (
-        "api/test_cdc_routes::test_prerequisites_of_a_source_that_is_not_there_yet",
+        "api/test_cdc::test_what_stands_in_the_way_is_named_with_its_fix",
+        "api/test_cdc::test_nothing_stands_in_the_way_of_good_tables",
+        "api/test_cdc::test_bad_tables_are_problems",
         "api/test_cdc_routes::test_a_wrong_question_is_refused",
+        "api/test_cdc_routes::test_a_type_that_cannot_says_so_before_a_source_is_made",
     ),
-    "check_cdc_prerequisites_for_source": ("api/test_cdc_routes::test_prerequisites_of_a_source",),
-    "enable_cdc": ("api/test_cdc_routes::test_it_cannot_be_enabled",),
-    "disable_cdc": ("api/test_cdc_routes::test_disabling_what_is_not_enabled_is_done_already",),
+    "check_cdc_prerequisites_for_source": (
+        "api/test_cdc::test_nothing_stands_in_the_way_of_good_tables",
+        "api/test_cdc::test_a_source_that_is_away_is_400",
+        "api/test_cdc_routes::test_a_wrong_question_about_a_source_is_refused",
+        "api/test_cdc_routes::test_a_type_that_cannot_says_so_of_a_source",
+    ),
+    "enable_cdc": (
+        "api/test_cdc::test_enabling_makes_slot_and_publication",
+        "api/test_cdc::test_slot_and_publication_may_be_the_users_own",
+        "api/test_cdc::test_of_many_who_enable_at_once_one_wins_and_keeps_its_slot",
+        "api/test_cdc::test_a_database_that_fails_leaves_nothing_behind",
+        "api/test_cdc::test_a_slot_that_is_somebody_elses_stays",
+        "api/test_cdc_routes::test_bad_settings",
+    ),
+    "disable_cdc": (
+        "api/test_cdc::test_disabling_leaves_tables_and_data",
+        "api/test_cdc_routes::test_disabling_what_is_not_enabled_is_done_already",
+    ),
     "update_cdc_settings": (
+        "api/test_cdc::test_settings_change_one_by_one",
         "api/test_cdc_routes::test_there_are_no_settings_to_change",
         "api/test_cdc_routes::test_bad_settings",
     ),
-    "cdc_status": ("api/test_cdc_routes::test_its_status",),
+    "cdc_status": (
+        "api/test_cdc::test_the_status_shows_how_far_it_came",
+        "api/test_cdc::test_events_are_the_newest_twenty",
+        "api/test_cdc::test_a_source_that_is_away_is_400",
+        "api/test_cdc_routes::test_its_status",
+    ),
 }
 
 CHANGES = (
@@ -175,7 +202,10 @@ RULES_OF_PATCH: dict[int, tuple[str, ...]] = {
         "integration/test_changes::test_the_key_changes_only_without_data",
         "integration/test_changes::test_modes_switched_over_data",
     ),
-    4: ("api/test_schema_rules::test_a_broken_rule_names_its_setting",),
+    4: (
+        "api/test_schema_rules::test_a_broken_rule_names_its_setting",
+        "api/test_cdc::test_a_table_can_be_captured_once_its_source_is",
+    ),
     5: (
         "api/test_schemas::test_disabling_pauses_the_schedule_and_stops_the_run",
         "integration/test_changes::test_disabling_stops_the_run_and_enabling_goes_on",
@@ -184,7 +214,12 @@ RULES_OF_PATCH: dict[int, tuple[str, ...]] = {
         "api/test_schemas::test_enabling_makes_the_schedule_and_starts_a_run",
         "api/test_schemas::test_another_frequency_changes_the_schedule_and_starts_nothing",
     ),
-    7: ("api/test_schema_rules::test_a_broken_rule_names_its_setting",),
+    7: (
+        "api/test_schema_rules::test_a_broken_rule_names_its_setting",
+        "api/test_cdc::test_a_table_can_be_captured_once_its_source_is",
+        "api/test_cdc::test_a_table_that_cannot_be_captured",
+        "api/test_cdc::test_the_source_is_asked_before_a_table_is_captured",
+    ),
     8: (
         "api/test_schema_rules::test_unknown_columns_are_named_in_order",
         "integration/test_changes::test_columns_go_without_a_row_and_come_back_filled",

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.api.conftest import Api, Shop
-from tests.contract.reference_calls import CALLS, PAGE, SCHEMA, SOURCE, UNSUPPORTED, Call
+from tests.contract.reference_calls import CALLS, CDC, PAGE, SCHEMA, SOURCE, UNSUPPORTED, Call
 from tests.contract.server import Server
 from tests.kit.platform import eventually
 
@@ -48,7 +48,7 @@ def test_every_example_of_the_reference(server: Server, shop: Shop) -> None:
     has_fields(source, SOURCE)
     assert not {"client_secret", "account_id"} & set(source)
     ids = {"source": source["id"], "schema": source["schemas"][0]["id"]}
-    for call in [*UNSUPPORTED, *CALLS]:
+    for call in [*UNSUPPORTED, *CDC, *CALLS]:
         _follow(curl, call, ids)
 
 
