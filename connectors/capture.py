@@ -1,7 +1,7 @@
 """The seam for sources that keep a log of their changes: what such a connector does beside ``connectors.base``.
 
 A position is a place in the source's log as a whole number that only grows: 0 is before everything. A transaction lies
-where its commit ends.
+where its commit does: behind each boundary before it or at it, and before each boundary that is given after it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
