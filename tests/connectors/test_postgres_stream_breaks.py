@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from connectors.postgres.replication import stream as streaming
 from connectors.postgres.session import application_name
 from tests.connectors.following import CAPTURE_ID, PUBLICATION, Followed, collect
 from tests.connectors.source import POSTGRES, Source
+from tests.connectors.tls import tls_front
 from tests.kit.platform import eventually
 from tests.kit.servers import run_postgres, run_standby
 
@@ -145,7 +147,7 @@ def test_the_connection_is_cut_in_the_middle(source: Source, followed: Followed)
             f"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{followed.slot}'"
         )
         with pytest.raises(SourceError) as caught:
-            collect(stream)
+            collect(stream, lambda _: False)
     assert caught.value.retryable
     found = followed.collect()
     assert [change.row["id"] for change in found.changes()] == list(range(1, 50_001))
@@ -158,7 +160,7 @@ def test_the_server_is_killed(followed: Followed, source: Source) -> None:
         source.server.kill()
         try:
             with pytest.raises(SourceError) as caught:
-                collect(stream)
+                collect(stream, lambda _: False)
         finally:
             source.server.restart()
     assert caught.value.retryable
@@ -240,6 +242,13 @@ def test_the_session_beside_the_stream_is_ended(source: Source, followed: Follow
             if not isinstance(item, Boundary):
                 break
     assert item.rows.to_pylist() == [{"id": 1, "t": "x", "l": "[1]"}]
+
+
+def test_much_comes_through_tls(source: Source, followed: Followed, tmp_path: Path) -> None:
+    source.execute(MUCH)
+    with tls_front(tmp_path, (source.server.host, source.server.port)) as front:
+        found = followed.collect(port=front.port, sslmode="verify-full", ssl_ca=front.certificate)
+    assert [change.row["id"] for change in found.changes()] == list(range(1, 50_001))
 
 
 def test_a_standby_can_be_followed() -> None:

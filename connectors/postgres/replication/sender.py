@@ -41,7 +41,8 @@ class WalSender:
         self._setup = setup
         self._received = 0
         self._confirmed = 0
-        self._is_answer_due = False
+        self.is_drained = False
+        """The last ``take`` ended because there was nothing more."""
 
     @classmethod
     @contextmanager
@@ -65,6 +66,7 @@ class WalSender:
     def take(self, messages: list[memoryview], room_messages: int, room_bytes: int) -> int:
         """Append what is there, without waiting, until that much is; how many bytes. Ends behind a keepalive."""
         get, append, size = self._pq.get_copy_data, messages.append, 0
+        self.is_drained = False
         with self._named():
             for _ in range(room_messages):
                 count, data = get(1)
@@ -77,18 +79,18 @@ class WalSender:
                     self._keepalive(data)
                     break
                 elif count == 0:
+                    self.is_drained = True
                     break
                 else:
                     self._ended()
         return size
 
-    def wait(self, seconds: float) -> bool:
+    def wait(self, seconds: float) -> None:
         """Until something comes, which is taken from the network then."""
         with self._named():
-            ready, _, _ = select.select([self._pq.socket], [], [], max(seconds, 0))
-            if ready:
-                self._pq.consume_input()
-        return bool(ready)
+            select.select([self._pq.socket], [], [], max(seconds, 0))
+            # What TLS holds back shows on no socket.
+            self._pq.consume_input()
 
     @property
     def received(self) -> int:

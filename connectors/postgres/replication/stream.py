@@ -105,15 +105,14 @@ class PostgresChangeStream:
         begun = time.monotonic()
         ask_at, pause = begun, ASK_SECONDS
         while True:
-            before = len(self._gathered)
-            room = CHUNK_MESSAGES - before, CHUNK_BYTES - self._gathered_bytes
+            room = CHUNK_MESSAGES - len(self._gathered), CHUNK_BYTES - self._gathered_bytes
             self._gathered_bytes += self._sender.take(self._gathered, *room)
             if self._is_whole:
                 self._reached = max(self._reached, self._sender.received)
             now = time.monotonic()
             if self._is_full or self._is_at_rest(now - begun):
                 return
-            if len(self._gathered) > before:
+            if not self._sender.is_drained:
                 continue
             if now >= ask_at:
                 self._sender.ask()
