@@ -30,7 +30,8 @@ from lake.columns import (
 )
 from lake.duck import Budget
 from lake.entries import Segment
-from lake.errors import LakeError
+from lake.errors import LakeError, StalePositionError
+from lake.failpoints import reach
 from lake.lookup import StoredRows
 from lake.manifest import Manifest, RunRef
 from lake.marks import COMMIT_AT, OP, POSITION, Op
@@ -71,10 +72,12 @@ class Folding:
 def fold(store: LakeStore, segments: Sequence[Segment], folding: Folding) -> Manifest:
     """Stage what the changes make of the table. May be repeated at any time; memory does not depend on the rows.
 
-    Raises ``MissingRowError`` where a value that was left as it was is nowhere to be found, ``DuplicateKeyError`` for a
-    change without a key, ``IncompatibleSchemaError``.
+    Raises ``StalePositionError`` where the table has the changes already, ``MissingRowError`` where a value that was
+    left as it was is nowhere to be found, ``DuplicateKeyError`` for a change without a key, and
+    ``IncompatibleSchemaError``.
     """
     table = open_table(store, folding.root)
+    _check_base(table, folding.log, bool(segments))
     if not segments:
         return _nothing(table, folding)
     kept = None if folding.columns is None else (*folding.columns, *folding.primary_key)
@@ -94,6 +97,13 @@ def fold(store: LakeStore, segments: Sequence[Segment], folding: Folding) -> Man
         )
         outcome = settle(settling)
         return _Staging(store, folding, settling, outcome, own[SYNC_AT_FIELD]).run()
+
+
+def _check_base(table: OpenTable, log: LogMark, has_changes: bool) -> None:
+    """Values are looked up in the table as it was before the changes, or not at all."""
+    stands = table.position.log
+    if stands is not None and (stands.epoch != log.epoch or stands.sequence + has_changes > log.sequence):
+        raise StalePositionError("The table moved on since this batch was planned.")
 
 
 def _nothing(table: OpenTable, folding: Folding) -> Manifest:
@@ -167,6 +177,7 @@ class _Staging:
             for keys in self._gone():
                 self._deleted.write(keys)
             fresh, deleted = self._fresh.close(), self._deleted.close()
+        reach("folded")
         return _manifest(self._folding, self._changes.columns, fresh, deleted, self._outcome.truncated)
 
     def _rows(self) -> Iterator[pa.RecordBatch]:

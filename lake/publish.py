@@ -144,6 +144,8 @@ def own_commit(table: OpenTable, run: RunRef, batch: int) -> Published | None:
 
 def _commit(table: OpenTable, snapshot: Snapshot, plan: PublishPlan, change: Commit, counted: Change) -> Published:
     counts: dict[str, Any] = {name: getattr(counted, name) for name in COUNTS}
+    # Committing may widen the table that is open here.
+    columns_changed = differences(table.schema, change.schema)
     try:
         position = commit(table, replace(change, facts={**counts, NOTE: plan.note}))
         after = snapshot.after(position.version, change.adds, change.removes, change.overwrite)
@@ -154,7 +156,7 @@ def _commit(table: OpenTable, snapshot: Snapshot, plan: PublishPlan, change: Com
         if found is None:
             raise
         position, facts = found.position, found.facts
-    return Published(position, facts, **counts, columns_changed=differences(table.schema, change.schema))
+    return Published(position, facts, **counts, columns_changed=columns_changed)
 
 
 def _done(table: OpenTable, plan: PublishPlan) -> Published | None:

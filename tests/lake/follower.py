@@ -167,6 +167,9 @@ class Follower:
         return log
 
     def fold(self, plan: PublishPlan, upto: int | None = None, overlap: bool = False) -> Manifest:
+        return fold(self.store, *self.order(plan, upto, overlap))
+
+    def order(self, plan: PublishPlan, upto: int | None = None, overlap: bool = False) -> tuple[list[Segment], Folding]:
         """What lies behind the table, up to an entry."""
         mark = self.mark()
         segments: list[Segment] = []
@@ -188,7 +191,7 @@ class Follower:
             overlap=overlap,
             budget=self.budget,
         )
-        return fold(self.store, segments, folding)
+        return segments, folding
 
     def apply(self, upto: int | None = None, overlap: bool = False, **also: Any) -> Published:
         plan = self.plan(**also)
