@@ -194,8 +194,7 @@ def running_shop(server: PostgresServer) -> Iterator[Shop]:
     }
     shop = Shop(server, name, inputs)
     yield shop
-    for slot in shop.slots():
-        shop.ask(f"SELECT pg_drop_replication_slot('{slot}')")
+    server.execute(f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '{name}'")
     server.drop_database(name)
 
 
