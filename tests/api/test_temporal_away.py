@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import col, select
 
+from metadata.captures import Captures
 from metadata.models import SchemaState, Wish
 from metadata.runs import Runs
 from metadata.vault import Vault, generate_key
@@ -68,6 +69,20 @@ def test_rebuilding_and_deleting_are_stored(alone: Api, shop: Shop) -> None:
     assert [erasure.schema_id for erasure in pending] == [schema_id]
     # What was wanted of a schema that is gone may have been dropped by now, as it asks nothing of Temporal any more.
     assert waiting(alone)[-3:] == ["erase", "unschedule", "erase"]
+
+
+def test_a_capture_begins_and_ends_all_the_same(alone: Api, own_shop: Shop) -> None:
+    source = create(alone, own_shop)
+    path = f"external_data_sources/{source['id']}"
+    assert alone("POST", f"{path}/enable_cdc/") == {"success": True, "schedules_ready": False}
+    alone("PATCH", path_of(source), json={"sync_type": "cdc", "should_sync": True})
+    captures = Captures(alone.database, Vault([generate_key()]))
+    [intent] = captures.page(None, 10)
+    assert ([table.name for table in intent.tables], intent.removing) == (["customer"], False)
+    assert alone("POST", f"{path}/disable_cdc/")["success"]
+    [intent] = captures.page(None, 10)
+    assert (intent.tables, intent.removing) == ((), True)
+    assert waiting(alone) == ["schedule", "start", "cancel", "unschedule"]
 
 
 def test_nobody_waits_long_for_what_is_away(alone: Api, shop: Shop) -> None:
