@@ -17,12 +17,27 @@ SYNC_LSN = "_sync_lsn"
 SYNC_DELETED = "_sync_deleted"
 SYNC_DELETED_AT = "_sync_deleted_at"
 """Where deleted rows stay: whether the source still has the row, and when it was deleted there."""
+SYNC_OP = "_sync_op"
+SYNC_ORDINAL = "_sync_ordinal"
+SYNC_COMMIT_AT = "_sync_commit_at"
+SYNC_VALID_FROM = "_sync_valid_from"
+SYNC_VALID_TO = "_sync_valid_to"
+"""Of a table that keeps every version of a row: what made it, and from when until when it was the row."""
 RESERVED_PREFIX = "_sync_"
 """Of all columns of our own, and of none of a source's."""
 SOURCE_NAME = "syncline.source"
 """In the metadata of a stored column that had to be renamed: what the source calls it."""
 SYNC_AT_FIELD = pa.field(SYNC_AT, pa.timestamp("us", "UTC"))
 SYNC_LSN_FIELD = pa.field(SYNC_LSN, pa.int64())
+SYNC_VALID_TO_FIELD = pa.field(SYNC_VALID_TO, pa.timestamp("us", "UTC"))
+HISTORY_FIELDS = (
+    pa.field(SYNC_OP, pa.string()),
+    pa.field(SYNC_ORDINAL, pa.int64()),
+    pa.field(SYNC_COMMIT_AT, pa.timestamp("us", "UTC")),
+    pa.field(SYNC_VALID_FROM, pa.timestamp("us", "UTC")),
+    SYNC_VALID_TO_FIELD,
+)
+"""Behind ``_sync_at`` and ``_sync_lsn``."""
 SYNC_DELETED_FIELDS = (pa.field(SYNC_DELETED, pa.bool_()), pa.field(SYNC_DELETED_AT, pa.timestamp("us", "UTC")))
 
 _FORBIDDEN = re.compile(r"[ ,;{}()\n\t=]")

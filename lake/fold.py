@@ -77,9 +77,9 @@ def fold(store: LakeStore, segments: Sequence[Segment], folding: Folding) -> Man
     ``IncompatibleSchemaError``.
     """
     table = open_table(store, folding.root)
-    _check_base(table, folding.log, bool(segments))
+    check_base(table, folding.log, bool(segments))
     if not segments:
-        return _nothing(table, folding)
+        return nothing(table, folding)
     kept = None if folding.columns is None else (*folding.columns, *folding.primary_key)
     own = own_values(folding.read_at, folding.log.position, folding.soft_deletes)
     changes = Changes(store, segments, kept, tuple(own), table.schema, all_stored=folding.soft_deletes)
@@ -99,14 +99,14 @@ def fold(store: LakeStore, segments: Sequence[Segment], folding: Folding) -> Man
         return _Staging(store, folding, settling, outcome, own[SYNC_AT_FIELD]).run()
 
 
-def _check_base(table: OpenTable, log: LogMark, has_changes: bool) -> None:
+def check_base(table: OpenTable, log: LogMark, has_changes: bool) -> None:
     """Values are looked up in the table as it was before the changes, or not at all."""
     stands = table.position.log
     if stands is not None and (stands.epoch != log.epoch or stands.sequence + has_changes > log.sequence):
         raise StalePositionError("The table moved on since this batch was planned.")
 
 
-def _nothing(table: OpenTable, folding: Folding) -> Manifest:
+def nothing(table: OpenTable, folding: Folding) -> Manifest:
     """A batch without changes moves the table's place in the log, no more."""
     if table.schema is None:
         raise LakeError("There is no table that the changes could be folded into.")

@@ -8,7 +8,15 @@ import pyarrow as pa
 
 from lake.change import Publishing
 from lake.changes import Numbers
-from lake.columns import SYNC_DELETED, SYNC_DELETED_FIELDS, SYNC_LSN, SYNC_LSN_FIELD, StoredColumns
+from lake.columns import (
+    SYNC_DELETED,
+    SYNC_DELETED_FIELDS,
+    SYNC_LSN,
+    SYNC_LSN_FIELD,
+    SYNC_VALID_TO,
+    SYNC_VALID_TO_FIELD,
+    StoredColumns,
+)
 from lake.duck import ROWS_AT_ONCE, Budget, column_list, engine, row_sets, same
 from lake.evolution import evolve
 from lake.log import Snapshot
@@ -88,11 +96,13 @@ class StoredRows:
         return found
 
 
-_MARKS = (SYNC_LSN_FIELD, SYNC_DELETED_FIELDS[0])
+_MARKS = (SYNC_LSN_FIELD, SYNC_DELETED_FIELDS[0], SYNC_VALID_TO_FIELD)
 WHOLE = f"(coalesce({SYNC_LSN}, 0) >= 0)"
 """Not one that lacks values (``lake.fold``)."""
 PRESENT = f"(not coalesce({SYNC_DELETED}, false))"
 """Not one that was deleted, and stayed."""
+CURRENT = f"({SYNC_VALID_TO} is null)"
+"""Of a history: the version that is valid now."""
 
 
 def _with_places(keys: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatchReader:

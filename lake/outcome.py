@@ -16,7 +16,7 @@ from lake.duck import ROWS_AT_ONCE, Budget, column_list, engine
 from lake.errors import DuplicateKeyError, MissingRowError
 from lake.lineage import KeyedChanges, Lineage, carriers, trace
 from lake.log import Snapshot
-from lake.lookup import PRESENT, WHOLE, Found, StoredRows
+from lake.lookup import CURRENT, PRESENT, WHOLE, Found, StoredRows
 from lake.marks import OP, POSITION, UNCHANGED, Op
 from lake.patches import Patches, Wanted, collect, rows_of
 from lake.rows import RowSets
@@ -38,6 +38,8 @@ class Settling:
     overlap: bool
     budget: Budget
     scratch: Path
+    history: bool = False
+    """Of each key the table has all that it ever was: the version that counts is the one without an end."""
     is_last_overlap: bool = False
     """What was read and its log come together with these changes: afterwards no row may lack values."""
 
@@ -49,7 +51,12 @@ class Settling:
 
     @property
     def truncated(self) -> bool:
-        return not self.soft_deletes and len(self.changes.truncations) > 0
+        return not self.keeps_rows and len(self.changes.truncations) > 0
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Deleted rows stay."""
+        return self.soft_deletes or self.history
 
     @cached_property
     def stored(self) -> StoredRows:
@@ -60,7 +67,8 @@ class Settling:
     @property
     def whole(self) -> str:
         """While rows are read beside the log, one may lack values. It is as good as none."""
-        return WHOLE if self.overlap else "true"
+        current = CURRENT if self.history else "true"
+        return f"{current} and {WHOLE}" if self.overlap else current
 
     def find(self, numbers: Numbers, condition: str) -> Found:
         """The stored rows with the keys of some changes, in ascending order."""
@@ -84,12 +92,12 @@ def settle(settling: Settling) -> Outcome:
     """Raises ``MissingRowError``, ``DuplicateKeyError``."""
     segments = settling.changes.segments
     if any(one.has_deletes or one.has_moves or one.has_unchanged for one in segments):
-        outcome = _Tracing(settling).outcome()
+        outcome = Tracing(settling).outcome()
     else:
         outcome = Outcome(settling.begin, _last_of_each_key(settling), truncated=settling.truncated)
     if settling.is_last_overlap:
         _check_patched(outcome.patches)
-        check_whole(settling.stored, settling.budget, _bare_keys(settling))
+        check_whole(settling.stored, settling.budget, bare_keys(settling))
     if settling.soft_deletes and len(settling.changes.truncations):
         return replace(outcome, emptied=_emptied(settling))
     return outcome
@@ -111,10 +119,11 @@ def _check_patched(patches: Patches | None) -> None:
 def _emptied(settling: Settling) -> RowSets:
     stored = settling.stored
     numbers = range(len(stored.publishing.target))
-    return stored.others(_bare_keys(settling), settling.budget, PRESENT, numbers)
+    return stored.others(bare_keys(settling), settling.budget, PRESENT, numbers)
 
 
-def _bare_keys(settling: Settling) -> Iterator[pa.RecordBatch]:
+def bare_keys(settling: Settling) -> Iterator[pa.RecordBatch]:
+    """Of the changes that have one."""
     for batch in _reader(settling, _keys(settling, ())):
         yield batch.select(list(settling.key))
 
@@ -155,7 +164,7 @@ def _comparable(values: pa.Array) -> pa.Array:
 
 def _keys(settling: Settling, marks: tuple[str, ...]) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Keys and marks of the changes that count. ``DuplicateKeyError`` for one without a key."""
-    skipped = settling.changes.truncations if settling.soft_deletes else np.empty(0, np.int32)
+    skipped = settling.changes.truncations if settling.keeps_rows else np.empty(0, np.int32)
     for first, batch in settling.changes.read([*settling.key, *marks], begin=settling.begin):
         for name in settling.key:
             if batch.column(name).null_count:
@@ -174,7 +183,7 @@ def _reader(settling: Settling, batches: Iterator[tuple[int, pa.RecordBatch]]) -
     """The keys with the numbers of their changes, but for truncations."""
     fields = [settling.changes.columns.schema.field(name) for name in settling.key]
     schema = pa.schema([*fields, pa.field(NUMBER, pa.int64())])
-    skipped = settling.changes.truncations if settling.soft_deletes else np.empty(0, np.int32)
+    skipped = settling.changes.truncations if settling.keeps_rows else np.empty(0, np.int32)
 
     def numbered() -> Iterator[pa.RecordBatch]:
         for first, batch in batches:
@@ -185,7 +194,7 @@ def _reader(settling: Settling, batches: Iterator[tuple[int, pa.RecordBatch]]) -
     return pa.RecordBatchReader.from_batches(schema, numbered())
 
 
-class _Tracing:
+class Tracing:
     """Follows each row through its changes."""
 
     def __init__(self, settling: Settling) -> None:
@@ -201,27 +210,27 @@ class _Tracing:
         settling, count = self._settling, self._changes.count
         rows, gone = np.zeros(count, bool), np.zeros(count, bool)
         outcome = Outcome(settling.begin, rows, None if settling.truncated else gone, truncated=settling.truncated)
-        keyed = self._keyed()
+        keyed = self.keyed()
         if not len(keyed.order):
             return outcome
-        before = self._rows_before(keyed)
+        before = self.rows_before(keyed)
         lineage = trace(keyed, before)
         staged = lineage.last if settling.soft_deletes else lineage.last[lineage.alive]
         if not settling.soft_deletes:
             gone[keyed.order[lineage.last[~lineage.alive]]] = True
-        nearest = self._nearest(keyed, lineage, staged)
-        if settling.overlap:
-            self._prefer_what_was_read(keyed, lineage, before, staged, nearest)
-        wanted = _wanted(keyed, staged, nearest)
+        wanted = self.wanted(keyed, lineage, before, staged)
         rows[keyed.order[staged]] = True
-        del keyed, lineage, staged, nearest
-        return replace(outcome, patches=self._patches(wanted, rows, gone))
+        del keyed, lineage, staged
+        patches = self.patches(wanted)
+        if patches is not None:
+            self._drop_unread(patches, rows, gone)
+        return replace(outcome, patches=patches)
 
-    def _keyed(self) -> KeyedChanges:
+    def keyed(self) -> KeyedChanges:
         settling = self._settling
         keys = column_list(settling.key)
         size = self._changes.count - settling.begin
-        if settling.soft_deletes:
+        if settling.keeps_rows:
             size -= len(self._changes.truncations)
         order, starts = np.empty(size, np.int32), np.zeros(size, bool)
         at = 0
@@ -234,7 +243,7 @@ class _Tracing:
                 order[at:end] = batch.column(len(settling.key)).to_numpy()
                 starts[at:end] = _starts(batch, before, len(settling.key))
                 at, before = end, batch.slice(batch.num_rows - 1)
-        eras = self._changes.truncations if settling.soft_deletes else np.empty(0, np.int32)
+        eras = self._changes.truncations if settling.keeps_rows else np.empty(0, np.int32)
         return KeyedChanges(order, starts, self._ops, self._breaks, eras)
 
     def _scan(self) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -271,7 +280,7 @@ class _Tracing:
                     left.setdefault(name, np.zeros(len(self._known_masks) + 1, bool))[index] = True
         return left
 
-    def _rows_before(self, keyed: KeyedChanges) -> Numbers:
+    def rows_before(self, keyed: KeyedChanges) -> Numbers:
         """Whether each key had a row before the changes. Where a row came and went in one transaction the table says
         that; but for one that was read later, maybe, than the changes were made.
         """
@@ -286,6 +295,13 @@ class _Tracing:
                 raise MissingRowError(f"A row came and went, and its key was read with a row as well; {READ_ANEW}")
             before[untold[ascending]] = found.files >= 0
         return before
+
+    def wanted(self, keyed: KeyedChanges, lineage: Lineage, before: Numbers, staged: Numbers) -> Wanted | None:
+        """Where the values are that some changes do not have themselves."""
+        nearest = self._nearest(keyed, lineage, staged)
+        if self._settling.overlap:
+            self._prefer_what_was_read(keyed, lineage, before, staged, nearest)
+        return _wanted(keyed, staged, nearest)
 
     def _nearest(self, keyed: KeyedChanges, lineage: Lineage, staged: Numbers) -> dict[str, Numbers]:
         """For each column that some staged row lacks, where each staged row's value is (``lake.lineage.carriers``)."""
@@ -326,7 +342,8 @@ class _Tracing:
                 if places[row] < 0:
                     places[row] = ~place
 
-    def _patches(self, wanted: Wanted | None, rows: Flags, gone: Flags) -> Patches | None:
+    def patches(self, wanted: Wanted | None) -> Patches | None:
+        """Those values. ``MissingRowError`` where one is nowhere."""
         if wanted is None:
             return None
         settling = self._settling
@@ -334,9 +351,7 @@ class _Tracing:
         found = settling.find(keyed, settling.whole)
         if (found.files < 0).any() and not settling.overlap:
             raise MissingRowError(f"A change is of a row that the table does not have; {READ_ANEW}")
-        patches = collect(self._changes, settling.stored.publishing, wanted, found, settling.scratch / "values.arrow")
-        self._drop_unread(patches, rows, gone)
-        return patches
+        return collect(self._changes, settling.stored.publishing, wanted, found, settling.scratch / "values.arrow")
 
     def _drop_unread(self, patches: Patches, rows: Flags, gone: Flags) -> None:
         """A row that was deleted before it was read has left nothing to be kept."""

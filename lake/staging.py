@@ -3,19 +3,31 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lake.columns import SYNC_AT_FIELD, SYNC_DELETED_FIELDS, SYNC_LSN_FIELD, StoredColumns, conform, stored_columns
-from lake.errors import DuplicateKeyError
+from lake.columns import (
+    HISTORY_FIELDS,
+    SYNC_AT_FIELD,
+    SYNC_DELETED_FIELDS,
+    SYNC_LSN,
+    SYNC_LSN_FIELD,
+    SYNC_ORDINAL,
+    StoredColumns,
+    conform,
+    stored_columns,
+)
+from lake.errors import DuplicateKeyError, IncompatibleSchemaError
 from lake.manifest import Manifest, RunRef
 from lake.parquet import FILE_BYTES, KEYED_FILE_BYTES, ParquetSeries, WrittenFile, unique_stem
 from lake.storage import LakeStore
 
+VERSION_KEY = (SYNC_LSN, SYNC_ORDINAL)
+"""Behind a table's key: by both, a history knows each version of a row."""
 WAITING_BATCHES = 1
 """Batches read ahead of the writer."""
 
@@ -48,6 +60,7 @@ def stage(
     read_at: datetime | None = None,
     log_position: int | None = None,
     soft_deletes: bool = False,
+    history: bool = False,
     progress: Progress = lambda rows, size_bytes: None,
     file_bytes: int | None = None,
 ) -> Manifest:
@@ -55,10 +68,11 @@ def stage(
 
     May be repeated at any time: each attempt writes files of its own. Raises ``DuplicateKeyError`` for a row without
     a key. ``log_position``, of a table that is kept by its source's log: the rows show everything up to there;
-    ``soft_deletes``: rows that are deleted later will stay.
+    ``soft_deletes``: rows that are deleted later will stay; ``history``: they are the first versions of the rows.
     """
-    own = own_values(read_at, log_position, soft_deletes)
+    own = own_values(read_at, log_position, soft_deletes, history)
     columns = stored_columns(schema, tuple(own))
+    columns = with_version_key(columns) if history else columns
     staging = _Staging(
         store=store,
         stem=unique_stem(table_path, run.generation, run.run_id, f"b{batch}"),
@@ -72,13 +86,18 @@ def stage(
     return staging.manifest(run.run_id, batch)
 
 
-def own_values(read_at: datetime | None, log_position: int | None, soft_deletes: bool) -> dict[pa.Field, pa.Scalar]:
+def own_values(
+    read_at: datetime | None, log_position: int | None, soft_deletes: bool, history: bool = False
+) -> dict[pa.Field, pa.Scalar]:
     """Our own columns of a staged row, in order, with what they hold of one that the source has."""
-    values: dict[pa.Field, Any] = {SYNC_AT_FIELD: read_at or datetime.now(UTC)}
+    read_at = read_at or datetime.now(UTC)
+    values: dict[pa.Field, Any] = {SYNC_AT_FIELD: read_at}
     if log_position is not None:
         values[SYNC_LSN_FIELD] = log_position
         if soft_deletes:
             values |= dict(zip(SYNC_DELETED_FIELDS, (False, None), strict=True))
+        if history:
+            values |= dict(zip(HISTORY_FIELDS, ("insert", 0, None, read_at, None), strict=True))
     return {column: pa.scalar(value, column.type) for column, value in values.items()}
 
 
@@ -169,6 +188,13 @@ class _Staging:
             edge=self._encode(self._edge) if self._edge is not None else None,
             cursor=self._encode(self._greatest) if self._greatest is not None else None,
         )
+
+
+def with_version_key(columns: StoredColumns) -> StoredColumns:
+    """With names for what tells the versions of a row apart, beside its key."""
+    if taken := [name for name in VERSION_KEY if name in columns.names]:
+        raise IncompatibleSchemaError(f"The source has a column {taken[0]!r}, a name that a history needs for itself.")
+    return replace(columns, names={**columns.names, **{name: name for name in VERSION_KEY}})
 
 
 def describe_key(row: Mapping[str, Any]) -> str:

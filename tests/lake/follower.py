@@ -12,6 +12,7 @@ from connectors.capture import MARKS as CAPTURE_MARKS
 from lake.changelog import ChangeLog, Entry, Segment
 from lake.duck import Budget
 from lake.fold import Folding, fold
+from lake.history import history_key, record
 from lake.manifest import Manifest, RunRef
 from lake.marks import Op
 from lake.position import LogMark
@@ -114,6 +115,7 @@ class Follower:
     columns: tuple[str, ...] | None = None
     fence: int = 0
     rebuild: bool = False
+    history: bool = False
     budget: Budget = field(default_factory=Budget)
 
     def __post_init__(self) -> None:
@@ -138,7 +140,8 @@ class Follower:
         self.fence += 1
         base = open_table(self.store, self.root).position
         run = RunRef(f"run{self.fence}", self.fence, 1)
-        return PublishPlan(TABLE, "cdc", base, run, batch, self.key, rebuild=self.rebuild, **also)
+        key = history_key(self.key) if self.history else self.key
+        return PublishPlan(TABLE, "cdc", base, run, batch, key, rebuild=self.rebuild, **also)
 
     def load(self, rows: Sequence[Row], schema: pa.Schema = ITEMS, mark: LogMark | None = None) -> Published:
         """The snapshot: everything as of the entry that the mark names, or as of the beginning of the log."""
@@ -154,6 +157,8 @@ class Follower:
             primary_key=self.key,
             log_position=mark.position,
             soft_deletes=self.soft_deletes,
+            history=self.history,
+            read_at=BEGUN,
         )
         return publish(self.store, replace(staged, log=mark), plan)
 
@@ -167,7 +172,8 @@ class Follower:
         return log
 
     def fold(self, plan: PublishPlan, upto: int | None = None, overlap: bool = False) -> Manifest:
-        return fold(self.store, *self.order(plan, upto, overlap))
+        stage_changes = record if self.history else fold
+        return stage_changes(self.store, *self.order(plan, upto, overlap))
 
     def order(self, plan: PublishPlan, upto: int | None = None, overlap: bool = False) -> tuple[list[Segment], Folding]:
         """What lies behind the table, up to an entry."""
