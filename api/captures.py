@@ -12,11 +12,11 @@ from connectors.base import Connector
 from connectors.capture import CaptureProblem, CaptureSetup, Capturing, FollowedTable
 from connectors.errors import SourceError
 from metadata.capture_claims import CaptureSettings
+from metadata.captures import MIB
 from metadata.models import Capture
 
 CDC = "cdc"
 FIX = "Copy its tables as incremental, append or full_refresh."
-MIB = 2**20
 
 SETTINGS = {
     "cdc_auto_drop_slot": "auto_drop_slot",

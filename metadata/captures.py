@@ -16,6 +16,9 @@ from metadata.live import after, nothing_deleted, parse_id
 from metadata.models import Capture, CaptureEvent, LogLevel, Project, Schema, Source, SyncType, utc_now
 from metadata.vault import Vault
 
+MIB = 2**20
+"""What a megabyte is in thresholds."""
+
 MOST_MESSAGE = 4000
 
 GROWTH_WEIGHT = 0.5

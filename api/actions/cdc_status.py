@@ -7,12 +7,12 @@ from typing import Any
 from api.auth import Caller
 from api.backend import Backend
 from api.bodies.cdc import CdcEvent, CdcStatus, CdcTable
-from api.captures import MIB, capture_error, position_text, refusal, required, setup_of
+from api.captures import capture_error, position_text, refusal, required, setup_of
 from api.errors import NotFoundError
 from connectors.capture import CaptureStatus
 from connectors.errors import SourceError
 from metadata.captured import captured_states
-from metadata.captures import newest_events
+from metadata.captures import MIB, newest_events
 from metadata.models import Capture, Schema, SchemaState, Source, utc_now
 from metadata.sources import find_source
 
