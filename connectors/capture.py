@@ -95,6 +95,8 @@ class TableShape:
     columns: Mapping[str, ShapedColumn]
     parts: Mapping[str, str]
     """Of a partitioned table: its leaves and the storage of each, by their identities."""
+    attached: Sequence[str] = ()
+    """Those that were tables of their own before, and may have brought rows along of which the log tells nothing."""
     storage: str = ""
     """Of any other table: another one where its rows were truncated, which the log shows, or rewritten, which it does
     not (with other values only where a column has another ``revision``, too)."""

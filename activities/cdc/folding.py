@@ -119,8 +119,13 @@ def _untold(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
         return "it was taken out of the publication for a while"
     if any(after["parts"].get(part) != storage for part, storage in before["parts"].items()):
         return "a partition was emptied, rewritten, detached or dropped"
+    if any(part not in before["parts"] for part in after["attached"]):
+        return "a table was attached to it as a partition"
     rewritten = before["storage"] != after["storage"]
+    numbers = {column["number"]: name for name, column in before["columns"].items()}
     for name, column in after["columns"].items():
+        if numbers.get(column["number"], name) != name:
+            return f"the column {numbers[column['number']]} is called {name} now"
         if reason := _untold_of(name, before["columns"].get(name), column, rewritten):
             return reason
     return None

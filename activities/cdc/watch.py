@@ -16,7 +16,7 @@ from connectors.capture import CaptureSetup, CaptureStatus, Capturing
 from connectors.deadline import patience
 from lake.changelog import ChangeLog, change_log_root
 from lake.storage import LakeStore
-from metadata.captures import MIB, Captures
+from metadata.captures import Captures
 from metadata.intents import CaptureIntent
 from scheduling.gateway import SyncGateway
 
@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 PAGE = 100
 AT_ONCE = 8
+MIB = 2**20
 SOURCE_SECONDS = 20.0
 """How long one source may take to answer: the others are looked at meanwhile, and it is again a minute later."""
 

@@ -18,7 +18,17 @@ from typing import Any
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
 from metadata.migrate import migrate
-from scheduling.contract import RECONCILE, SCHEMA_ATTRIBUTE, SWEEP, SYNC_SCHEMA, erase_workflow_id, upkeep_id
+from scheduling.contract import (
+    RECONCILE,
+    SCHEMA_ATTRIBUTE,
+    SWEEP,
+    SYNC_SCHEMA,
+    WATCH_CAPTURES,
+    capture_schedule_id,
+    erase_workflow_id,
+    remove_capture_workflow_id,
+    upkeep_id,
+)
 from tests.integration.conftest import SourceDatabase
 from tests.kit.platform import API_KEY, Platform, eventually, named, run_platform
 from tests.kit.servers import MetadataTemplates, run_object_store, run_postgres, run_temporal
@@ -165,12 +175,35 @@ def record_upkeep(recorder: Recorder) -> None:
     erasing = recorder.temporal.get_workflow_handle(erase_workflow_id(schema["id"]))
     recorder.wait(erasing.result())
     recorder.record("erase_table", erasing.id)
-    for workflow in (RECONCILE, SWEEP):
+    for workflow in (RECONCILE, SWEEP, WATCH_CAPTURES):
         recorder.record(workflow.lower(), recorder.wait(_ended_upkeep(recorder, workflow)))
 
 
+def record_capture(recorder: Recorder) -> None:
+    platform, database = recorder.platform, recorder.database
+    source = platform.create_source(database.inputs, [])
+    schema, path = named(source, "captured"), f"/external_data_sources/{source['id']}"
+    platform.call("POST", f"{path}/enable_cdc/", {"cdc_continuous": True})
+    settings = {"should_sync": True, "sync_type": "cdc", "sync_frequency": "never"}
+    platform.call("PATCH", f"/external_data_schemas/{schema['id']}/", settings)
+    platform.sync(source, schema)
+    database.execute("UPDATE captured SET v = 'changed' WHERE id < 50")
+    platform.sync(source, schema)
+    recorder.record_runs(schema, "cdc_first_load", "cdc_changes")
+    platform.call("POST", f"{path}/update_cdc_settings/", {"cdc_continuous": False})
+    recorder.record("capture_changes", recorder.wait(_ended(recorder, capture_schedule_id(source["id"]))))
+    platform.call("DELETE", f"{path}/", status=204)
+    removing = recorder.temporal.get_workflow_handle(remove_capture_workflow_id(source["id"]))
+    recorder.wait(removing.result())
+    recorder.record("remove_capture", removing.id)
+
+
 async def _ended_upkeep(recorder: Recorder, workflow: str) -> str:
-    schedule = upkeep_id(workflow, recorder.platform.environment["SYNCLINE_TASK_QUEUE"])
+    return await _ended(recorder, upkeep_id(workflow, recorder.platform.environment["SYNCLINE_TASK_QUEUE"]))
+
+
+async def _ended(recorder: Recorder, schedule: str) -> str:
+    """The newest run of a schedule, which has ended."""
     handle = recorder.temporal.get_schedule_handle(schedule)
     await handle.trigger()
     while not (recent := (await handle.describe()).info.recent_actions):
@@ -212,7 +245,7 @@ def recorder_on_real_servers() -> Iterator[Recorder]:
         tempfile.TemporaryDirectory() as name,
         run_temporal(options=SHORT_HISTORIES) as temporal,
         run_object_store() as store,
-        run_postgres(18) as server,
+        run_postgres(18, wal_level="logical") as server,
     ):
         folder = Path(name)
         metadata_url = MetadataTemplates(folder, migrate).sqlite_copy(folder / "metadata.db")
@@ -225,12 +258,13 @@ def recorder_on_real_servers() -> Iterator[Recorder]:
 
 def main() -> None:
     with recorder_on_real_servers() as recorder:
-        for table, rows in (("small", 100), ("keyed", 1000), ("long", LONG_ROWS), ("large", LARGE_ROWS)):
+        tables = {"small": 100, "keyed": 1000, "captured": 1000, "long": LONG_ROWS, "large": LARGE_ROWS}
+        for table, rows in tables.items():
             recorder.database.execute(
                 f"CREATE TABLE {table} (id bigint PRIMARY KEY, v text)",
                 f"INSERT INTO {table} SELECT n, 'v' || n FROM generate_series(1, {rows}) n",
             )
-        for record in (record_modes, record_stops, record_long_run, record_upkeep):
+        for record in (record_capture, record_modes, record_stops, record_long_run, record_upkeep):
             record(recorder)
     HISTORIES.mkdir(exist_ok=True)
     for old in HISTORIES.glob("*.json"):

@@ -48,14 +48,19 @@ WHERE a.attrelid = ANY(%(oids)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum
 """
 
-# Tables that inherit are among them. A partition that is being detached concurrently is none any more.
+# Tables that inherit are among them. A partition that is being detached concurrently is none any more. One that was made
+# as a partition got its place two commands after its columns, of the very statement; system columns never change. Any
+# other was a table of its own, maybe with rows, and so were those below it.
 _PARTS: LiteralString = """
-WITH RECURSIVE part(root, oid) AS (
-    SELECT root, root FROM unnest(%(oids)s::oid[]) AS root
+WITH RECURSIVE part(root, oid, place, attached) AS (
+    SELECT root, root, '', false FROM unnest(%(oids)s::oid[]) AS root
     UNION
-    SELECT part.root, i.inhrelid FROM part JOIN pg_inherits AS i ON i.inhparent = part.oid
+    SELECT part.root, i.inhrelid, part.place || '.' || i.xmin::text,
+           part.attached OR i.xmin <> made.xmin OR i.cmin::text::int8 - made.cmin::text::int8 > 2
+    FROM part JOIN pg_inherits AS i ON i.inhparent = part.oid
+    JOIN pg_attribute AS made ON made.attrelid = i.inhrelid AND made.attname = 'tableoid'
     WHERE NOT coalesce((to_jsonb(i) ->> 'inhdetachpending')::bool, false))
-SELECT part.root::text, c.oid::text, c.relfilenode::text
+SELECT part.root::text, c.oid::text, c.relfilenode::text || part.place, part.attached
 FROM part JOIN pg_class AS c ON c.oid = part.oid
 WHERE part.oid <> part.root AND c.relkind <> 'p'
 ORDER BY part.root, c.oid
@@ -81,11 +86,19 @@ def shapes(
     published = {oid: attributes for _, oid, *_, attributes in found}
     columns = _columns(connection, oids, published)
     parts: dict[str, dict[str, str]] = defaultdict(dict)
-    for root, leaf, storage in connection.execute(_PARTS, oids):
+    attached: dict[str, list[str]] = defaultdict(list)
+    for root, leaf, storage, was_attached in connection.execute(_PARTS, oids):
         parts[root][leaf] = storage
+        if was_attached:
+            attached[root].append(leaf)
     return {
         named[number - 1][0].table_id: TableShape(
-            oid, columns[oid], parts[oid], storage="" if partitioned else storage, publication=membership
+            oid,
+            columns[oid],
+            parts[oid],
+            attached=tuple(attached[oid]),
+            storage="" if partitioned else storage,
+            publication=membership,
         )
         for number, oid, partitioned, storage, membership, _ in found
     }
