@@ -48,7 +48,7 @@ WHERE a.attrelid = ANY(%(oids)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum
 """
 
-# Tables that inherit are among them. A partition that is being detached concurrently is none any more. One that was made
+# Tables that inherit are among them; a partition that is being detached concurrently is none any more. What was made
 # as a partition got its place two commands after its columns, of the very statement; system columns never change. Any
 # other was a table of its own, maybe with rows, and so were those below it.
 _PARTS: LiteralString = """
