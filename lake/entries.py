@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from lake.columns import StoredColumns
@@ -60,7 +60,7 @@ class Entry:
 
     def as_bytes(self) -> bytes:
         segments = {table: [_segment_as_json(one) for one in parts] for table, parts in self.segments.items()}
-        return json.dumps({**_flat(self), "segments": segments}, separators=(",", ":")).encode()
+        return json.dumps({**vars(self), "segments": segments}, separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Entry":
@@ -69,12 +69,8 @@ class Entry:
         return cls(**{**values, "segments": parts})
 
 
-def _flat(entry: Entry) -> dict[str, Any]:
-    return asdict(replace(entry, segments={}))
-
-
 def _segment_as_json(segment: Segment) -> dict[str, Any]:
-    return {**asdict(segment), "columns": segment.columns.as_json()}
+    return {**vars(segment), "columns": segment.columns.as_json(), "files": [vars(file) for file in segment.files]}
 
 
 def _segment_from_json(values: Mapping[str, Any]) -> Segment:

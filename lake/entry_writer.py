@@ -60,7 +60,11 @@ class EntryWriter:
         if segment.held_bytes >= GROUP_BYTES:
             self._flush(segment)
         while self._held_bytes > HELD_BYTES:
-            self._flush(max(self._segments(), key=lambda one: one.held_bytes))
+            largest = max(self._segments(), key=lambda one: one.held_bytes)
+            saved = largest.gather()
+            self._held_bytes -= saved
+            if not saved:
+                self._flush(largest)
 
     def finish(self, position: int, members: str, captured_at: datetime) -> Entry:
         """The entry, of whole transactions up to ``position``; it counts once it is appended."""
@@ -135,10 +139,17 @@ class _Open:
         self.held_bytes += batch.nbytes + COLUMN_OVERHEAD_BYTES * batch.num_columns
         self._loose.append(batch)
         if len(self._loose) >= LOOSE_BATCHES:
-            joined = pa.concat_batches(self._loose)
-            self.held_bytes -= COLUMN_OVERHEAD_BYTES * batch.num_columns * (len(self._loose) - 1)
-            self._whole.append(joined)
-            self._loose = []
+            self.gather()
+
+    def gather(self) -> int:
+        """Put small batches together; how many bytes less are held then."""
+        if len(self._loose) < 2:
+            return 0
+        saved = COLUMN_OVERHEAD_BYTES * len(self._stored.schema) * (len(self._loose) - 1)
+        self._whole.append(pa.concat_batches(self._loose))
+        self._loose = []
+        self.held_bytes -= saved
+        return saved
 
     def _look_at(self, marks: pa.RecordBatch) -> None:
         positions, ordinals = (marks.column(number).to_numpy(zero_copy_only=False) for number in (0, 1))
