@@ -35,10 +35,11 @@ from lake.failpoints import reach
 from lake.lookup import StoredRows
 from lake.manifest import Manifest, RunRef
 from lake.marks import COMMIT_AT, OP, POSITION, Op
-from lake.outcome import Outcome, Settling, check_whole, settle
+from lake.outcome import Outcome, check_whole, settle
 from lake.parquet import KEYED_FILE_BYTES, ParquetSeries, WrittenFile, unique_stem
 from lake.position import LogMark
 from lake.rows import chosen_rows
+from lake.settling import Settling
 from lake.staging import Progress, own_values
 from lake.storage import LakeStore
 from lake.table import OpenTable, open_table

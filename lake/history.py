@@ -32,13 +32,14 @@ from lake.lineage import KeyedChanges, Lineage, trace
 from lake.lookup import CURRENT
 from lake.manifest import Manifest
 from lake.marks import COMMIT_AT, OP, ORDINAL, POSITION, Op
-from lake.outcome import Settling, Tracing, bare_keys
 from lake.parquet import KEYED_FILE_BYTES, ParquetSeries, unique_stem
 from lake.patches import Patches
 from lake.rows import RowSets, chosen_rows
+from lake.settling import Settling, bare_keys
 from lake.staging import VERSION_KEY, own_values, with_version_key
 from lake.storage import LakeStore
 from lake.table import open_table
+from lake.tracing import Tracing
 
 OP_NAMES = pa.array(["insert", "update", "delete", "truncate", "insert"])
 """By ``Op``. Under another key a row begins anew, after the deletion of the one that it had."""

@@ -1,78 +1,22 @@
 """What a list of changes comes to: which of them are rows in the end, which keys are gone, and what rows still lack."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lake.changes import Changes, Flags, Numbers
-from lake.columns import is_own
+from lake.changes import Flags
 from lake.duck import ROWS_AT_ONCE, Budget, column_list, engine
-from lake.errors import DuplicateKeyError, MissingRowError
-from lake.lineage import KeyedChanges, Lineage, carriers, trace
-from lake.log import Snapshot
-from lake.lookup import CURRENT, PRESENT, WHOLE, Found, StoredRows
-from lake.marks import OP, POSITION, UNCHANGED, Op
-from lake.patches import Patches, Wanted, collect, rows_of
+from lake.errors import MissingRowError
+from lake.lineage import Ops, trace
+from lake.lookup import PRESENT, StoredRows
+from lake.marks import Op
+from lake.patches import Patches
 from lake.rows import RowSets
-from lake.staging import describe_key
-from lake.table import OpenTable
-
-NUMBER = "_sync_number"
-READ_ANEW = "the table must be read anew."
-
-
-@dataclass(frozen=True)
-class Settling:
-    """The changes, and the table that they are for. ``key`` by stored names; ``scratch`` is a folder."""
-
-    changes: Changes
-    table: OpenTable
-    key: tuple[str, ...]
-    soft_deletes: bool
-    overlap: bool
-    budget: Budget
-    scratch: Path
-    history: bool = False
-    """Of each key the table has all that it ever was: the version that counts is the one without an end."""
-    is_last_overlap: bool = False
-    """What was read and its log come together with these changes: afterwards no row may lack values."""
-
-    @cached_property
-    def begin(self) -> int:
-        """Number of the first change that counts."""
-        truncations = self.changes.truncations
-        return int(truncations[-1]) + 1 if self.truncated else 0
-
-    @property
-    def truncated(self) -> bool:
-        return not self.keeps_rows and len(self.changes.truncations) > 0
-
-    @property
-    def keeps_rows(self) -> bool:
-        """Deleted rows stay."""
-        return self.soft_deletes or self.history
-
-    @cached_property
-    def stored(self) -> StoredRows:
-        root = self.table.root
-        snapshot = Snapshot(root, -1) if self.truncated else self.table.snapshot()
-        return StoredRows(self.table, snapshot, self.changes.columns, self.key)
-
-    @property
-    def whole(self) -> str:
-        """While rows are read beside the log, one may lack values. It is as good as none."""
-        current = CURRENT if self.history else "true"
-        return f"{current} and {WHOLE}" if self.overlap else current
-
-    def find(self, numbers: Numbers, condition: str) -> Found:
-        """The stored rows with the keys of some changes, in ascending order."""
-        return self.stored.find(rows_of(self.changes, numbers, self.key), len(numbers), self.budget, condition)
+from lake.settling import NUMBER, READ_ANEW, Settling, bare_keys, comparable, keys_of, numbered_keys
+from lake.tracing import Tracing
 
 
 @dataclass(frozen=True)
@@ -92,7 +36,7 @@ def settle(settling: Settling) -> Outcome:
     """Raises ``MissingRowError``, ``DuplicateKeyError``."""
     segments = settling.changes.segments
     if any(one.has_deletes or one.has_moves or one.has_unchanged for one in segments):
-        outcome = Tracing(settling).outcome()
+        outcome = _traced(settling)
     else:
         outcome = Outcome(settling.begin, _last_of_each_key(settling), truncated=settling.truncated)
     if settling.is_last_overlap:
@@ -101,6 +45,36 @@ def settle(settling: Settling) -> Outcome:
     if settling.soft_deletes and len(settling.changes.truncations):
         return replace(outcome, emptied=_emptied(settling))
     return outcome
+
+
+def _traced(settling: Settling) -> Outcome:
+    count = settling.changes.count
+    rows, gone = np.zeros(count, bool), np.zeros(count, bool)
+    outcome = Outcome(settling.begin, rows, None if settling.truncated else gone, truncated=settling.truncated)
+    tracing = Tracing(settling)
+    keyed = tracing.keyed()
+    if not len(keyed.order):
+        return outcome
+    before = tracing.rows_before(keyed)
+    lineage = trace(keyed, before)
+    staged = lineage.last if settling.soft_deletes else lineage.last[lineage.alive]
+    if not settling.soft_deletes:
+        gone[keyed.order[lineage.last[~lineage.alive]]] = True
+    wanted = tracing.wanted(keyed, lineage, before, staged)
+    rows[keyed.order[staged]] = True
+    del keyed, lineage, staged
+    patches = tracing.patches(wanted)
+    if patches is not None:
+        _drop_unread(patches, tracing.ops, rows, gone)
+    return replace(outcome, patches=patches)
+
+
+def _drop_unread(patches: Patches, ops: Ops, rows: Flags, gone: Flags) -> None:
+    """A row that was deleted before it was read has left nothing to be kept."""
+    lacking = patches.numbers[patches.incomplete]
+    unread = lacking[ops[lacking] == Op.DELETE]
+    rows[unread], gone[unread] = False, True
+    patches.incomplete &= ~np.isin(patches.numbers, unread)
 
 
 def check_whole(stored: StoredRows, budget: Budget, changed: Iterable[pa.RecordBatch] = ()) -> None:
@@ -122,12 +96,6 @@ def _emptied(settling: Settling) -> RowSets:
     return stored.others(bare_keys(settling), settling.budget, PRESENT, numbers)
 
 
-def bare_keys(settling: Settling) -> Iterator[pa.RecordBatch]:
-    """Of the changes that have one."""
-    for batch in _reader(settling, _keys(settling, ())):
-        yield batch.select(list(settling.key))
-
-
 def _last_of_each_key(settling: Settling) -> Flags:
     """Of changes that bring whole rows and take none away."""
     changes, begin = settling.changes, settling.begin
@@ -137,7 +105,7 @@ def _last_of_each_key(settling: Settling) -> Flags:
         return last
     keys = column_list(settling.key)
     with engine(settling.budget) as connection:
-        connection.register("changes", _reader(settling, _keys(settling, ())))
+        connection.register("changes", numbered_keys(settling, keys_of(settling, ())))
         found = connection.sql(f"select max({NUMBER})::integer from changes group by {keys}")
         for batch in found.to_arrow_reader(ROWS_AT_ONCE):
             last[batch.column(0).to_numpy()] = True
@@ -149,266 +117,10 @@ def _is_ascending(settling: Settling) -> bool:
     if len(settling.key) > 1 or len(settling.changes.truncations):
         return False
     greatest: pa.Array | None = None
-    for _, batch in _keys(settling, ()):
-        values = _comparable(batch.column(0))
+    for _, batch in keys_of(settling, ()):
+        values = comparable(batch.column(0))
         joined = values if greatest is None else pa.concat_arrays([greatest, values])
         if not pc.all(pc.less(joined[:-1], joined[1:]), min_count=0).as_py():
             return False
         greatest = values[-1:]
     return True
-
-
-def _comparable(values: pa.Array) -> pa.Array:
-    return values.cast(pa.int64()) if pa.types.is_timestamp(values.type) else values
-
-
-def _keys(settling: Settling, marks: tuple[str, ...]) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Keys and marks of the changes that count. ``DuplicateKeyError`` for one without a key."""
-    skipped = settling.changes.truncations if settling.keeps_rows else np.empty(0, np.int32)
-    for first, batch in settling.changes.read([*settling.key, *marks], begin=settling.begin):
-        for name in settling.key:
-            if batch.column(name).null_count:
-                nulls = np.flatnonzero(batch.column(name).is_null().to_numpy(zero_copy_only=False))
-                bare = nulls[~np.isin(first + nulls, skipped)]
-                if len(bare):
-                    row = batch.select(list(settling.key)).slice(int(bare[0]), 1).to_pylist()[0]
-                    raise DuplicateKeyError(
-                        f"A change has no value in the key column {name!r} (key {describe_key(row)}); "
-                        "every row needs one."
-                    )
-        yield first, batch
-
-
-def _reader(settling: Settling, batches: Iterator[tuple[int, pa.RecordBatch]]) -> pa.RecordBatchReader:
-    """The keys with the numbers of their changes, but for truncations."""
-    fields = [settling.changes.columns.schema.field(name) for name in settling.key]
-    schema = pa.schema([*fields, pa.field(NUMBER, pa.int64())])
-    skipped = settling.changes.truncations if settling.keeps_rows else np.empty(0, np.int32)
-
-    def numbered() -> Iterator[pa.RecordBatch]:
-        for first, batch in batches:
-            numbers = np.arange(first, first + batch.num_rows)
-            found = pa.RecordBatch.from_arrays([*batch.columns[: len(fields)], pa.array(numbers)], schema=schema)
-            yield found.filter(pa.array(~np.isin(numbers, skipped))) if len(skipped) else found
-
-    return pa.RecordBatchReader.from_batches(schema, numbered())
-
-
-class Tracing:
-    """Follows each row through its changes."""
-
-    def __init__(self, settling: Settling) -> None:
-        self._settling = settling
-        self._changes = settling.changes
-        count = self._changes.count
-        self._ops = np.zeros(count, np.int8)
-        self._breaks = np.zeros(count, bool)
-        self._masks = np.zeros(count, np.int32)
-        self._known_masks: dict[tuple[int, bytes], int] = {}
-
-    def outcome(self) -> Outcome:
-        settling, count = self._settling, self._changes.count
-        rows, gone = np.zeros(count, bool), np.zeros(count, bool)
-        outcome = Outcome(settling.begin, rows, None if settling.truncated else gone, truncated=settling.truncated)
-        keyed = self.keyed()
-        if not len(keyed.order):
-            return outcome
-        before = self.rows_before(keyed)
-        lineage = trace(keyed, before)
-        staged = lineage.last if settling.soft_deletes else lineage.last[lineage.alive]
-        if not settling.soft_deletes:
-            gone[keyed.order[lineage.last[~lineage.alive]]] = True
-        wanted = self.wanted(keyed, lineage, before, staged)
-        rows[keyed.order[staged]] = True
-        del keyed, lineage, staged
-        patches = self.patches(wanted)
-        if patches is not None:
-            self._drop_unread(patches, rows, gone)
-        return replace(outcome, patches=patches)
-
-    def keyed(self) -> KeyedChanges:
-        settling = self._settling
-        keys = column_list(settling.key)
-        size = self._changes.count - settling.begin
-        if settling.keeps_rows:
-            size -= len(self._changes.truncations)
-        order, starts = np.empty(size, np.int32), np.zeros(size, bool)
-        at = 0
-        before: pa.RecordBatch | None = None
-        with engine(settling.budget) as connection:
-            connection.register("changes", _reader(settling, self._scan()))
-            ordered = connection.sql(f"select {keys}, {NUMBER}::integer from changes order by {keys}, {NUMBER}")
-            for batch in ordered.to_arrow_reader(ROWS_AT_ONCE):
-                end = at + batch.num_rows
-                order[at:end] = batch.column(len(settling.key)).to_numpy()
-                starts[at:end] = _starts(batch, before, len(settling.key))
-                at, before = end, batch.slice(batch.num_rows - 1)
-        eras = self._changes.truncations if settling.keeps_rows else np.empty(0, np.int32)
-        return KeyedChanges(order, starts, self._ops, self._breaks, eras)
-
-    def _scan(self) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """The keys, and on the way what else is to be known of each change."""
-        newest = -1
-        for first, batch in _keys(self._settling, (POSITION, OP, UNCHANGED)):
-            here = slice(first, first + batch.num_rows)
-            self._ops[here] = batch.column(OP).to_numpy()
-            positions = batch.column(POSITION).to_numpy()
-            self._breaks[here] = np.diff(positions, prepend=newest) != 0
-            newest = positions[-1]
-            if batch.column(UNCHANGED).null_count < batch.num_rows:
-                self._masks[here] = self._mask_numbers(first, batch.column(UNCHANGED))
-            yield first, batch
-
-    def _mask_numbers(self, first: int, masks: pa.Array) -> Numbers:
-        """Few masks are distinct. They mean columns of the segment; 0 is for a change that has all values."""
-        segment = self._changes.segment_at(first)
-        encoded = masks.dictionary_encode()
-        numbers = [
-            self._known_masks.setdefault((segment, mask), len(self._known_masks) + 1)
-            for mask in encoded.dictionary.to_pylist()
-        ]
-        by_index = np.array([*numbers, 0], np.int32)
-        found: Numbers = by_index[pc.fill_null(encoded.indices, len(numbers)).to_numpy(zero_copy_only=False)]
-        return found
-
-    def _left_out(self) -> Mapping[str, Flags]:
-        """For each column that some change left as it was: whether it did, by the number of the mask."""
-        left: dict[str, Flags] = {}
-        for (number, mask), index in self._known_masks.items():
-            for name in self._changes.left_out(number, mask):
-                if name not in self._settling.key:
-                    left.setdefault(name, np.zeros(len(self._known_masks) + 1, bool))[index] = True
-        return left
-
-    def rows_before(self, keyed: KeyedChanges) -> Numbers:
-        """Whether each key had a row before the changes. Where a row came and went in one transaction the table says
-        that; but for one that was read later, maybe, than the changes were made.
-        """
-        before = keyed.before.copy()
-        untold = np.flatnonzero(before < 0)
-        if len(untold):
-            numbers = keyed.order[keyed.begins[untold]]
-            ascending = np.argsort(numbers)
-            condition = f"{self._settling.whole} and {PRESENT}" if self._settling.soft_deletes else self._settling.whole
-            found = self._settling.find(numbers[ascending], condition)
-            if self._settling.overlap and (found.files >= 0).any():
-                raise MissingRowError(f"A row came and went, and its key was read with a row as well; {READ_ANEW}")
-            before[untold[ascending]] = found.files >= 0
-        return before
-
-    def wanted(self, keyed: KeyedChanges, lineage: Lineage, before: Numbers, staged: Numbers) -> Wanted | None:
-        """Where the values are that some changes do not have themselves."""
-        nearest = self._nearest(keyed, lineage, staged)
-        if self._settling.overlap:
-            self._prefer_what_was_read(keyed, lineage, before, staged, nearest)
-        return _wanted(keyed, staged, nearest)
-
-    def _nearest(self, keyed: KeyedChanges, lineage: Lineage, staged: Numbers) -> dict[str, Numbers]:
-        """For each column that some staged row lacks, where each staged row's value is (``lake.lineage.carriers``)."""
-        left = self._left_out()
-        is_row = keyed.op != Op.DELETE
-        names = [column.name for column in self._changes.columns.schema if not is_own(column.name)]
-        nearest: dict[str, Numbers] = {}
-        if self._settling.soft_deletes and not is_row[staged].all():
-            always = carriers(lineage.parents, is_row)[staged]
-            nearest = {name: always for name in names if name not in self._settling.key}
-        for name, flags in left.items():
-            nearest[name] = carriers(lineage.parents, is_row & ~flags[self._masks[keyed.order]])[staged]
-        return nearest
-
-    def _prefer_what_was_read(
-        self, keyed: KeyedChanges, lineage: Lineage, before: Numbers, staged: Numbers, nearest: dict[str, Numbers]
-    ) -> None:
-        """Rows are stored under the keys that they had when they were read: of all that a row had since its values
-        were last sent, that may be any.
-
-        Where it came to a key that the log knows to have been free, a row stored there is this one. Where both that
-        key and its first one may be of another row, nothing tells which.
-        """
-        ways: dict[int, list[int]] = {}
-        columns = list({id(found): found for found in nearest.values()}.values())
-        for places in columns:
-            at_root = places < 0
-            moved = np.flatnonzero(at_root & (keyed.span_of[np.where(at_root, ~places, 0)] != keyed.span_of[staged]))
-            ways.update({int(row): _way(keyed, lineage, int(staged[row])) for row in moved})
-        if not ways:
-            return
-        asked = np.unique(keyed.order[[place for way in ways.values() for place in way]])
-        found = self._settling.find(asked, self._settling.whole)
-        stored = set(asked[found.files >= 0].tolist())
-        for row, way in ways.items():
-            place = _place_of_stored(keyed, before, way, stored)
-            for places in columns:
-                if places[row] < 0:
-                    places[row] = ~place
-
-    def patches(self, wanted: Wanted | None) -> Patches | None:
-        """Those values. ``MissingRowError`` where one is nowhere."""
-        if wanted is None:
-            return None
-        settling = self._settling
-        keyed = wanted.stored()
-        found = settling.find(keyed, settling.whole)
-        if (found.files < 0).any() and not settling.overlap:
-            raise MissingRowError(f"A change is of a row that the table does not have; {READ_ANEW}")
-        return collect(self._changes, settling.stored.publishing, wanted, found, settling.scratch / "values.arrow")
-
-    def _drop_unread(self, patches: Patches, rows: Flags, gone: Flags) -> None:
-        """A row that was deleted before it was read has left nothing to be kept."""
-        lacking = patches.numbers[patches.incomplete]
-        unread = lacking[self._ops[lacking] == Op.DELETE]
-        rows[unread], gone[unread] = False, True
-        patches.incomplete &= ~np.isin(patches.numbers, unread)
-
-
-def _starts(batch: pa.RecordBatch, before: pa.RecordBatch | None, columns: int) -> npt.NDArray[np.bool_]:
-    """Where in ordered keys another one begins."""
-    starts = np.zeros(batch.num_rows, bool)
-    for number in range(columns):
-        values = _comparable(batch.column(number))
-        differ = pc.not_equal(values[1:], values[:-1]).to_numpy(zero_copy_only=False)
-        starts[1:] |= differ
-        starts[0] |= before is None or _comparable(before.column(number))[0] != values[0]
-    return starts
-
-
-def _way(keyed: KeyedChanges, lineage: Lineage, place: int) -> list[int]:
-    """Places of changes under whose keys a row has been, the newest first, back to where its changes begin."""
-    way = []
-    while place >= 0:
-        if keyed.op[place] == Op.MOVE:
-            way.append(place)
-        place = int(lineage.parents[place])
-    return [*way, ~place]
-
-
-def _place_of_stored(keyed: KeyedChanges, before: Numbers, way: list[int], stored: set[int]) -> int:
-    """Which of the keys on a row's way is the one that it is stored under."""
-    *moves, root = way
-    for place in moves:
-        if int(keyed.order[place]) not in stored:
-            continue
-        span = keyed.span_of[place]
-        was_free = before[span] == 0 and keyed.begins[span] == place
-        if not was_free and int(keyed.order[root]) in stored:
-            raise MissingRowError(f"A row changed its key to another row's while the table was read; {READ_ANEW}")
-        return place
-    return root
-
-
-def _wanted(keyed: KeyedChanges, staged: Numbers, nearest: Mapping[str, Numbers]) -> Wanted | None:
-    """By numbers of changes, of just the rows that lack something."""
-    lacking = np.zeros(len(staged), bool)
-    for found in nearest.values():
-        lacking |= found != staged
-    if not lacking.any():
-        return None
-    numbers = keyed.order[staged[lacking]]
-    ascending = np.argsort(numbers)
-    sources: dict[int, Numbers] = {}
-    for found in nearest.values():
-        if id(found) not in sources:
-            places = found[lacking][ascending]
-            change = keyed.order[np.where(places >= 0, places, ~places)]
-            sources[id(found)] = np.where(places >= 0, change, ~change).astype(np.int32)
-    return Wanted(numbers[ascending], {name: sources[id(found)] for name, found in nearest.items()})
