@@ -64,17 +64,15 @@ def _traced(settling: Settling) -> Outcome:
     rows[keyed.order[staged]] = True
     del keyed, lineage, staged
     patches = tracing.patches(wanted)
-    if patches is not None:
-        _drop_unread(patches, tracing.ops, rows, gone)
-    return replace(outcome, patches=patches)
+    return replace(outcome, patches=patches and _without_unread(patches, tracing.ops, rows, gone))
 
 
-def _drop_unread(patches: Patches, ops: Ops, rows: Flags, gone: Flags) -> None:
+def _without_unread(patches: Patches, ops: Ops, rows: Flags, gone: Flags) -> Patches:
     """A row that was deleted before it was read has left nothing to be kept."""
     lacking = patches.numbers[patches.incomplete]
     unread = lacking[ops[lacking] == Op.DELETE]
     rows[unread], gone[unread] = False, True
-    patches.incomplete &= ~np.isin(patches.numbers, unread)
+    return patches.without(unread)
 
 
 def check_whole(stored: StoredRows, budget: Budget, changed: Iterable[pa.RecordBatch] = ()) -> None:

@@ -40,7 +40,9 @@ class Wanted:
 
 
 class Patches:
-    """``incomplete`` flags, of the changes with ``numbers``, those of which a value was found nowhere."""
+    """Of the changes with ``numbers``, in ascending order, all of which are staged. ``incomplete`` flags those of which a
+    value was found nowhere.
+    """
 
     def __init__(self, spool: Spool, numbers: Numbers, slots: Mapping[str, Numbers]) -> None:
         self._spool = spool
@@ -49,6 +51,12 @@ class Patches:
         self.incomplete: Flags = np.zeros(len(numbers), bool)
         for found in slots.values():
             self.incomplete |= found == MISSING
+
+    def without(self, numbers: Numbers) -> "Patches":
+        """The same, of none of some changes."""
+        kept = ~np.isin(self.numbers, numbers)
+        slots = {id(found): found[kept] for found in self._slots.values()}
+        return Patches(self._spool, self.numbers[kept], {name: slots[id(found)] for name, found in self._slots.items()})
 
     def cut(self, numbers: Numbers) -> Iterator[slice]:
         """Parts of some ascending changes whose patched values fit a row group, unless a single one does not."""

@@ -362,3 +362,12 @@ def test_changes_are_applied_once_whatever_is_killed(store: LakeStore, place: st
     assert follower.rows() == [(3, "c", "long a")]
     with pytest.raises(StalePositionError):
         fold(store, segments, folding)
+
+
+def test_rows_that_were_deleted_before_they_were_read_leave_others_alone(folder_store: LakeStore) -> None:
+    follower = Follower(folder_store, soft_deletes=True, rebuild=True)
+    follower.load([{"id": 9, "name": "i", "body": "long i"}], mark=replace(follower.start(), horizon=10))
+    changes = (update(id=1, name="a", body=UNCHANGED), delete(id=1), insert(id=2, name="b", body="long b"))
+    follower.capture(transaction(10, *changes, update(id=9, name="I", body=UNCHANGED)))
+    assert follower.apply(overlap=True).position.loaded
+    assert follower.rows("_sync_deleted") == [(2, "b", "long b", False), (9, "I", "long i", False)]
