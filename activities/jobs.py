@@ -11,9 +11,11 @@ from lake import narrow as narrowing
 from lake import publish as publishing
 from lake.columns import StoredColumns
 from lake.facts import TableFacts, facts
+from lake.fold import Folding
+from lake.history import history_key
 from lake.maintenance import Maintained
 from lake.manifest import Greatest, RunRef, joined
-from lake.position import Position
+from lake.position import LogMark, Position
 from lake.publish import Published, PublishPlan
 from lake.storage import LakeStore
 from lake.table import generation_root
@@ -62,7 +64,9 @@ def narrow(
 
 
 def key_of(run: Run) -> tuple[str, ...]:
-    """The key that the mode goes by; only an upsert has one."""
+    """The key that the mode goes by; only an upsert has one. Of a history it is that of a version."""
+    if run.is_history:
+        return history_key(run.primary_key)
     return tuple(run.primary_key) if run.mode in KEYED else ()
 
 
@@ -94,6 +98,24 @@ def _greatest(run: Run) -> Greatest:
         return max(texts, key=lambda text: cursor.decode(text, field_type))
 
     return greatest
+
+
+def folding_of(report: Report, run: Run, plan: Plan, batch: int, mark: LogMark, rows: int | None) -> Folding:
+    """``mark``: where the table is with the batch."""
+    before = Position.from_dict(plan.base).log
+    return Folding(
+        table_path=run.table_path,
+        root=table_root(run, plan),
+        run=run_ref(run, plan),
+        batch=batch,
+        primary_key=tuple(run.primary_key),
+        columns=columns_of(run),
+        soft_deletes=run.soft_deletes,
+        # Changes that came before the last row was read may be in what was read.
+        overlap=before is not None and before.position < mark.horizon,
+        log=mark,
+        progress=lambda done, size_bytes: report(done, size_bytes, rows),
+    )
 
 
 def run_ref(run: Run, plan: Plan) -> RunRef:

@@ -1,9 +1,10 @@
 """What the workflows and the activities say to each other: references and small facts, never rows or secrets."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from connectors.base import Part, Snapshot
+from metadata.names import history_name, history_path
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,24 @@ class Run:
     type_overrides: dict[str, str] = field(default_factory=dict)
     soft_deletes: bool = False
     """Rows that the source deletes are kept, and marked."""
+    table_mode: str = "consolidated"
+    """Which tables the source's log makes: ``consolidated``, ``cdc_only`` (its history) or ``both``."""
+    is_history: bool = False
+    """Of these the history is meant, and table name and path are its own."""
+
+
+def outputs(run: Run) -> list[Run]:
+    """The run for each table that it writes: of change data capture the main one, its history, or both."""
+    if run.table_mode == "consolidated":
+        return [run]
+    history = replace(
+        run,
+        table_name=history_name(run.table_name),
+        table_path=history_path(run.table_path),
+        is_history=True,
+        soft_deletes=False,
+    )
+    return [run, history] if run.table_mode == "both" else [history]
 
 
 @dataclass(frozen=True)

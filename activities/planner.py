@@ -13,6 +13,7 @@ from activities.planning import KEYED, Action, Decision, Intent, decide
 from activities.run_log import RunLog
 from connectors.errors import SchemaChangedError
 from lake import query
+from lake.columns import SYNC_DELETED
 from lake.errors import FencedError
 from lake.facts import TableFacts
 from lake.manifest import RunRef
@@ -53,6 +54,8 @@ class Planner:
             # Before anything is decided: the table's rows are as good as ever.
             raise SchemaChangedError(f"{run.schema_name} has no primary key any more: choose primary key columns.")
         intent = self._runs.intent(run.project_id, run.schema_id)
+        if run.is_history and (planned := self._plan_history(run, batch)):
+            return planned
         # An earlier plan of this very run may have raised the generation: what holds now counts.
         generation = intent.generation if intent else run.generation
         opened, shadow = self._look(run, generation, intent)
@@ -63,12 +66,12 @@ class Planner:
         if done := _earlier(run, batch, generation, opened, shadow):
             return done
         wanted = _intent(run, generation, intent.available_columns if intent else frozenset())
-        built = shadow.position if shadow else EMPTY
-        decision = self._decide(run, wanted, table, built)
+        decision = self._decide(run, wanted, opened, shadow)
         narrowed = decision.action is Action.NARROW
         if narrowed:
             self._run_log.planned(run, decision.action, decision.reason)
-            decision = self._decide(run, wanted, self._narrow(run, wanted, table), built)
+            opened = replace(opened, position=self._narrow(run, wanted, table))
+            decision = self._decide(run, wanted, opened, shadow)
         if decision.action is Action.TAKE_OVER:
             decision = self._take_over(run, wanted, decision)
         if decision.new_generation:
@@ -88,8 +91,31 @@ class Planner:
         )
         return Planned(plan)
 
-    def _decide(self, run: Run, wanted: Intent, table: Position, built: Position) -> Decision:
-        return decide(wanted, table, built, lambda position: self._follower.broken(run, position))
+    def _plan_history(self, run: Run, batch: int) -> Planned | None:
+        """Of a history that has begun, what was recorded stays, whatever becomes of the table. None before that."""
+        opened = attended(lambda: open_table(self._store, run.table_path))
+        table = opened.position
+        if table.sequence == 0:
+            return None
+        if table.fence > run.fence:
+            self._runs.catch_up(run.schema_id, table.fence, table.generation)
+            raise FencedError("A newer run owns the table.")
+        if done := _earlier(run, batch, table.generation, opened, None):
+            return done
+        reason = self._follower.broken(run, table) or self._follower.left_out(run, table)
+        if table.primary_key != jobs.key_of(run):
+            reason = "the primary key changed"
+        action = f"{Action.CONTINUE}, with all rows as new versions" if reason else str(Action.CONTINUE)
+        self._run_log.planned(run, action, reason or "")
+        base = replace(table, log=self._follower.join(run)) if reason else table
+        return Planned(Plan(table.generation, rebuild=False, base=base.as_dict(), reason=reason or ""))
+
+    def _decide(self, run: Run, wanted: Intent, opened: OpenTable, shadow: OpenTable | None) -> Decision:
+        def broken(position: Position) -> str | None:
+            at = opened if position is opened.position else shadow
+            return _other_deletes(run, at) or self._follower.broken(run, position)
+
+        return decide(wanted, opened.position, shadow.position if shadow else EMPTY, broken)
 
     def _look(self, run: Run, generation: int, intent: RunIntent | None) -> tuple[OpenTable, OpenTable | None]:
         """The table, and the shadow that is to replace it."""
@@ -131,10 +157,20 @@ def _earlier(run: Run, batch: int, generation: int, opened: OpenTable, shadow: O
     return Planned(Plan(generation, rebuild=shadow is not None, base=done.position.as_dict()), done)
 
 
+def _other_deletes(run: Run, table: OpenTable | None) -> str | None:
+    """Whether the table was made to keep what the source deletes, and is not now, or the other way round."""
+    if table is None or table.schema is None or run.is_history:
+        return None
+    keeps = SYNC_DELETED in table.schema.names
+    return None if keeps == run.soft_deletes else f"deleted rows are {'kept' if run.soft_deletes else 'not kept'} now"
+
+
 def record(runs: Runs, run: Run, position: Position, facts: TableFacts, repeat: str | None = None) -> None:
-    """Copy the state of a run's table into the database."""
-    table = SavedTable(run.table_name, run.table_path, facts.row_count, facts.size_bytes, facts.columns)
-    runs.committed(run.project_id, run.schema_id, position.as_dict(), table, repeat)
+    """Copy the state of a run's table into the database. Where a schema has two, its position is the main one's."""
+    kind = "history" if run.is_history else "main"
+    table = SavedTable(run.table_name, run.table_path, facts.row_count, facts.size_bytes, facts.columns, kind)
+    known = None if run.is_history and run.table_mode == "both" else position.as_dict()
+    runs.committed(run.project_id, run.schema_id, known, table, repeat)
 
 
 def _intent(run: Run, generation: int, known_columns: frozenset[str]) -> Intent:

@@ -1,6 +1,6 @@
 """Reading in a child process: a batch, or one part of a large table, from the source into staged files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from activities import repeats
-from activities.jobs import columns_of, key_of, publish_plan, run_ref, table_root
+from activities.jobs import columns_of, folding_of, key_of, publish_plan, run_ref, table_root
 from activities.messages import Extracted, ExtractInput, Plan, Run
 from activities.planning import KEYED
 from connectors import cursor, registry
@@ -28,9 +28,11 @@ from connectors.errors import SchemaChangedError
 from lake import query
 from lake.changelog import ChangeLog, change_log_root
 from lake.failpoints import reach
+from lake.history import record
 from lake.manifest import Manifest, save
 from lake.position import LogMark, Position
 from lake.publish import Published, publish
+from lake.snapshots import snapshot_segments
 from lake.staging import CursorSpec, stage
 from lake.storage import LakeStore
 from lake.table import open_table
@@ -130,6 +132,8 @@ def _staged(
             if digest == reading.plan.repeat:
                 rows, warnings = sum(batch.num_rows for batch in seen), _as_dicts(read.report.warnings)
                 return Extracted("", rows, 0, more=False, warnings=warnings, repeats=True), None
+    if base.log is not None and base.sequence > 0:
+        return _as_versions(report, store, reading, base.log, read, batches)
     manifest = stage(
         store,
         run.table_path,
@@ -142,6 +146,7 @@ def _staged(
         progress=lambda rows, size_bytes: report(rows, size_bytes, read.row_estimate),
         log_position=base.log.position if base.log else None,
         soft_deletes=run.soft_deletes,
+        history=run.is_history,
     )
     reach("staged")
     if base.log is not None:
@@ -158,6 +163,25 @@ def _staged(
         lasting=read.report.lasting,
         digest=digest,
     )
+    return extracted, manifest
+
+
+def _as_versions(
+    report: Report,
+    store: LakeStore,
+    reading: Reading,
+    mark: LogMark,
+    read: TableRead,
+    batches: Iterator[pa.RecordBatch],
+) -> tuple[Extracted, Manifest]:
+    """What was read as new versions of all rows in a history that has a gap; the old versions end with them."""
+    order = reading.order
+    run = order.run
+    segments = snapshot_segments(store, run.table_path, run.job_id, mark.position, read.schema, batches)
+    now = replace(mark, horizon=_log_end(reading))
+    manifest = record(store, segments, folding_of(report, run, reading.plan, order.batch, now, read.row_estimate))
+    reach("staged")
+    extracted = Extracted("", manifest.rows, manifest.size_bytes, more=True, warnings=_as_dicts(read.report.warnings))
     return extracted, manifest
 
 

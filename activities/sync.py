@@ -138,7 +138,7 @@ class SyncActivities:
     def _fold(self, order: ExtractInput, plan: Plan) -> reading.Read:
         """What the change log has behind the table's position; behind a first read, once it has all that was read."""
         run, base = order.run, Position.from_dict(plan.base)
-        if base.log is not None and not base.loaded:
+        if base.log is not None and base.log.position < base.log.horizon:
             self._follower.await_position(run, base.log.horizon)
         elif order.batch == 0:
             self._follower.freshen(run)
@@ -147,6 +147,8 @@ class SyncActivities:
         try:
             read = self._children.run(fold_changes, self._store, FoldOrder(order, plan), on_progress=progress)
         except (TableChangedError, MissingRowError) as error:
+            if run.is_history:
+                raise
             self._runs.raise_generation(run.job_id, plan.generation)
             self._run_log.read_anew(run, str(error))
             raise StalePositionError("The table must be read anew.") from error
@@ -262,8 +264,9 @@ def _trigger(order: BeginInput, intent: ScheduleIntent | None) -> str:
 
 
 def _folds(run: Run, plan: Plan) -> bool:
-    """Whether the batch comes from the change log: once the table was read, all of them do."""
-    return run.mode == "cdc" and plan.base["sequence"] > 0
+    """Whether the batch comes from the change log: once the table was read, which sets a horizon, all of them do."""
+    log = Position.from_dict(plan.base).log
+    return run.mode == "cdc" and log is not None and log.horizon > 0
 
 
 def _run(intent: RunIntent, job_id: str) -> Run:
@@ -290,4 +293,5 @@ def _run(intent: RunIntent, job_id: str) -> Run:
         row_filter=[dict(clause) for clause in intent.row_filter],
         type_overrides=intent.type_overrides,
         soft_deletes=intent.capture is not None and intent.capture.delete_mode == "soft",
+        table_mode=intent.capture.table_mode if intent.capture else "consolidated",
     )

@@ -18,6 +18,7 @@ from lake.sweep import erase, sweep
 from metadata.intents import RunningJob, WrittenTable
 from metadata.inventory import Inventory
 from metadata.logs import RunLogs
+from metadata.names import history_path
 from metadata.runs import Runs
 from scheduling.contract import EraseTableInput
 from scheduling.gateway import SyncGateway
@@ -86,6 +87,7 @@ class UpkeepActivities:
         if erasure is not None:
             with beating():
                 erase(self._store, erasure.table_path)
+                erase(self._store, history_path(erasure.table_path))
             self._runs.erased(order.schema_id, erasure.generation)
 
     @activity.defn(name="reconcile", no_thread_cancel_exception=True)
@@ -122,12 +124,15 @@ class UpkeepActivities:
 
     def _swept(self, table: WrittenTable) -> int:
         """Of a deleted schema's table nothing is left, but for what a worker wrote that was cut off at that time."""
+        return sum(self._swept_path(table, path) for path in (table.table_path, history_path(table.table_path)))
+
+    def _swept_path(self, table: WrittenTable, path: str) -> int:
         old = datetime.now(UTC) - ORPHAN_AGE
         if table.deleted_at is None:
-            return sweep(self._store, table.table_path, self._inventory.live_job_ids(table.schema_id), old)
-        left = sum(1 for _ in self._store.list(table.table_path)) if table.deleted_at < old else 0
+            return sweep(self._store, path, self._inventory.live_job_ids(table.schema_id), old)
+        left = sum(1 for _ in self._store.list(path)) if table.deleted_at < old else 0
         if left:
-            erase(self._store, table.table_path)
+            erase(self._store, path)
         return left
 
     def _written(self) -> Iterator[WrittenTable]:

@@ -31,8 +31,10 @@ def sweep(store: LakeStore, table_path: str, live_runs: set[str], older_than: da
     """
     # Listed before the logs are read: what is committed in between is then seen as committed.
     lying = list(store.list(table_path))
-    keep = _Keep(store, table_path, live_runs, older_than, lying)
-    doomed = [stored.path for stored in lying if not keep.is_needed(stored)]
+    doomed: list[str] = []
+    if lying:
+        keep = _Keep(store, table_path, live_runs, older_than, lying)
+        doomed = [stored.path for stored in lying if not keep.is_needed(stored)]
     store.delete(doomed)
     if not live_runs:
         store.abort_uploads(table_path, older_than.timestamp())

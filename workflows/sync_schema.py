@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
         PublishResult,
         Run,
         SwapInput,
+        outputs,
     )
     from scheduling.contract import (
         CANCEL_SIGNAL,
@@ -183,6 +184,13 @@ class SyncSchema:
         )
 
     async def _copy(self, run: Run) -> None:
+        """Each of the tables that the settings ask for."""
+        for number, output in enumerate(outputs(run)):
+            if number:
+                self._tally.batch = 0
+            await self._copy_to(output)
+
+    async def _copy_to(self, run: Run) -> None:
         """Copy until done. A table that moved under a batch is planned again from where it stands."""
         for _ in range(MOST_REPLANS):
             try:

@@ -8,12 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from activities.jobs import columns_of, key_of, publish_plan, run_ref, table_root
+from activities.jobs import folding_of, publish_plan
 from activities.messages import Extracted, ExtractInput, Plan, Run
 from activities.reading import Read, is_short, note_of
 from lake.changelog import ChangeLog, Entry, Segment, change_log_root
 from lake.failpoints import reach
-from lake.fold import Folding, fold
+from lake.fold import fold
+from lake.history import record
 from lake.manifest import save
 from lake.position import LogMark, Position
 from lake.publish import publish
@@ -46,17 +47,19 @@ def fold_changes(report: Report, store: LakeStore, folding: FoldOrder) -> Read:
     changes = ChangeLog(store, change_log_root(run.project_id, run.source_id))
     entries, more = _entries(changes, run, base.log)
     if not entries:
-        return Read(_nothing(0) if base.loaded else replace(_nothing(0), repeats=False, more=True))
-    _check_shapes(changes, run, base.log, entries)
+        return Read(_nothing(0))
+    if not run.is_history:
+        _check_shapes(changes, run, base.log, entries)
     newest = entries[-1]
     mark = replace(base.log, sequence=newest.sequence, position=newest.position, members=newest.members)
-    behind = not base.loaded and mark.position < base.log.horizon
+    behind = mark.position < base.log.horizon
     segments = _segments(run, entries)
     rows = sum(segment.rows for segment in segments)
-    if not segments and base.loaded and not more and not _is_stale(changes, base.log, newest):
+    if not segments and base.loaded and not behind and not more and not _is_stale(changes, base.log, newest):
         return Read(_nothing(0))
     reach("folding")
-    manifest = fold(store, segments, _folding(report, run, plan, order.batch, base, mark, rows))
+    make = record if run.is_history else fold
+    manifest = make(store, segments, folding_of(report, run, plan, order.batch, mark, rows))
     reach("staged")
     extracted = Extracted(
         manifest="",
@@ -147,21 +150,6 @@ def _is_stale(changes: ChangeLog, mark: LogMark, newest: Entry) -> bool:
     """Whether the table's own mark is so old that the entry behind it may go."""
     at = changes.entry(mark.epoch, mark.sequence + 1) or newest
     return datetime.now(UTC) - datetime.fromisoformat(at.captured_at) > KEPT_ALIVE
-
-
-def _folding(report: Report, run: Run, plan: Plan, batch: int, base: Position, mark: LogMark, rows: int) -> Folding:
-    return Folding(
-        table_path=run.table_path,
-        root=table_root(run, plan),
-        run=run_ref(run, plan),
-        batch=batch,
-        primary_key=key_of(run),
-        columns=columns_of(run),
-        soft_deletes=run.soft_deletes,
-        overlap=not base.loaded,
-        log=mark,
-        progress=lambda done, size_bytes: report(done, size_bytes, rows),
-    )
 
 
 def _warnings(segments: list[Segment]) -> list[dict[str, Any]]:

@@ -67,6 +67,22 @@ class Follower:
 
         return attended(look)
 
+    def left_out(self, run: Run, position: Position) -> str | None:
+        """Why the entries behind a position do not have all changes of the table; None where they do."""
+        mark = position.log
+        assert mark is not None
+        changes = change_log(self.store, run)
+
+        def look() -> str | None:
+            sequence, members = mark.sequence, mark.members
+            while (entry := changes.entry(mark.epoch, sequence := sequence + 1)) is not None:
+                if entry.members != members and run.schema_id not in changes.members(entry.members):
+                    return "its changes were not captured for a while"
+                members = entry.members
+            return None
+
+        return attended(look)
+
     def join(self, run: Run) -> LogMark:
         """The entry from which on the log holds what a read from now on may not show.
 

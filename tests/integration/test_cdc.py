@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
+import polars as pl
 import psycopg
 import pytest
 
 from local.postgres import PostgresServer
 from tests.integration.conftest import SourceDatabase
+from tests.kit.compare import counted, source_rows, storage_options
 from tests.kit.platform import Platform, eventually, named
 from tests.kit.servers import RunningStore
 
@@ -79,3 +81,58 @@ def settle(platform: Platform, source: dict[str, Any], *schemas: dict[str, Any])
     for schema in schemas:
         job = platform.sync(source, schema)
         assert job["status"] == "Completed", job["latest_error"]
+
+
+def history(platform: Platform, schema: dict[str, Any], store: RunningStore) -> pl.DataFrame:
+    """The table of all versions, as its own path has it."""
+    table = platform.schema(schema["id"])["table"]
+    url = table["url_pattern"] if table["name"].endswith("_cdc") else f"{table['url_pattern'].rstrip('/')}_cdc"
+    return pl.read_delta(url, storage_options=storage_options(store))
+
+
+@pytest.mark.parametrize("mode", ["both", "cdc_only"])
+def test_a_history_has_every_version(platform: Platform, captured: SourceDatabase, mode: str) -> None:
+    captured.execute(
+        "CREATE TABLE other (id int PRIMARY KEY)",
+        "CREATE TABLE t (id int PRIMARY KEY, v text, long text)",
+        "ALTER TABLE t ALTER COLUMN long SET STORAGE EXTERNAL",
+        "INSERT INTO t SELECT n, 'v' || n, repeat('long', 2000) FROM generate_series(1, 20) n",
+    )
+    source = platform.create_source(captured.inputs, [])
+    t = named(source, "t")
+    enable(platform, source)
+    follow(platform, t, cdc_table_mode=mode)
+    settle(platform, source, t)
+    captured.execute("UPDATE t SET v = 'a' WHERE id = 1", "UPDATE t SET v = 'b' WHERE id = 1")
+    settle(platform, source, t)
+    captured.execute(
+        "DELETE FROM t WHERE id = 1", "INSERT INTO t VALUES (1, 'again', 'x')", "DELETE FROM t WHERE id = 2"
+    )
+    settle(platform, source, t)
+    settle(platform, source, t)
+
+    versions = history(platform, t, captured.store).sort("_sync_lsn", "_sync_ordinal")
+    of_one = versions.filter(pl.col("id") == 1)
+    assert of_one["_sync_op"].to_list() == ["insert", "update", "update", "delete", "insert"]
+    assert of_one["v"].to_list() == ["v1", "a", "b", None, "again"]
+    assert of_one["long"].to_list()[1] == "long" * 2000
+    begun, ended = of_one["_sync_valid_from"].to_list(), of_one["_sync_valid_to"].to_list()
+    assert ended == [begun[1], begun[2], begun[3], begun[3], None]
+    current = versions.filter(pl.col("_sync_valid_to").is_null()).select("id", "v", "long")
+    assert counted(current.rows()) == source_rows(captured.dsn, "t")
+    if mode == "both":
+        captured.assert_in_lake(platform, t)
+
+    # What is recorded stays, also where the log has a gap: here the table is not captured for a while.
+    platform.call("PATCH", f"/external_data_schemas/{t['id']}/", {"should_sync": False})
+    captured.execute("UPDATE t SET v = 'unseen' WHERE id = 3")
+    follow(platform, named(source, "other"))
+    settle(platform, source, named(source, "other"))
+    follow(platform, t)
+    settle(platform, source, t)
+    after = history(platform, t, captured.store)
+    assert after.height > versions.height
+    current = after.filter(pl.col("_sync_valid_to").is_null()).select("id", "v", "long")
+    assert counted(current.rows()) == source_rows(captured.dsn, "t")
+    kept = after.filter((pl.col("id") == 1) & (pl.col("_sync_op") == "update"))["v"].to_list()
+    assert sorted(kept) == ["a", "b"]
