@@ -187,7 +187,7 @@ class _Recording:
         ends = times.committed[first]
         if len(truncations):
             ends = np.where(first > truncations[0], times.committed[truncations[0]], ends)
-        found = self._settling.find(first, CURRENT)
+        found = self._settling.find(first)
         for file in np.unique(found.files[found.files >= 0]):
             here = np.flatnonzero(found.files == file)
             here = here[np.argsort(found.rows[here])]

@@ -40,7 +40,7 @@ class Wanted:
 
 
 class Patches:
-    """Of the changes with ``numbers``, in ascending order, all of which are staged. ``incomplete`` flags those of which a
+    """Of the changes with ``numbers``, in ascending order, all of them staged. ``incomplete`` flags those of which a
     value was found nowhere.
     """
 

@@ -12,7 +12,7 @@ from lake.changes import Changes, Numbers
 from lake.duck import Budget
 from lake.errors import DuplicateKeyError
 from lake.log import Snapshot
-from lake.lookup import CURRENT, WHOLE, Found, StoredRows
+from lake.lookup import CURRENT, PRESENT, WHOLE, Found, StoredRows
 from lake.patches import rows_of
 from lake.staging import describe_key
 from lake.table import OpenTable
@@ -59,14 +59,16 @@ class Settling:
         return StoredRows(self.table, snapshot, self.changes.columns, self.key)
 
     @property
-    def whole(self) -> str:
-        """While rows are read beside the log, one may lack values. It is as good as none."""
-        current = CURRENT if self.history else "true"
-        return f"{current} and {WHOLE}" if self.overlap else current
+    def counts(self) -> str:
+        """Which stored rows are rows of the source. While some are read beside the log, one may lack values: it is as
+        good as none.
+        """
+        conditions = [(self.history, CURRENT), (self.soft_deletes, PRESENT), (self.overlap, WHOLE)]
+        return " and ".join(["true", *(condition for applies, condition in conditions if applies)])
 
-    def find(self, numbers: Numbers, condition: str) -> Found:
+    def find(self, numbers: Numbers) -> Found:
         """The stored rows with the keys of some changes, in ascending order."""
-        return self.stored.find(rows_of(self.changes, numbers, self.key), len(numbers), self.budget, condition)
+        return self.stored.find(rows_of(self.changes, numbers, self.key), len(numbers), self.budget, self.counts)
 
 
 def keys_of(settling: Settling, marks: tuple[str, ...]) -> Iterator[tuple[int, pa.RecordBatch]]:

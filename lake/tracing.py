@@ -12,7 +12,6 @@ from lake.columns import is_own
 from lake.duck import ROWS_AT_ONCE, column_list, engine
 from lake.errors import MissingRowError
 from lake.lineage import KeyedChanges, Lineage, carriers
-from lake.lookup import PRESENT
 from lake.marks import OP, POSITION, UNCHANGED, Op
 from lake.patches import Patches, Wanted, collect
 from lake.settling import NUMBER, READ_ANEW, Settling, comparable, keys_of, numbered_keys
@@ -93,8 +92,7 @@ class Tracing:
         if len(untold):
             numbers = keyed.order[keyed.begins[untold]]
             ascending = np.argsort(numbers)
-            condition = f"{self._settling.whole} and {PRESENT}" if self._settling.soft_deletes else self._settling.whole
-            found = self._settling.find(numbers[ascending], condition)
+            found = self._settling.find(numbers[ascending])
             if self._settling.overlap and (found.files >= 0).any():
                 raise MissingRowError(f"A row came and went, and its key was read with a row as well; {READ_ANEW}")
             before[untold[ascending]] = found.files >= 0
@@ -138,7 +136,7 @@ class Tracing:
         if not ways:
             return
         asked = np.unique(keyed.order[[place for way in ways.values() for place in way]])
-        found = self._settling.find(asked, self._settling.whole)
+        found = self._settling.find(asked)
         stored = set(asked[found.files >= 0].tolist())
         for row, way in ways.items():
             place = _place_of_stored(keyed, before, way, stored)
@@ -152,7 +150,7 @@ class Tracing:
             return None
         settling = self._settling
         keyed = wanted.stored()
-        found = settling.find(keyed, settling.whole)
+        found = settling.find(keyed)
         if (found.files < 0).any() and not settling.overlap:
             raise MissingRowError(f"A change is of a row that the table does not have; {READ_ANEW}")
         return collect(self._changes, settling.stored.publishing, wanted, found, settling.scratch / "values.arrow")

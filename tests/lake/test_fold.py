@@ -371,3 +371,14 @@ def test_rows_that_were_deleted_before_they_were_read_leave_others_alone(folder_
     follower.capture(transaction(10, *changes, update(id=9, name="I", body=UNCHANGED)))
     assert follower.apply(overlap=True).position.loaded
     assert follower.rows("_sync_deleted") == [(2, "b", "long b", False), (9, "I", "long i", False)]
+
+
+def test_a_deleted_row_that_stays_is_not_the_one_that_comes_to_its_key(folder_store: LakeStore) -> None:
+    follower = Follower(folder_store, soft_deletes=True, rebuild=True)
+    rows = [{"id": 1, "name": "a", "body": "long a"}, {"id": 2, "name": "b", "body": "long b"}]
+    follower.load(rows, mark=replace(follower.start(), horizon=20))
+    follower.capture(transaction(10, delete(id=2)))
+    follower.apply(overlap=True)
+    follower.capture(transaction(20, *move({"id": 1}, id=2, name="c", body=UNCHANGED)))
+    assert follower.apply(overlap=True).position.loaded
+    assert follower.rows("_sync_deleted") == [(1, "a", "long a", True), (2, "c", "long a", False)]
