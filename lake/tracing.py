@@ -124,8 +124,8 @@ class Tracing:
         """Rows are stored under the keys that they had when they were read: of all that a row had since its values
         were last sent, that may be any.
 
-        Where it came to a key that the log knows to have been free, a row stored there is this one. Where both that
-        key and its first one may be of another row, nothing tells which.
+        Where it came to a key that the log knows to have been free, a row stored there is this one. Where another row
+        had the key before, nothing tells which of the two is stored.
         """
         ways: dict[int, list[int]] = {}
         columns = list({id(found): found for found in nearest.values()}.values())
@@ -174,7 +174,7 @@ def _place_of_stored(keyed: KeyedChanges, before: Numbers, way: list[int], store
             continue
         span = keyed.span_of[place]
         was_free = before[span] == 0 and keyed.begins[span] == place
-        if not was_free and int(keyed.order[root]) in stored:
+        if not was_free:
             raise MissingRowError(f"A row changed its key to another row's while the table was read; {READ_ANEW}")
         return place
     return root
