@@ -19,7 +19,7 @@ from local.demo.client import DemoError
 def main() -> int:
     arguments = _arguments()
     rounds = 1 if arguments.smoke else arguments.rounds
-    wish = Wish(arguments.smoke, rounds, not arguments.without_peers, arguments.runs)
+    wish = Wish(arguments.smoke, rounds, not arguments.without_peers, arguments.runs, arguments.plots)
     if wish.peers and not PEERS_PYTHON.exists():
         print("The peers are not installed: run `make bench`, or leave them out with --without-peers.")
         return 2
@@ -53,6 +53,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=2, help="the best of so many counts, of whole copies")
     parser.add_argument("--without-peers", action="store_true", help="ourselves, the floor and COPY only")
     parser.add_argument("--runs", type=int, help="of the soak")
+    parser.add_argument("--plots", type=Path, help="draw into this folder what is drawn")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     return parser.parse_args()
 

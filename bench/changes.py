@@ -39,6 +39,13 @@ def update(connection: psycopg.Connection[Any], kind: str, percent: float) -> in
     return updated + (insert(connection, orders[-new:]) if new else 0)
 
 
+def delete_percent(connection: psycopg.Connection[Any], percent: float) -> int:
+    """About so many percent of the orders, any of them."""
+    orders = _orders(connection)
+    chosen = _choose("uniform", orders, max(1, round(len(orders) * percent / 100)))
+    return connection.execute("DELETE FROM lineitem WHERE l_orderkey = ANY(%s)", [chosen]).rowcount
+
+
 def insert_percent(connection: psycopg.Connection[Any], percent: float) -> int:
     """New orders behind the newest one."""
     orders = _orders(connection)

@@ -163,9 +163,14 @@ def _copy_text(column: Column, values: pa.Array) -> pa.Array:
 
 def _source_text(column: Column) -> sql.Composable:
     name = sql.Identifier(column.name)
-    moment = column.type.startswith("timestamp")
-    text = sql.SQL("(extract(epoch FROM {}) * 1000000)::bigint::text" if moment else "{}::text").format(name)
-    return sql.SQL("coalesce({}, {})").format(text, _NULL)
+    if column.type.startswith("timestamp"):
+        text = "(extract(epoch FROM {}) * 1000000)::bigint::text"
+    elif column.type.startswith(("character(", "bpchar")):
+        # A cast to text would take the blanks away at the end.
+        text = "textin(bpcharout({}))"
+    else:
+        text = "{}::text"
+    return sql.SQL("coalesce({}, {})").format(sql.SQL(text).format(name), _NULL)
 
 
 def _source_sum(text: sql.Composable) -> sql.Composable:

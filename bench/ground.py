@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,12 @@ _SOURCE_OPTIONS = {
     "max_wal_senders": "0",
     "max_wal_size": "2GB",
     "shared_buffers": "512MB",
+}
+_LOGGING_OPTIONS = {
+    **_SOURCE_OPTIONS,
+    "wal_level": "logical",
+    "max_wal_senders": "4",
+    "max_replication_slots": "4",
 }
 
 
@@ -176,12 +182,26 @@ def running(say: Callable[[str], None]) -> Iterator[Ground]:
         stop, in_haste = stack.enter_context(stop_signals())
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="syncline-bench-")))
         home.chmod(0o711)
-        port = choose_ports(["postgres"])["postgres"]
-        password = secrets.token_hex(12)
-        server = PostgresServer(18, home / "source", port, password, throwaway=True, options=_SOURCE_OPTIONS)
-        stack.callback(server.remove)
-        server.start()
+        server = stack.enter_context(_source_server(home / "source", _SOURCE_OPTIONS))
         settings = Settings(home=home, lake_url=None, temporal_address=None, database_url=None)
         platform = stack.enter_context(start_stack(settings, lambda line: None, stop, in_haste))
         client = stack.enter_context(DemoClient(platform.api_url, make_key(platform, "bench")))
         yield Ground(home, server, platform, client, stop, say)
+
+
+@contextmanager
+def with_log(ground: Ground) -> Iterator[Ground]:
+    """The same with a source of its own, whose log says which rows changed."""
+    with _source_server(ground.home / "logging-source", _LOGGING_OPTIONS) as server:
+        yield replace(ground, server=server)
+
+
+@contextmanager
+def _source_server(folder: Path, options: Mapping[str, str]) -> Iterator[PostgresServer]:
+    port = choose_ports(["postgres"])["postgres"]
+    server = PostgresServer(18, folder, port, secrets.token_hex(12), throwaway=True, options=options)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench import data
+from bench.cdc import cdc
+from bench.cdc_latency import Writes, latency, log_kept
 from bench.copying import Choose, copying, ourselves, with_dlt, with_everybody, with_scripts
 from bench.following import appends, following, nothing_new, upserts
 from bench.ground import Ground
+from bench.plot import svg
 from bench.report import Section
 from bench.soak import soak
 
@@ -19,6 +23,8 @@ class Wish:
     rounds: int
     peers: bool
     runs: int | None = None
+    plots: Path | None = None
+    """Folder for what is drawn."""
 
     @property
     def everybody(self) -> Choose:
@@ -104,6 +110,21 @@ def _soak(ground: Ground, wish: Wish) -> list[Section]:
     return [soak(ground, wish.runs or (12 if wish.smoke else 1440))]
 
 
+def _cdc(ground: Ground, wish: Wish) -> list[Section]:
+    return cdc(ground, wish.smoke)
+
+
+def _cdc_latency(ground: Ground, wish: Wish) -> list[Section]:
+    return latency(ground, Writes(1, 15) if wish.smoke else Writes(10, 300))
+
+
+def _cdc_log(ground: Ground, wish: Wish) -> list[Section]:
+    sections, lines = log_kept(ground, Writes(1, 10) if wish.smoke else Writes(10, 240))
+    if wish.plots:
+        (wish.plots / "cdc-log.svg").write_text(svg("Log kept at the source while nothing is applied", lines))
+    return sections
+
+
 def _nothing_new(ground: Ground, wish: Wish) -> list[Section]:
     runs, tables = (5, 10) if wish.smoke else (20, 200)
     return [nothing_new(ground, runs, tables, wish.peers)]
@@ -136,5 +157,8 @@ WORKLOADS: Mapping[str, Workload] = {
     "upsert-6m": Workload("the same into 6 M rows", _upsert(6)),
     "upsert-30m": Workload("the same into 30 M rows", _upsert(30), main=False),
     "memory": Workload("our memory at scale 1, 5, 10 and with wide rows", _memory, main=False),
+    "cdc": Workload("changes of a log: captured, and applied to 6 M rows", _cdc, main=False),
+    "cdc-latency": Workload("from a commit to the lake, beside pgbench for 5 minutes", _cdc_latency, main=False),
+    "cdc-log": Workload("the log that a source keeps while nothing is applied", _cdc_log, main=False),
     "soak": Workload("a day of 1-minute incremental runs, back to back", _soak, main=False),
 }

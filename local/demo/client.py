@@ -67,6 +67,20 @@ class DemoClient:
         """All of its enabled schemas."""
         self._call("POST", f"/external_data_sources/{source['id']}/reload/")
 
+    def change_schema(self, schema_id: str, **settings: Any) -> None:
+        self._call("PATCH", f"/external_data_schemas/{schema_id}/", json=settings)
+
+    def enable_capture(self, source: Json, **settings: Any) -> None:
+        """Change data capture; its tables are those that are set to it."""
+        self._call("POST", f"/external_data_sources/{source['id']}/enable_cdc/", json=settings)
+
+    def change_capture(self, source: Json, **settings: Any) -> None:
+        self._call("POST", f"/external_data_sources/{source['id']}/update_cdc_settings/", json=settings)
+
+    def capture_status(self, source: Json) -> Json:
+        found: Json = self._call("GET", f"/external_data_sources/{source['id']}/cdc_status/")
+        return found
+
     def _call(self, method: str, path: str, **how: Any) -> Any:
         try:
             response = self._http.request(method, path, **how)
