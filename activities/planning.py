@@ -147,4 +147,5 @@ def _towards(intent: Intent, position: Position) -> Position:
         row_filter=intent.row_filter,
         type_overrides=intent.type_overrides,
         cursor=position.cursor if position.cursor_field == intent.cursor_field else None,
+        log=position.log if intent.mode == "cdc" else None,
     )

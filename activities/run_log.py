@@ -27,6 +27,12 @@ class RunLog:
         because = f", because {reason}" if reason else ""
         self._write(run, Line(f"Planned: {action}{because}.", {"event": "planned", "action": action, "reason": reason}))
 
+    def waiting(self, run: Run, writers: int) -> None:
+        """A table's first read waits for transactions of others."""
+        those = "transaction that has" if writers == 1 else "transactions that have"
+        text = f"Waiting for the end of {writers:,} {those} written to the table and may not be seen yet."
+        self._write(run, Line(text, {"event": "waiting", "writers": writers}))
+
     def reading_again(self, order: ExtractInput, attempt: int) -> None:
         """Nothing is written for a first attempt: what it read says enough."""
         if attempt == 1 and not order.narrow:

@@ -67,7 +67,7 @@ class SyncActivities:
         self._inventory = inventory
         self._store = store
         self._children = children
-        self._follower = Follower(runs, store, gateway, loop)
+        self._follower = Follower(runs, store, gateway, loop, run_log)
         self._planner = Planner(runs, store, children, run_log, self._follower)
         self._gateway = gateway
         self._loop = loop

@@ -11,6 +11,7 @@ import structlog
 
 from activities.heartbeat import POLL_SECONDS, attended, beating, stop_if_asked
 from activities.messages import Run
+from activities.run_log import RunLog
 from connectors import registry
 from connectors.capture import CaptureSetup, Capturing, FollowedTable
 from connectors.errors import BusyError, ConfigurationError
@@ -42,6 +43,7 @@ class Follower:
     store: LakeStore
     gateway: SyncGateway
     loop: AbstractEventLoop
+    run_log: RunLog
 
     def place(self, run: Run) -> CapturePlace:
         """What the database knows of the capture; ``ConfigurationError`` where there is none."""
@@ -93,8 +95,11 @@ class Follower:
         mark = self._wait(run, lambda: self._membership(run, begun), "to come to this table")
         connector, config = self._source(run)
         waited_for = attended(lambda: connector.writers(config, run.schema_name))
+        told = 0
         while waited_for:
-            log.info("waiting for writers", schema_id=run.schema_id, writers=len(waited_for))
+            if len(waited_for) != told:
+                told = len(waited_for)
+                self.run_log.waiting(run, told)
             _sleep(1.0)
             now = attended(lambda: connector.writers(config, run.schema_name))
             waited_for = waited_for & now

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from activities.planning import Action, Intent, decide
-from lake.position import EMPTY, Position
+from lake.position import EMPTY, LogMark, Position
 
 INCREMENTAL = Intent("incremental", generation=1, primary_key=("id",), cursor_field="updated_at")
 SEEN = frozenset({"id", "name", "updated_at"})
@@ -52,6 +52,11 @@ def test_full_refresh_overwrites_whatever_is_there() -> None:
     assert decision.action is Action.OVERWRITE
     assert decision.base.sequence == TABLE.sequence
     assert decision.base.cursor is None
+
+
+def test_full_refresh_of_a_table_that_followed_a_log_has_no_place_in_it() -> None:
+    decision = decide(Intent("full_refresh", 1), replace(TABLE, mode="cdc", log=LogMark(1, 5, 100, "members")))
+    assert (decision.action, decision.base.log) == (Action.OVERWRITE, None)
 
 
 def test_a_raised_generation_rebuilds_without_touching_the_old_rows() -> None:

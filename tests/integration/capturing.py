@@ -1,0 +1,257 @@
+"""A source whose changes are captured, as a user has it, with what its server says of the slot."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
+
+import psycopg
+
+from local.postgres import PostgresServer
+from tests.integration.conftest import SourceDatabase
+from tests.kit.compare import assert_follows
+from tests.kit.platform import Platform, eventually, named
+from tests.kit.servers import RunningStore
+
+CDC = {"should_sync": True, "sync_type": "cdc", "sync_frequency": "never"}
+ROWS = 1000
+
+
+@contextmanager
+def capture_database(server: PostgresServer, store: RunningStore) -> Iterator[SourceDatabase]:
+    """A database of its own; nothing is left of it, slots included."""
+    database = SourceDatabase(server, server.create_database(), store)
+    try:
+        yield database
+    finally:
+        drop_slots(database)
+        server.drop_database(database.name)
+
+
+def drop_slots(database: SourceDatabase) -> None:
+    """As somebody does who knows nothing of us, or needs the disk."""
+    with database.server.connect() as connection:
+
+        def dropped() -> bool:
+            connection.execute(
+                "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = %s AND active",
+                [database.name],
+            )
+            try:
+                connection.execute(
+                    "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = %s",
+                    [database.name],
+                )
+            except psycopg.errors.ObjectInUse:
+                return False
+            return True
+
+        eventually(dropped, "the slot's reader to end")
+
+
+def fill(database: SourceDatabase, *tables: str, rows: int = ROWS) -> None:
+    for table in tables:
+        database.execute(
+            f"CREATE TABLE {table} (id bigint PRIMARY KEY, v text, n int)",
+            f"INSERT INTO {table} SELECT n, 'v' || n, n FROM generate_series(1, {rows}) n",
+        )
+
+
+def change(database: SourceDatabase, *tables: str) -> None:
+    """Some of everything, in one transaction; again and again as well."""
+    for table in tables:
+        database.execute("BEGIN; " + "; ".join(_changes(table)) + "; COMMIT")
+
+
+def _changes(table: str) -> list[str]:
+    return [
+        f"INSERT INTO {table} SELECT max(id) + 1, 'new', 0 FROM {table}",
+        f"INSERT INTO {table} SELECT max(id) + 1, 'newer', 0 FROM {table}",
+        f"UPDATE {table} SET n = n + 1 WHERE id % 7 = 0",
+        f"UPDATE {table} SET id = -id WHERE id IN (SELECT max(id) FROM {table})",
+        f"DELETE FROM {table} WHERE id = (SELECT min(id) FROM {table} WHERE id > 0)",
+    ]
+
+
+@dataclass
+class Captured:
+    """``source`` as the API answered when it was made."""
+
+    platform: Platform
+    database: SourceDatabase
+    source: dict[str, Any]
+
+    @property
+    def path(self) -> str:
+        return f"/external_data_sources/{self.source['id']}/"
+
+    @property
+    def slot(self) -> str:
+        return f"syncline_{str(self.source['id']).replace('-', '')}"
+
+    def schema(self, table: str) -> dict[str, Any]:
+        return named(self.source, table)
+
+    def patch(self, table: str, **settings: Any) -> None:
+        self.platform.call("PATCH", f"/external_data_schemas/{self.schema(table)['id']}/", settings)
+
+    def follow(self, *tables: str, **settings: Any) -> None:
+        """Enabled, and being read: by itself a table of this frequency is not."""
+        for table in tables:
+            self.patch(table, **{**CDC, **settings})
+            self.platform.reload(self.schema(table))
+
+    def loaded(self, *tables: str) -> None:
+        """Enabled, read and equal."""
+        for table in tables:
+            job = self.platform.wait_for_jobs(self.source, self.schema(table))[0]
+            assert job["status"] == "Completed", (table, job["latest_error"])
+        self.assert_equal(*tables)
+
+    def jobs(self, table: str) -> list[dict[str, Any]]:
+        return self.platform.jobs(self.source, self.schema(table))
+
+    def settle(self, *tables: str) -> None:
+        """A run that is asked for has all that was committed before; those of several tables run at once."""
+        before = {table: len(self.jobs(table)) for table in tables}
+        for table in tables:
+            self.platform.reload(self.schema(table))
+        for table in tables:
+            job = self.platform.wait_for_jobs(self.source, self.schema(table), before[table] + 1)[0]
+            assert job["status"] == "Completed", (table, job["latest_error"])
+
+    def assert_equal(self, *tables: str) -> None:
+        for table in tables:
+            assert_follows(self.database.dsn, table, self.url(table), self.database.store)
+
+    def assert_settled(self, *tables: str) -> None:
+        """Nothing is lost or doubled, and the source need not keep what was written up to now."""
+        end = self.number("SELECT (pg_current_wal_insert_lsn() - '0/0')::int8")
+        self.settle(*tables)
+        self.assert_equal(*tables)
+        eventually(lambda: self.confirmed() >= end, "the slot to move")
+
+    def url(self, table: str) -> str:
+        found = self.platform.schema(self.schema(table)["id"])["table"]
+        assert found is not None, f"{table} has no table"
+        return str(found["url_pattern"])
+
+    def reads(self, table: str) -> int:
+        """How often it was read from the source as a whole."""
+        plans = [line["fields"] for line in self.lines(table) if line["fields"].get("event") == "planned"]
+        return sum(plan["action"] in ("rebuild", "overwrite") for plan in plans)
+
+    def lines(self, table: str) -> list[dict[str, Any]]:
+        """Of the logs of all runs, the oldest first."""
+        page = self.platform.call("GET", f"/external_data_schemas/{self.schema(table)['id']}/logs/?limit=500")
+        lines: list[dict[str, Any]] = page["results"][::-1]
+        return lines
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.platform.call("GET", f"{self.path}cdc_status/")
+        return found
+
+    def events(self) -> list[str]:
+        """The oldest first."""
+        return [event["fields"]["event"] for event in self.status()["events"]][::-1]
+
+    def latest_error(self) -> str | None:
+        error: str | None = self.platform.call("GET", self.path)["latest_error"]
+        return error
+
+    def number(self, query: str) -> int:
+        with psycopg.connect(self.database.dsn, autocommit=True) as connection:
+            row = connection.execute(query.encode()).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def confirmed(self, slot: str | None = None) -> int:
+        return self.number(
+            "SELECT coalesce(max(confirmed_flush_lsn - '0/0'), 0)::int8 FROM pg_replication_slots "
+            f"WHERE slot_name = '{slot or self.slot}'"
+        )
+
+    def at_source(self) -> tuple[int, int]:
+        """How many slots and publications there are in the database."""
+        return (
+            self.number("SELECT count(*) FROM pg_replication_slots WHERE database = current_database()"),
+            self.number("SELECT count(*) FROM pg_publication"),
+        )
+
+    def delete(self) -> None:
+        self.platform.call("DELETE", self.path, status=204)
+
+
+def begin(platform: Platform, database: SourceDatabase, *tables: str, **settings: Any) -> Captured:
+    """A source whose changes are captured, and these tables of it, which are made and being read."""
+    fill(database, *tables)
+    captured = Captured(platform, database, platform.create_source(database.inputs, []))
+    platform.call("POST", f"{captured.path}enable_cdc/", settings)
+    captured.follow(*tables)
+    return captured
+
+
+@contextmanager
+def writing(database: SourceDatabase, *tables: str, pause_seconds: float = 0.02) -> Iterator[None]:
+    """Somebody changes the tables meanwhile. A server that is away is waited for."""
+    stop = threading.Event()
+    failures: list[Exception] = []
+
+    def write() -> None:
+        statements = cycle([statement for table in tables for statement in _changes(table)])
+        try:
+            while not stop.is_set():
+                _write(database, statements, stop, pause_seconds)
+        except Exception as error:
+            failures.append(error)
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        writer.join()
+    assert failures == []
+
+
+def _write(database: SourceDatabase, statements: Iterator[str], stop: threading.Event, pause_seconds: float) -> None:
+    try:
+        with psycopg.connect(database.dsn, autocommit=True, connect_timeout=2) as connection:
+            while not stop.wait(pause_seconds):
+                connection.execute(next(statements).encode())
+    except psycopg.OperationalError:
+        stop.wait(0.1)
+
+
+@contextmanager
+def watched(look: Callable[[], int], least: int) -> Iterator[None]:
+    """A reader who never sees fewer rows than that."""
+    stop = threading.Event()
+    seen: list[int] = []
+    failures: list[Exception] = []
+
+    def watch() -> None:
+        try:
+            while not stop.wait(0.05):
+                seen.append(look())
+        except Exception as error:
+            failures.append(error)
+
+    reader = threading.Thread(target=watch, daemon=True)
+    reader.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        reader.join()
+    assert failures == []
+    assert seen
+    assert min(seen) >= least
+
+
+def statuses(jobs: Sequence[dict[str, Any]]) -> list[str]:
+    """The newest first."""
+    return [job["status"] for job in jobs]
