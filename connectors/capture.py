@@ -122,6 +122,8 @@ class Boundary:
     """All that was committed up to this position has been given, and nothing of what came later."""
 
     position: int
+    awaited: bool = False
+    """Somebody asked for the end of the log (``log_end``), which lies before it, and may wait for it."""
 
 
 @dataclass(frozen=True)

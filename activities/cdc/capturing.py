@@ -88,7 +88,7 @@ class _Round:
                 elif self._is_over(item, begun):
                     self._settle(item.position)
                     break
-                elif self._is_due():
+                elif item.awaited or self._is_due():
                     self._settle(item.position)
         except BaseException:
             if self._writer is not None:

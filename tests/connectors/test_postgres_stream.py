@@ -7,11 +7,13 @@ import psutil
 import pytest
 
 from connectors.capture import Boundary, Op, TableChanges
+from connectors.postgres.connector import PostgresConnector
 from connectors.postgres.replication import stream as streaming
 from tests.connectors.following import Collected, Followed, applied, collect
 from tests.connectors.source import Source
 from tests.kit.servers import run_postgres
 
+POSTGRES = PostgresConnector()
 ITEMS = "CREATE TABLE items (id int PRIMARY KEY, t text, n int)"
 TOASTED = """
 CREATE TABLE docs (id int PRIMARY KEY, small text, large text);
@@ -387,3 +389,21 @@ def test_a_batch_belongs_to_one_table(source18: Source) -> None:
         "other",
         "boundary",
     ]
+
+
+def test_a_message_of_ours_hurries_the_boundary_behind_it(source: Source) -> None:
+    """Others, of a transaction or alone, keep nothing from coming."""
+    source.execute(ITEMS)
+    with Followed.begin(source, ("items", "id")) as followed:
+        source.execute("SELECT pg_logical_emit_message(false, 'other', 'alone'); INSERT INTO items VALUES (1)")
+        with followed.open() as stream:
+            source.execute("SELECT pg_logical_emit_message(false, 'other', repeat('x', 100000))")
+            end = POSTGRES.log_end(source.config())
+            found: list[TableChanges | Boundary] = []
+            for item in stream.changes():
+                found.append(item)
+                if isinstance(item, Boundary) and item.position >= end:
+                    break
+    assert isinstance(found[-1], Boundary)
+    assert any(item.awaited for item in found if isinstance(item, Boundary))
+    assert [row["id"] for item in found if isinstance(item, TableChanges) for row in item.rows.to_pylist()] == [1]

@@ -18,7 +18,9 @@ Mask = npt.NDArray[np.bool_]
 
 HEADER_BYTES = 25
 """Before each message in the stream: ``w``, two positions and the time, which the messages themselves say better."""
-BEGIN, COMMIT, RELATION, INSERT, UPDATE, DELETE, TRUNCATE = b"BCRIUDT"
+BEGIN, COMMIT, RELATION, INSERT, UPDATE, DELETE, TRUNCATE, MESSAGE = b"BCRIUDTM"
+TRANSACTIONAL = 1
+"""Flag of a message that is part of its transaction."""
 KEY, OLD, NEW = b"KON"
 NULL, UNCHANGED, TEXT = b"nut"
 POSTGRES_EPOCH_MICROSECONDS = 946_684_800_000_000
@@ -51,6 +53,12 @@ class Messages:
 
     def __len__(self) -> int:
         return len(self.starts)
+
+    @property
+    def alone(self) -> Mask:
+        """Messages that belong to no transaction, and stand between two."""
+        found: Mask = (self.kinds == MESSAGE) & (self.bytes[self.starts + 1] & TRANSACTIONAL == 0)
+        return found
 
     def words(self, places: npt.NDArray[np.integer]) -> Numbers:
         """Four bytes at each place as a number."""

@@ -26,6 +26,8 @@ SENDER_TIMEOUT = "2h"
 """Whoever reads the stream may be at something else for that long. (With 0, for ever, the server would look for an
 answer from us after each message, which takes a quarter of its speed.)"""
 CLOSE_SECONDS = 5
+MESSAGES_VERSION = 140000
+"""From here on messages of ``pg_logical_emit_message`` can come along."""
 
 _KEEPALIVE = struct.Struct(">cqqB")
 _STATUS = struct.Struct(">cqqqqB")
@@ -107,9 +109,11 @@ class WalSender:
 
     def _start(self, after: int) -> None:
         publications = literal(identifier(self._setup.publication))
+        # By one of ours, somebody says that he waits for what lies before it.
+        messages = ", messages 'true'" if self._pq.server_version >= MESSAGES_VERSION else ""
         command = (
             f"START_REPLICATION SLOT {identifier(self._setup.slot)} LOGICAL {after >> 32:X}/{after & 0xFFFFFFFF:X} "
-            f"(proto_version '1', publication_names {publications})"
+            f"(proto_version '1', publication_names {publications}{messages})"
         )
         with self._named():
             result = self._pq.exec_(command.encode())

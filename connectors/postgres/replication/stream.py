@@ -19,7 +19,7 @@ from connectors.postgres.config import PostgresConfig
 from connectors.postgres.errors import query_error
 from connectors.postgres.replication.beside import SessionBeside
 from connectors.postgres.replication.changes import ChangeDecoder
-from connectors.postgres.replication.pgoutput import COMMIT, HEADER_BYTES, Messages
+from connectors.postgres.replication.pgoutput import COMMIT, HEADER_BYTES, MESSAGE, TRANSACTIONAL, Messages
 from connectors.postgres.replication.relations import Relations
 from connectors.postgres.replication.sender import WalSender
 from connectors.postgres.replication.shapes import shapes
@@ -33,6 +33,8 @@ BOUNDARY_SECONDS = 1.0
 """The longest time between two boundaries while nothing happens."""
 LINGER_SECONDS = 0.1
 """How long a few changes wait for more, unless the stream is at its target."""
+FREE_SECONDS = 2.0
+"""How long a slot that is being read is waited for."""
 ASK_SECONDS = 0.02
 """How often a quiet server is asked where it is, until it is at the target."""
 
@@ -75,6 +77,7 @@ class PostgresChangeStream:
         self._gathered_bytes = 0
         self._reached = after
         """As ``_given``, of what was gathered as well."""
+        self._awaited = False
         self._is_open = False
         """Changes of a transaction were given whose end has not come yet."""
 
@@ -92,9 +95,10 @@ class PostgresChangeStream:
     @property
     def _is_whole(self) -> bool:
         """No transaction is open where the stream stands now."""
-        if self._gathered:
-            return self._gathered[-1][HEADER_BYTES] == COMMIT
-        return not self._is_open
+        if not self._gathered:
+            return not self._is_open
+        kind, flags = self._gathered[-1][HEADER_BYTES : HEADER_BYTES + 2]
+        return kind == COMMIT or (kind == MESSAGE and not flags & TRANSACTIONAL)
 
     @property
     def _is_full(self) -> bool:
@@ -132,22 +136,25 @@ class PostgresChangeStream:
         if self._gathered:
             messages = Messages(self._gathered)
             commits = np.flatnonzero(messages.kinds == COMMIT)
-            if len(commits):
-                end, self._is_open = int(commits[-1]) + 1, False
+            ends = np.flatnonzero((messages.kinds == COMMIT) | messages.alone)
+            if len(ends):
+                end, self._is_open = int(ends[-1]) + 1, False
             elif self._is_full:
                 end, self._is_open = len(messages), True
             else:
                 end = 0
             del self._gathered[:end]
             self._gathered_bytes = sum(map(len, self._gathered))
+            self._awaited = self._awaited or bool((messages.kinds[:end] == MESSAGE).any())
             yield from self._decoder.decode(messages, end)
             if len(commits):
-                self._given = max(self._given, messages.committed(end - 1))
+                self._given = max(self._given, messages.committed(int(commits[-1])))
         if self._is_open:
             return
         self._given = max(self._given, self._reached)
         self._has_arrived = self._given >= self.target
-        yield Boundary(self._given)
+        awaited, self._awaited = self._awaited, False
+        yield Boundary(self._given, awaited)
 
 
 def _opening(beside: SessionBeside, config: PostgresConfig, request: CaptureRequest) -> _Opening:
@@ -158,7 +165,7 @@ def _opening(beside: SessionBeside, config: PostgresConfig, request: CaptureRequ
             published = connection.execute("SELECT FROM pg_publication WHERE pubname = %s", [setup.publication])
             if published.fetchone() is None:
                 raise LogLostError(f"The publication {setup.publication} is gone: the tables are read anew.")
-            _check_slot(find_slot(connection, setup.slot), request)
+            _check_slot(_free_slot(connection, setup.slot), request)
             row = connection.execute(_LOG_END).fetchone()
             assert row is not None
             raw = connection.info.parameter_status("server_encoding") == "SQL_ASCII"
@@ -166,6 +173,16 @@ def _opening(beside: SessionBeside, config: PostgresConfig, request: CaptureRequ
             return _Opening(row[0], found, "SQL_ASCII" if raw else "UTF8")
     except psycopg.Error as error:
         raise query_error(error, "the log of changes") from error
+
+
+def _free_slot(connection: psycopg.Connection, name: str) -> Slot | None:
+    """The server gives a slot back a moment after the stream that had it was closed."""
+    deadline = time.monotonic() + FREE_SECONDS
+    while True:
+        slot = find_slot(connection, name)
+        if slot is None or slot.active_pid is None or time.monotonic() > deadline:
+            return slot
+        time.sleep(0.02)
 
 
 def _check_slot(slot: Slot | None, request: CaptureRequest) -> None:
