@@ -104,11 +104,14 @@ class Captures:
         wal_status: str | None,
         watched_at: datetime,
     ) -> None:
-        """What the source says of the slot, and how fast the log that it keeps for us grows."""
+        """What the source says of the slot, and how fast the log that it keeps for us grows. That it passes a threshold
+        is an event.
+        """
         with self._database.transaction() as session:
             capture = locked_capture(session, source_id)
             if capture is None or (capture.watched_at is not None and capture.watched_at >= watched_at):
                 return
+            _note_crossing(session, capture, retained_bytes or 0)
             capture.growth = _growth(capture, retained_bytes, watched_at)
             capture.retained_bytes, capture.lag_bytes, capture.limit_bytes = retained_bytes, lag_bytes, limit_bytes
             capture.wal_status, capture.watched_at = wal_status, watched_at
@@ -202,6 +205,18 @@ def _unclaimed() -> ColumnElement[bool]:
 
 def _is_claimed(capture: Capture) -> bool:
     return capture.claimed_until is not None and capture.claimed_until > utc_now()
+
+
+def _note_crossing(session: Session, capture: Capture, retained_bytes: int) -> None:
+    before = capture.retained_bytes or 0
+    for name, threshold_mb, level in (
+        ("critical", capture.critical_mb, LogLevel.ERROR),
+        ("warning", capture.warning_mb, LogLevel.WARNING),
+    ):
+        if before < threshold_mb * MIB <= retained_bytes:
+            message = f"The source keeps more than {threshold_mb:,} MB of its log for us, the {name} threshold."
+            add_event(session, capture, level, message, {"event": name, "retained_bytes": retained_bytes})
+            return
 
 
 def _growth(capture: Capture, retained_bytes: int | None, watched_at: datetime) -> float | None:

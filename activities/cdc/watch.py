@@ -96,18 +96,16 @@ class WatchActivities:
             status.wal_status,
             status.observed_at or datetime.now(UTC),
         )
-        if kept >= intent.critical_mb * MIB:
-            self._alarm(intent, kept, intent.critical_mb, drop if intent.auto_drop and intent.managed else None)
-        elif kept >= intent.warning_mb * MIB:
-            self._alarm(intent, kept, intent.warning_mb, None)
-
-    def _alarm(self, intent: CaptureIntent, kept: int, threshold_mb: int, drop: Callable[[], None] | None) -> None:
-        message = f"The source keeps more than {threshold_mb:,} MB of its log for the slot {intent.slot}"
-        if drop is not None:
+        if kept < intent.critical_mb * MIB:
+            return
+        log.warning("log of a source piles up", source_id=intent.source_id, kept_bytes=kept)
+        if intent.auto_drop and intent.managed and status.slot_exists:
             drop()
-            message += ": the slot was dropped to save its disk, and the tables will be read anew"
-        self._captures.failed(intent.source_id, f"{message}.")
-        log.warning("log of a source piles up", source_id=intent.source_id, kept_bytes=kept, dropped=drop is not None)
+            self._captures.failed(
+                intent.source_id,
+                f"The source kept {kept // MIB:,} MB of its log for the slot {intent.slot}, so it was dropped to save "
+                "its disk. The tables are read anew.",
+            )
 
     def _prune(self, intent: CaptureIntent) -> None:
         """Entries that are old enough go, and all of epochs that are over."""

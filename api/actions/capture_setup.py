@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from api.backend import Backend
 from api.bodies.cdc_requests import CdcNames, CdcSettings
-from api.captures import UnmetError, planned_settings, planned_setup, required
+from api.captures import UnmetError, planned_settings, planned_setup, required, setup_of
 from api.errors import ConflictError
 from connectors.capture import CaptureSetup, Capturing, FollowedTable
 from connectors.deadline import patience
@@ -26,8 +26,9 @@ from metadata.capture_claims import (
     release_capture,
     start_capture,
 )
+from metadata.captures import add_event
 from metadata.intents import primary_key
-from metadata.models import Capture, Schema, Source, SyncType, utc_now
+from metadata.models import Capture, LogLevel, Schema, Source, SyncType, utc_now
 
 log = structlog.get_logger(__name__)
 
@@ -148,3 +149,24 @@ def _torn_down(plan: Plan, config: Any) -> bool:
         log.warning("slot and publication are dropped later", slot=plan.setup.slot, reason=repr(error))
         return False
     return True
+
+
+def drop_left_behind(backend: Backend, before: Source, capture: Capture, inputs: Mapping[str, Any]) -> None:
+    """Where the connection leads elsewhere now, what the old place keeps for us is dropped, if it still answers.
+
+    The new place gets its own at the next round of capturing. ``before``: the source with its old connection.
+    """
+    connector, setup = required(before.source_type), setup_of(capture)
+    old = connector.parse_config(backend.vault.decrypt(before.encrypted_inputs))
+    new = connector.parse_config(inputs)
+    try:
+        with backend.source_calls.bounded(before.project_id), patience(TEAR_DOWN_SECONDS):
+            status = connector.capture_status(new, setup)
+            if status.slot_exists and status.cluster == capture.cluster:
+                return
+            connector.tear_down_capture(old, setup)
+    except SourceError as error:
+        log.warning("left at the old place", source_id=str(before.id), slot=setup.slot, reason=error.message)
+        message = f"The slot {setup.slot} may still be at the place that the source was at before: {error.message}"
+        with backend.database.transaction() as session:
+            add_event(session, capture, LogLevel.WARNING, message, {"event": "left_behind"})

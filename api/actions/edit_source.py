@@ -2,6 +2,7 @@
 
 import uuid
 
+from api.actions.capture_setup import drop_left_behind
 from api.auth import Caller
 from api.backend import Backend
 from api.bodies.responses import SourceBody
@@ -10,6 +11,7 @@ from api.bodies.source_requests import SourceChanges
 from api.errors import ConflictError, InvalidError, NotFoundError
 from api.inputs import known_connector, merged_inputs, tested_config
 from api.presentation import source_bodies
+from metadata.captures import captures_of
 from metadata.models import Source, utc_now
 from metadata.sources import find_source
 
@@ -36,6 +38,9 @@ def edit(backend: Backend, caller: Caller, source_id: uuid.UUID, body: SourceCha
         session.add(source)
         session.flush()
         [answer] = source_bodies(backend, session, [source], caller)
+        capture = captures_of(session, [source_id]).get(source_id)
+    if inputs is not None and capture is not None:
+        drop_left_behind(backend, seen, capture, backend.vault.decrypt(inputs))
     return answer
 
 

@@ -635,3 +635,29 @@ def test_a_table_is_never_captured_without_a_capture(api: Api, own_shop: Shop) -
 def test_another_mode_than_cdc_needs_no_capture(quick_api: Api, own_shop: Shop) -> None:
     source = create(quick_api, own_shop, CUSTOMER)
     assert named(source, "customer")["sync_type"] == "incremental"
+
+
+def moved(shop: Shop, source: dict[str, Any], api: Api, **inputs: Any) -> None:
+    api("PATCH", f"{at(source)}/", json={"job_inputs": {"password": shop.inputs["password"], **inputs}})
+
+
+def test_a_source_that_moves_leaves_no_slot_at_its_old_place(quick_api: Api, own_shop: Shop, shop: Shop) -> None:
+    source = capturing_source(quick_api, own_shop)
+    moved(own_shop, source, quick_api, user="postgres")
+    assert own_shop.slots() == [usual_name(source)]
+    moved(own_shop, source, quick_api, database=shop.database)
+    assert (own_shop.slots(), own_shop.publications()) == ([], [])
+
+
+def test_a_place_that_does_not_answer_any_more_keeps_no_source_from_moving(
+    quick_api: Api, own_shop: Shop, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = capturing_source(quick_api, own_shop)
+
+    def away(self: PostgresConnector, config: Any, setup: Any) -> None:
+        raise UnreachableError("Nothing answers there.")
+
+    monkeypatch.setattr(PostgresConnector, "tear_down_capture", away)
+    moved(own_shop, source, quick_api, database=shop.database)
+    events = quick_api("GET", f"{at(source)}/cdc_status/")["events"]
+    assert "may still be at the place" in events[0]["message"]
