@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 MINUTES ?= 5
 SEED ?= 1
+SEEDS ?= 1..200
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)/peers/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test test-long fuzz check types-page format bench bench-smoke lock lock-peers clean
+.PHONY: help setup up demo test test-long soak fuzz check types-page format bench bench-smoke lock lock-peers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,6 +32,9 @@ test: setup  ## the whole suite, on real servers
 
 test-long: setup  ## the proofs that take longer than a change can wait for
 	$(BIN)/pytest --numprocesses 2 -m long
+
+soak: setup  ## 200 databases under random transactions while everything is killed; SEEDS=17,99 or 1..20 chooses
+	SYNCLINE_CDC_SEEDS=$(SEEDS) $(BIN)/pytest --numprocesses 2 --timeout 0 tests/integration/test_cdc_random.py
 
 fuzz: setup  ## fuzz the running API by its document, MINUTES=5 for each kind of key; SEED=n starts elsewhere
 	SYNCLINE_FUZZ_SECONDS=$$(($(MINUTES) * 60)) SYNCLINE_FUZZ_SEED=$(SEED) $(BIN)/pytest -s --timeout 0 tests/contract/test_fuzz.py
