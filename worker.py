@@ -91,7 +91,9 @@ def workers(
     snapshots = SnapshotActivities(runs, gateway, loop)
     retention = timedelta(days=settings.log_retention_days)
     captures = Captures(metadata, vault(settings))
-    capture = CaptureActivities(captures, store, Children(CAPTURE_MB * 2**20), gateway, loop)
+    # A source's log must be read whatever is in it: a change that is larger than planned is no reason to stop.
+    unplanned = Children(settings.worker_memory_mb * 2**20)
+    capture = CaptureActivities(captures, store, unplanned, gateway, loop)
     watch = WatchActivities(captures, store, gateway, loop, retention=timedelta(days=settings.change_log_days))
     upkeep = UpkeepActivities(runs, inventory, store, gateway, loop, logs, retention)
     grace = timedelta(seconds=settings.worker_graceful_shutdown_seconds)

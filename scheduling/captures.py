@@ -1,5 +1,7 @@
 """What is asked of Temporal about the capture of a source's changes."""
 
+import contextlib
+
 from temporalio.client import (
     Client,
     Schedule,
@@ -11,7 +13,6 @@ from temporalio.client import (
     SchedulePolicy,
     ScheduleSpec,
     ScheduleUpdate,
-    ScheduleUpdateInput,
 )
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
@@ -27,6 +28,7 @@ from scheduling.contract import (
     capture_schedule_id,
     remove_capture_workflow_id,
 )
+from scheduling.specs import intervals_of
 from scheduling.timing import CATCH_UP, capture_timing
 
 
@@ -45,16 +47,17 @@ class CaptureGateway:
         if intent.removing:
             await self.remove(intent.project_id, intent.source_id)
             return
-        id, schedule = capture_schedule_id(intent.source_id), self._schedule(intent)
+        schedule = self._schedule(intent)
+        handle = self._client.get_schedule_handle(capture_schedule_id(intent.source_id))
         try:
-            await self._client.create_schedule(id, schedule)
-        except ScheduleAlreadyRunningError:
-
-            def replace(found: ScheduleUpdateInput) -> ScheduleUpdate | None:
-                same = found.description.schedule.spec.intervals == schedule.spec.intervals
-                return None if same else ScheduleUpdate(schedule=schedule)
-
-            await self._client.get_schedule_handle(id).update(replace)
+            found = (await handle.describe()).schedule
+        except RPCError as error:
+            _unless_not_found(error)
+            with contextlib.suppress(ScheduleAlreadyRunningError):
+                await self._client.create_schedule(handle.id, schedule)
+            return
+        if intervals_of(found.spec) != intervals_of(schedule.spec):
+            await handle.update(lambda _: ScheduleUpdate(schedule=schedule))
 
     async def trigger(self, source_id: str) -> bool:
         """Capture now, unless that is going on. False where there is no schedule."""

@@ -54,6 +54,7 @@ from scheduling.contract import (
     schedule_id,
     upkeep_id,
 )
+from scheduling.specs import Intervals, intervals_of
 from scheduling.timing import CATCH_UP, timing
 
 BUFFER_ONE = OverlapPolicy.SCHEDULE_OVERLAP_POLICY_BUFFER_ONE
@@ -62,9 +63,6 @@ SWEEP_EVERY = timedelta(hours=6)
 WATCH_EVERY = timedelta(minutes=1)
 
 SCHEDULES_PER_PAGE = 500
-
-Intervals = list[tuple[timedelta, timedelta]]
-"""How often, and with which offset."""
 
 
 @dataclass(frozen=True)
@@ -214,12 +212,12 @@ class SyncGateway:
             _unless_not_found(error)
             return False
         spec, state = found.schedule.spec, found.schedule.state
-        return self.looks_right(intent, ListedSchedule(intent.schema_id, _intervals(spec), state.paused))
+        return self.looks_right(intent, ListedSchedule(intent.schema_id, intervals_of(spec), state.paused))
 
     def looks_right(self, intent: ScheduleIntent, listed: "ListedSchedule") -> bool:
         """Whether this is the schedule that the settings ask for, as far as one can see."""
         wanted = self._schedule(intent)
-        return listed.intervals == _intervals(wanted.spec) and listed.paused == wanted.state.paused
+        return listed.intervals == intervals_of(wanted.spec) and listed.paused == wanted.state.paused
 
     async def schedule_pages(self) -> AsyncIterator[list["ListedSchedule"]]:
         """The schemas' schedules in the namespace, of other installations too, in no order, some hundreds at once.
@@ -230,7 +228,7 @@ class SyncGateway:
         while True:
             await pages.fetch_next_page()
             found = [
-                ListedSchedule(one.id, _intervals(one.schedule.spec), one.schedule.state.paused)
+                ListedSchedule(one.id, intervals_of(one.schedule.spec), one.schedule.state.paused)
                 for one in pages.current_page or ()
                 if one.schedule and getattr(one.schedule.action, "workflow", None) == SYNC_SCHEMA
             ]
@@ -310,10 +308,6 @@ class SyncGateway:
             policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP),
             state=ScheduleState(paused=not intent.should_sync),
         )
-
-
-def _intervals(spec: ScheduleSpec) -> Intervals:
-    return [(interval.every, interval.offset or timedelta()) for interval in spec.intervals]
 
 
 def _unless_not_found(error: RPCError) -> None:
