@@ -42,7 +42,8 @@ def update(connection: psycopg.Connection[Any], kind: str, percent: float) -> in
 def delete_percent(connection: psycopg.Connection[Any], percent: float) -> int:
     """About so many percent of the orders, any of them."""
     orders = _orders(connection)
-    chosen = _choose("uniform", orders, max(1, round(len(orders) * percent / 100)))
+    # Others than those that were updated: they would all lie together.
+    chosen = _choose("uniform", orders, max(1, round(len(orders) * percent / 100)), _SEED + 1)
     return connection.execute("DELETE FROM lineitem WHERE l_orderkey = ANY(%s)", [chosen]).rowcount
 
 
@@ -74,8 +75,8 @@ def _orders(connection: psycopg.Connection[Any]) -> list[int]:
     return [row[0] for row in connection.execute("SELECT DISTINCT l_orderkey FROM lineitem ORDER BY l_orderkey")]
 
 
-def _choose(kind: str, orders: list[int], count: int) -> list[int]:
-    chance = random.Random(_SEED)  # noqa: S311
+def _choose(kind: str, orders: list[int], count: int, seed: int = _SEED) -> list[int]:
+    chance = random.Random(seed)  # noqa: S311
     if kind == "recent":
         return orders[-count:]
     if kind == "uniform":

@@ -42,7 +42,7 @@ class RelationMessage:
 class Messages:
     """Some messages in the order of the stream. Each begins in ``data`` where ``starts`` says, with its kind."""
 
-    def __init__(self, raw: Sequence[memoryview]) -> None:
+    def __init__(self, raw: Sequence[bytes]) -> None:
         self.data = b"".join([*raw, _PADDING])
         lengths = np.fromiter(map(len, raw), np.int64, len(raw))
         self.starts: Numbers = np.cumsum(lengths) - lengths + HEADER_BYTES

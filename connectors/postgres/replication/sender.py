@@ -26,6 +26,8 @@ SENDER_TIMEOUT = "2h"
 """Whoever reads the stream may be at something else for that long. (With 0, for ever, the server would look for an
 answer from us after each message, which takes a quarter of its speed.)"""
 CLOSE_SECONDS = 5
+MORE_SECONDS = 0.002
+"""The server sends each change by itself: after a pause, so long for more of them is less work than each alone."""
 MESSAGES_VERSION = 140000
 """From here on messages of ``pg_logical_emit_message`` can come along."""
 
@@ -65,7 +67,7 @@ class WalSender:
             finally:
                 sender._stop()
 
-    def take(self, messages: list[memoryview], room_messages: int, room_bytes: int) -> int:
+    def take(self, messages: list[bytes], room_messages: int, room_bytes: int) -> int:
         """Append what is there, without waiting, until that much is; how many bytes. Ends behind a keepalive."""
         get, append, size = self._pq.get_copy_data, messages.append, 0
         self.is_drained = False
@@ -73,7 +75,8 @@ class WalSender:
             for _ in range(room_messages):
                 count, data = get(1)
                 if count > KEEPALIVE_BYTES:
-                    append(data)
+                    # Views of so many would be looked at by Python's garbage collector, again and again.
+                    append(bytes(data))
                     size += count
                     if size >= room_bytes:
                         break
@@ -90,7 +93,9 @@ class WalSender:
     def wait(self, seconds: float) -> None:
         """Until something comes, which is taken from the network then."""
         with self._named():
-            select.select([self._pq.socket], [], [], max(seconds, 0))
+            socket = [self._pq.socket]
+            if not select.select(socket, [], [], 0)[0] and select.select(socket, [], [], max(seconds, 0))[0]:
+                time.sleep(MORE_SECONDS)
             # What TLS holds back shows on no socket.
             self._pq.consume_input()
 

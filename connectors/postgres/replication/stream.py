@@ -73,7 +73,7 @@ class PostgresChangeStream:
         self._given = after
         self._has_arrived = False
         """A boundary was given at the target or behind it."""
-        self._gathered: list[memoryview] = []
+        self._gathered: list[bytes] = []
         self._gathered_bytes = 0
         self._reached = after
         """As ``_given``, of what was gathered as well."""
