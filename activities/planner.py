@@ -19,6 +19,7 @@ from lake.facts import TableFacts
 from lake.manifest import RunRef
 from lake.position import EMPTY, Position
 from lake.publish import Published, own_commit
+from lake.staging import VERSION_KEY
 from lake.storage import LakeStore
 from lake.table import OpenTable, generation_root, open_table
 from metadata.intents import RunIntent
@@ -104,7 +105,11 @@ class Planner:
             return done
         reason = self._follower.broken(run, table) or self._follower.left_out(run, table)
         if table.primary_key != jobs.key_of(run):
-            reason = "the primary key changed"
+            kept = ", ".join(table.primary_key[: -len(VERSION_KEY)])
+            raise SchemaChangedError(
+                f"The history of {run.schema_name} goes by the key {kept}, and the table by "
+                f"{', '.join(run.primary_key)} now: delete the data to begin a new history."
+            )
         action = f"{Action.CONTINUE}, with all rows as new versions" if reason else str(Action.CONTINUE)
         self._run_log.planned(run, action, reason or "")
         base = replace(table, log=self._follower.join(run)) if reason else table

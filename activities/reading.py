@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -147,6 +148,7 @@ def _staged(
         log_position=base.log.position if base.log else None,
         soft_deletes=run.soft_deletes,
         history=run.is_history,
+        read_at=_read_at(store, run, base.log) if run.is_history else None,
     )
     reach("staged")
     if base.log is not None:
@@ -191,6 +193,14 @@ def _logged(store: LakeStore, run: Run, mark: LogMark) -> tuple[str, ...]:
     logged = [name for name, column in members[run.schema_id]["shape"]["columns"].items() if column["logged"]]
     wanted = columns_of(run)
     return tuple(name for name in logged if wanted is None or name in wanted)
+
+
+def _read_at(store: LakeStore, run: Run, mark: LogMark | None) -> datetime | None:
+    """The first versions of a history are valid from the mark on: whatever ends one of them came later."""
+    if mark is None:
+        return None
+    entry = ChangeLog(store, change_log_root(run.project_id, run.source_id)).entry(mark.epoch, mark.sequence)
+    return None if entry is None else datetime.fromisoformat(entry.captured_at)
 
 
 def _log_end(reading: Reading) -> int:

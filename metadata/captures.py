@@ -92,7 +92,7 @@ class Captures:
             capture.captured_at = capture.growth = capture.retained_bytes = capture.watched_at = None
             session.add(capture)
             fields = {"event": "renewed", "epoch": epoch, "position": position, "reason": reason}
-            message = f"The slot was made anew, and the tables are read anew: {reason}"
+            message = f"Capture begins again, and the tables are read anew: {reason}"
             add_event(session, capture, LogLevel.WARNING, message, fields)
 
     def watched(

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-import structlog
-
 from activities.heartbeat import POLL_SECONDS, attended, beating, stop_if_asked
 from activities.messages import Run
 from activities.run_log import RunLog
@@ -16,6 +14,7 @@ from connectors import registry
 from connectors.capture import CaptureSetup, Capturing, FollowedTable
 from connectors.errors import BusyError, ConfigurationError
 from lake.changelog import ChangeLog, change_log_root
+from lake.errors import StalePositionError
 from lake.position import LogMark, Position
 from lake.storage import LakeStore
 from metadata.intents import CapturePlace
@@ -23,8 +22,6 @@ from metadata.runs import Runs
 from scheduling.gateway import SyncGateway
 
 Found = TypeVar("Found")
-
-log = structlog.get_logger()
 
 PATIENCE_SECONDS = 60.0
 """How long a thread waits for the capture, before that waits for its next attempt."""
@@ -94,28 +91,31 @@ class Follower:
         begun = datetime.now(UTC)
         mark = self._wait(run, lambda: self._membership(run, begun), "to come to this table")
         connector, config = self._source(run)
-        waited_for = attended(lambda: connector.writers(config, run.schema_name))
         told = 0
-        while waited_for:
-            if len(waited_for) != told:
-                told = len(waited_for)
-                self.run_log.waiting(run, told)
-            _sleep(1.0)
-            now = attended(lambda: connector.writers(config, run.schema_name))
-            waited_for = waited_for & now
+        with beating():
+            waited_for = attended(lambda: connector.writers(config, run.schema_name))
+            while waited_for:
+                if len(waited_for) != told:
+                    told = len(waited_for)
+                    self.run_log.waiting(run, told)
+                _pause(1.0)
+                now = attended(lambda: connector.writers(config, run.schema_name))
+                waited_for = waited_for & now
         return mark
 
-    def freshen(self, run: Run) -> None:
+    def freshen(self, run: Run, mark: LogMark) -> None:
         """Have the change log hold what was committed by now, where somebody asked for that or it is long since.
 
-        A capture that does not get there is no reason not to go on with what the log has.
+        A capture that does not get there is no reason not to go on with what the log has. ``StalePositionError`` where
+        the log was begun anew: a table that stands at the mark is to be planned again.
         """
         if not self._is_wanting(run):
             return
+        known = attended(lambda: change_log(self.store, run).head(mark.epoch, mark.sequence))
         try:
-            self.await_position(run, self._log_end(run), FRESHENING_SECONDS)
+            self._await(run, mark, self._log_end(run), known, FRESHENING_SECONDS)
         except BusyError as error:
-            log.warning("capture is late", schema_id=run.schema_id, reason=error.message)
+            self.run_log.capture_late(run, error.message)
 
     def _is_wanting(self, run: Run) -> bool:
         intent = self.runs.intent(run.project_id, run.schema_id)
@@ -135,13 +135,24 @@ class Follower:
         assert isinstance(connector, Capturing)
         return connector, connector.parse_config(self.runs.inputs(run.project_id, run.schema_id))
 
-    def await_position(self, run: Run, position: int, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        """Until the change log has everything up to a position. ``BusyError`` where that takes longer."""
+    def await_horizon(self, run: Run, mark: LogMark) -> None:
+        """Until the change log has all that a first read may have shown. ``BusyError`` where that takes longer,
+        ``StalePositionError`` as ``freshen``.
+        """
+        self._await(run, mark, mark.horizon, mark.sequence, PATIENCE_SECONDS)
+
+    def _await(self, run: Run, mark: LogMark, position: int, known: int, patience_seconds: float) -> None:
+        """Until the log is there, by an entry behind the known one: of a server that took over, positions say nothing
+        before the capture has found out.
+        """
         changes = change_log(self.store, run)
 
         def reached() -> bool:
             place = self.place(run)
-            newest = changes.entry(place.epoch, changes.head(place.epoch, place.sequence))
+            if place.epoch != mark.epoch:
+                raise StalePositionError("The log of the source had to be begun anew.")
+            head = changes.head(place.epoch, max(place.sequence, known))
+            newest = changes.entry(place.epoch, head) if head > known else None
             return newest is not None and newest.position >= position
 
         self._wait(run, reached, "to catch up", patience_seconds)
@@ -168,15 +179,17 @@ class Follower:
     ) -> Found:
         """``BusyError`` with what keeps the capture, after some time: the next attempt waits on."""
         begun, triggered = time.monotonic(), 0.0
-        while not (found := attended(look)):
-            if time.monotonic() - begun > patience_seconds:
-                reason = self.place(run).latest_error
-                told = f": {reason}" if reason else ""
-                raise BusyError(f"Waiting for the capture of the source's changes {what}{told}.".replace("..", "."))
-            if time.monotonic() - triggered > 5:
-                run_coroutine_threadsafe(self.gateway.captures.trigger(run.source_id), self.loop).result(30)
-                triggered = time.monotonic()
-            _sleep(0.2)
+        # Each look is too short to have a heartbeat of its own.
+        with beating():
+            while not (found := attended(look)):
+                if time.monotonic() - begun > patience_seconds:
+                    reason = self.place(run).latest_error
+                    told = f": {reason}" if reason else ""
+                    raise BusyError(f"Waiting for the capture of the source's changes {what}{told}.".replace("..", "."))
+                if time.monotonic() - triggered > 5:
+                    run_coroutine_threadsafe(self.gateway.captures.trigger(run.source_id), self.loop).result(30)
+                    triggered = time.monotonic()
+                _pause(0.2)
         return found
 
 
@@ -184,9 +197,8 @@ def change_log(store: LakeStore, run: Run) -> ChangeLog:
     return ChangeLog(store, change_log_root(run.project_id, run.source_id))
 
 
-def _sleep(seconds: float) -> None:
-    with beating():
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            stop_if_asked()
-            time.sleep(POLL_SECONDS)
+def _pause(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        stop_if_asked()
+        time.sleep(POLL_SECONDS)

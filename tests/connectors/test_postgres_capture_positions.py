@@ -189,6 +189,8 @@ def test_a_role_with_hardly_a_right_may_ask(capture: Captured) -> None:
         with capture.reader() as stream:
             while position_of(stream) < second:
                 pass
+        capture.source.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM public")
+        assert (capture.status().cluster, capture.status().slot_exists) == (None, True)
     finally:
         capture.source.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
