@@ -33,6 +33,10 @@ class RunLog:
         text = f"Waiting for the end of {writers:,} {those} written to the table and may not be seen yet."
         self._write(run, Line(text, {"event": "waiting", "writers": writers}))
 
+    def capture_late(self, run: Run, message: str) -> None:
+        text = f"{message} The table gets what was captured before."
+        self._write(run, Line(text, {"event": "capture_late"}, LogLevel.WARNING))
+
     def reading_again(self, order: ExtractInput, attempt: int) -> None:
         """Nothing is written for a first attempt: what it read says enough."""
         if attempt == 1 and not order.narrow:

@@ -139,9 +139,9 @@ class SyncActivities:
         """What the change log has behind the table's position; behind a first read, once it has all that was read."""
         run, base = order.run, Position.from_dict(plan.base)
         if base.log is not None and base.log.position < base.log.horizon:
-            self._follower.await_position(run, base.log.horizon)
-        elif order.batch == 0:
-            self._follower.freshen(run)
+            self._follower.await_horizon(run, base.log)
+        elif base.log is not None and order.batch == 0:
+            self._follower.freshen(run, base.log)
         progress = _LiveFigures(self._runs, order)
         begun = time.monotonic()
         try:

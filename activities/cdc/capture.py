@@ -148,6 +148,10 @@ class CaptureActivities:
         def renew() -> tuple[int, str | None]:
             connector.tear_down_capture(config, setup)
             position = connector.set_up_capture(config, setup, [one.name for one in intent.tables])
+            wanted = self._captures.intent(intent.project_id, intent.source_id)
+            if wanted is None or wanted.removing:
+                # Who removes the capture may have looked before this slot was there.
+                connector.tear_down_capture(config, setup)
             return position, connector.capture_status(config, setup).cluster
 
         position, cluster = attended(renew)
