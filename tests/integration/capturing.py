@@ -70,9 +70,15 @@ def _changes(table: str) -> list[str]:
         f"INSERT INTO {table} SELECT max(id) + 1, 'new', 0 FROM {table}",
         f"INSERT INTO {table} SELECT max(id) + 1, 'newer', 0 FROM {table}",
         f"UPDATE {table} SET n = n + 1 WHERE id % 7 = 0",
-        f"UPDATE {table} SET id = -id WHERE id IN (SELECT max(id) FROM {table})",
+        f"UPDATE {table} SET id = -id WHERE id = (SELECT max(id) FROM {table}) AND -id NOT IN (SELECT id FROM {table})",
         f"DELETE FROM {table} WHERE id = (SELECT min(id) FROM {table} WHERE id > 0)",
     ]
+
+
+def swell(database: SourceDatabase, table: str) -> None:
+    """Some 4 MB of the source's log: what cannot be compressed, in each row."""
+    noise = "(SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 120))"
+    database.execute(f"UPDATE {table} SET v = {noise}")
 
 
 @dataclass
@@ -140,8 +146,11 @@ class Captured:
 
     def reads(self, table: str) -> int:
         """How often it was read from the source as a whole."""
-        plans = [line["fields"] for line in self.lines(table) if line["fields"].get("event") == "planned"]
-        return sum(plan["action"] in ("rebuild", "overwrite") for plan in plans)
+        return sum(line["fields"].get("action") in ("rebuild", "overwrite") for line in self.lines(table))
+
+    def told(self, table: str) -> list[str]:
+        """What its runs have done, the oldest first."""
+        return [line["fields"]["event"] for line in self.lines(table)]
 
     def lines(self, table: str) -> list[dict[str, Any]]:
         """Of the logs of all runs, the oldest first."""
@@ -214,7 +223,8 @@ def writing(database: SourceDatabase, *tables: str, pause_seconds: float = 0.02)
     finally:
         stop.set()
         writer.join()
-    assert failures == []
+    if failures:
+        raise failures[0]
 
 
 def _write(database: SourceDatabase, statements: Iterator[str], stop: threading.Event, pause_seconds: float) -> None:

@@ -4,7 +4,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import polars as pl
 import psycopg
@@ -181,7 +180,7 @@ def test_a_first_load_waits_for_who_has_written_before(platform: Platform, datab
     with psycopg.connect(database.dsn) as writer:
         writer.execute("INSERT INTO t VALUES (-1, 'long', 0)")
         captured.follow("t")
-        eventually(lambda: "waiting" in logged(captured, "t"), "the load to wait")
+        eventually(lambda: "waiting" in captured.told("t"), "the load to wait")
         waiting = next(line for line in captured.lines("t") if line["fields"].get("event") == "waiting")
         assert "1 transaction" in waiting["message"]
 
@@ -192,7 +191,7 @@ def test_a_first_load_waits_for_who_has_written_before(platform: Platform, datab
         assert statuses(captured.jobs("t")) == ["Cancelled"]
 
         platform.reload(captured.schema("t"))
-        eventually(lambda: logged(captured, "t").count("waiting") == 2, "the second load to wait")
+        eventually(lambda: captured.told("t").count("waiting") == 2, "the second load to wait")
         change(database, "first")
         captured.settle("first")
         captured.assert_equal("first")
@@ -205,10 +204,6 @@ def test_a_first_load_waits_for_who_has_written_before(platform: Platform, datab
     change(database, "t")
     captured.assert_settled("t", "first")
     captured.delete()
-
-
-def logged(captured: Captured, table: str) -> list[Any]:
-    return [line["fields"].get("event") for line in captured.lines(table)]
 
 
 def test_a_table_that_cannot_be_published_keeps_no_other_one(platform: Platform, database: SourceDatabase) -> None:

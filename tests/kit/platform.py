@@ -89,6 +89,10 @@ class Platform:
     def pid(self, name: str = "worker") -> int:
         return self._processes[name].pid
 
+    def kill_workers(self) -> None:
+        for name in [name for name in self._processes if name != "api"]:
+            self.kill(name)
+
     def close(self) -> None:
         self.client.close()
         for name in list(self._processes):
