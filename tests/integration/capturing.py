@@ -1,17 +1,18 @@
 """A source whose changes are captured, as a user has it, with what its server says of the slot."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
+import polars as pl
 import psycopg
 
 from local.postgres import PostgresServer
 from tests.integration.conftest import SourceDatabase
-from tests.kit.compare import assert_follows
+from tests.kit.compare import assert_follows, assert_same, counted, source_table, storage_options
 from tests.kit.platform import Platform, eventually, named
 from tests.kit.servers import RunningStore
 
@@ -139,6 +140,16 @@ class Captured:
         self.assert_equal(*tables)
         eventually(lambda: self.confirmed() >= end, "the slot to move")
 
+    def assert_recorded(self, table: str) -> None:
+        """The history beside the table has no version twice, and those that hold are the source's rows."""
+        options = storage_options(self.database.store)
+        versions = pl.read_delta(f"{self.url(table).rstrip('/')}_cdc", storage_options=options)
+        columns, found = source_table(self.database.dsn, table)
+        current = versions.filter(pl.col("_sync_valid_to").is_null()).select(columns)
+        assert_same(counted(found), counted(current.rows()))
+        changes = versions.select("id", "_sync_lsn", "_sync_ordinal", "_sync_op")
+        assert changes.n_unique() == changes.height
+
     def url(self, table: str) -> str:
         found = self.platform.schema(self.schema(table)["id"])["table"]
         assert found is not None, f"{table} has no table"
@@ -193,12 +204,19 @@ class Captured:
         self.platform.call("DELETE", self.path, status=204)
 
 
-def begin(platform: Platform, database: SourceDatabase, *tables: str, **settings: Any) -> Captured:
+def begin(
+    platform: Platform,
+    database: SourceDatabase,
+    *tables: str,
+    table_settings: Mapping[str, dict[str, Any]] | None = None,
+    **settings: Any,
+) -> Captured:
     """A source whose changes are captured, and these tables of it, which are made and being read."""
     fill(database, *tables)
     captured = Captured(platform, database, platform.create_source(database.inputs, []))
     platform.call("POST", f"{captured.path}enable_cdc/", settings)
-    captured.follow(*tables)
+    for table in tables:
+        captured.follow(table, **(table_settings or {}).get(table, {}))
     return captured
 
 

@@ -71,15 +71,16 @@ STEPS = [
 def test_a_worker_killed_in_a_first_load_and_in_a_later_run(
     platform: Platform, database: SourceDatabase, step: str
 ) -> None:
-    """Of capture, of reading, of folding and of commits, all in one worker: at the first that comes to that step."""
+    """Of capture, of reading, of folding and of commits, whatever comes to that step first; one table has a history."""
     platform.start_worker("doomed", FAILPOINT=step)
-    captured = begin(platform, database, "t", "u")
+    captured = begin(platform, database, "t", "u", table_settings={"u": {"cdc_table_mode": "both"}})
     with writing(database, "t", "u"):
         platform.wait_killed("doomed")
         platform.start_worker()
         for table in ("t", "u"):
             platform.wait_for_jobs(captured.source, captured.schema(table))
     captured.assert_settled("t", "u")
+    captured.assert_recorded("u")
     reads = [captured.reads(table) for table in ("t", "u")]
     if step != "reading":
         platform.kill()
@@ -96,6 +97,7 @@ def test_a_worker_killed_in_a_first_load_and_in_a_later_run(
         captured.assert_equal("t", "u")
         change(database, "t", "u")
         captured.assert_settled("t", "u")
+        captured.assert_recorded("u")
     assert [captured.reads(table) for table in ("t", "u")] == reads
     assert "renewed" not in captured.events()
     end(captured)
