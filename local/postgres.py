@@ -161,7 +161,11 @@ class PostgresServer:
 
     def drop_database(self, name: str) -> None:
         """Whoever is connected is thrown out."""
+        readers = (
+            "SELECT pg_terminate_backend(active_pid, 10000) FROM pg_replication_slots WHERE database = %s AND active"
+        )
         with self.connect() as connection:
+            connection.execute(readers, [name])
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def program(self, name: str) -> Path:

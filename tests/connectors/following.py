@@ -52,7 +52,7 @@ class Followed:
             yield cls(source, slot, followed)
         finally:
             source.execute(
-                "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots "
+                "SELECT pg_terminate_backend(active_pid, 10000) FROM pg_replication_slots "
                 f"WHERE slot_name = '{slot}' AND active"
             )
             source.execute(f"SELECT pg_drop_replication_slot('{slot}')")
