@@ -3,8 +3,10 @@
 import asyncio
 import os
 import signal
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from temporalio.client import Client
@@ -122,39 +124,24 @@ def workers(
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
     )
-    extracting = Worker(
-        client,
-        task_queue=settings.task_queue + EXTRACTION_QUEUE_SUFFIX,
-        activities=[sync.extract, sync.publish, sync.swap_in, sync.maintain],
-        activity_executor=ThreadPoolExecutor(slots),
-        max_concurrent_activities=slots,
-        interceptors=[TranslateErrors(run_log)],
-        graceful_shutdown_timeout=grace,
-        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-        default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-    )
-    holding = Worker(
-        client,
-        task_queue=settings.task_queue + SNAPSHOT_QUEUE_SUFFIX,
-        activities=[snapshots.hold],
-        activity_executor=ThreadPoolExecutor(slots),
-        max_concurrent_activities=slots,
-        interceptors=[TranslateErrors(run_log)],
-        graceful_shutdown_timeout=grace,
-        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-        default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-    )
-    capturing = Worker(
-        client,
-        task_queue=settings.task_queue + CAPTURE_QUEUE_SUFFIX,
-        activities=[capture.capture],
-        activity_executor=ThreadPoolExecutor(1),
-        max_concurrent_activities=1,
-        interceptors=[TranslateErrors(run_log)],
-        graceful_shutdown_timeout=grace,
-        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-        default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-    )
+
+    def blocking(suffix: str, activities: Sequence[Callable[..., Any]], slots: int) -> Worker:
+        """Steps that each take a thread for as long as they last."""
+        return Worker(
+            client,
+            task_queue=settings.task_queue + suffix,
+            activities=activities,
+            activity_executor=ThreadPoolExecutor(slots),
+            max_concurrent_activities=slots,
+            interceptors=[TranslateErrors(run_log)],
+            graceful_shutdown_timeout=grace,
+            max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+            default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+        )
+
+    extracting = blocking(EXTRACTION_QUEUE_SUFFIX, [sync.extract, sync.publish, sync.swap_in, sync.maintain], slots)
+    holding = blocking(SNAPSHOT_QUEUE_SUFFIX, [snapshots.hold], slots)
+    capturing = blocking(CAPTURE_QUEUE_SUFFIX, [capture.capture], 1)
     return light, extracting, holding, capturing
 
 

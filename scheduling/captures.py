@@ -14,7 +14,7 @@ from temporalio.client import (
     ScheduleSpec,
     ScheduleUpdate,
 )
-from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
+from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from metadata.intents import CaptureIntent
@@ -28,7 +28,7 @@ from scheduling.contract import (
     capture_schedule_id,
     remove_capture_workflow_id,
 )
-from scheduling.specs import intervals_of
+from scheduling.specs import intervals_of, keywords
 from scheduling.timing import CATCH_UP, capture_timing
 
 
@@ -110,12 +110,7 @@ class CaptureGateway:
                 CaptureInput(intent.project_id, intent.source_id),
                 id=capture_schedule_id(intent.source_id),
                 task_queue=self._task_queue,
-                typed_search_attributes=TypedSearchAttributes(
-                    [
-                        SearchAttributePair(SearchAttributeKey.for_keyword(name), value)
-                        for name, value in attributes.items()
-                    ]
-                ),
+                typed_search_attributes=keywords(attributes),
                 static_summary=f"{intent.source_type} changes",
                 static_details=f"Copies the changes of slot `{intent.slot}` into the lake's change log.",
             ),

@@ -25,12 +25,7 @@ from temporalio.client import (
     ScheduleUpdateInput,
     WorkflowExecutionStatus,
 )
-from temporalio.common import (
-    SearchAttributeKey,
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-)
+from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from metadata.intents import CaptureIntent, ScheduleIntent
@@ -54,7 +49,7 @@ from scheduling.contract import (
     schedule_id,
     upkeep_id,
 )
-from scheduling.specs import Intervals, intervals_of
+from scheduling.specs import Intervals, intervals_of, keywords
 from scheduling.timing import CATCH_UP, timing
 
 BUFFER_ONE = OverlapPolicy.SCHEDULE_OVERLAP_POLICY_BUFFER_ONE
@@ -177,12 +172,7 @@ class SyncGateway:
             id=erase_workflow_id(schema_id),
             task_queue=self._task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            search_attributes=TypedSearchAttributes(
-                [
-                    SearchAttributePair(SearchAttributeKey.for_keyword(PROJECT_ATTRIBUTE), str(project_id)),
-                    SearchAttributePair(SearchAttributeKey.for_keyword(SCHEMA_ATTRIBUTE), schema_id),
-                ]
-            ),
+            search_attributes=keywords({PROJECT_ATTRIBUTE: str(project_id), SCHEMA_ATTRIBUTE: schema_id}),
             static_summary="Delete a schema's lake data",
         )
 
@@ -295,12 +285,7 @@ class SyncGateway:
                 SyncSchemaInput(intent.project_id, intent.schema_id),
                 id=intent.schema_id,
                 task_queue=self._task_queue,
-                typed_search_attributes=TypedSearchAttributes(
-                    [
-                        SearchAttributePair(SearchAttributeKey.for_keyword(name), value)
-                        for name, value in attributes.items()
-                    ]
-                ),
+                typed_search_attributes=keywords(attributes),
                 static_summary=f"{intent.source_type} {intent.schema_name}",
                 static_details=f"Copies `{intent.schema_name}` into the lake table `{intent.table_name}`.",
             ),
