@@ -39,7 +39,7 @@ def test_a_busy_database_and_a_table_that_comes_later(platform: Platform, any_da
     subprocess.run([pgbench, "--initialize", "--quiet", database.dsn], check=True, capture_output=True)
     database.execute("ALTER TABLE pgbench_history ADD COLUMN id bigserial PRIMARY KEY")
     captured = Captured(platform, database, platform.create_source(database.inputs, []))
-    load = [pgbench, "--no-vacuum", "--client=2", "--rate=400", "--time=600", database.dsn]
+    load = [pgbench, "--no-vacuum", "--client=2", "--rate=200", "--time=600", database.dsn]
     with subprocess.Popen(load, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as busy:
         platform.call("POST", f"{captured.path}enable_cdc/", {"cdc_continuous": True})
         captured.follow(*PGBENCH[:3])
