@@ -43,8 +43,10 @@ IDLE_MB = 256
 """What the worker takes with the fork server, which has the modules of every child."""
 CHILD_MB = 192
 """With less a child had better wait for another to end: what reading and merging take, with room for wide rows."""
-CAPTURE_MB = 192
-"""Kept for the one source whose changes a worker captures at a time: no extraction may keep a log from being read."""
+CAPTURES = 2
+"""Sources whose changes a worker captures at a time; a continuous capture makes room for another every ten seconds."""
+CAPTURE_MB = 96 * CAPTURES
+"""Kept for them, whatever else goes on: no extraction may keep a source's log from being read."""
 HEARTBEAT_THROTTLE = timedelta(seconds=2)
 """A cancel travels on the answer to a heartbeat, so this bounds how long it takes, with room for a slow one."""
 
@@ -141,7 +143,7 @@ def workers(
 
     extracting = blocking(EXTRACTION_QUEUE_SUFFIX, [sync.extract, sync.publish, sync.swap_in, sync.maintain], slots)
     holding = blocking(SNAPSHOT_QUEUE_SUFFIX, [snapshots.hold], slots)
-    capturing = blocking(CAPTURE_QUEUE_SUFFIX, [capture.capture], 1)
+    capturing = blocking(CAPTURE_QUEUE_SUFFIX, [capture.capture], CAPTURES)
     return light, extracting, holding, capturing
 
 
