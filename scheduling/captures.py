@@ -79,22 +79,28 @@ class CaptureGateway:
             static_summary="Drop slot and publication of a source",
         )
 
-    async def stop(self, source_id: str) -> None:
-        """Delete the schedule and cancel what it has started."""
+    async def is_quiet(self, source_id: str) -> bool:
+        """Whether no capture runs any more. One that does is asked to stop, and no other one starts."""
         handle = self._client.get_schedule_handle(capture_schedule_id(source_id))
         try:
-            described = await handle.describe()
-            await handle.delete()
+            await handle.pause()
+            running = (await handle.describe()).info.running_actions
         except RPCError as error:
             _unless_not_found(error)
-            return
-        for action in described.info.running_actions:
-            if not isinstance(action, ScheduleActionExecutionStartWorkflow):
-                continue
+            return True
+        for action in running:
+            assert isinstance(action, ScheduleActionExecutionStartWorkflow)
             try:
                 await self._client.get_workflow_handle(action.workflow_id).cancel()
             except RPCError as error:
                 _unless_not_found(error)
+        return not running
+
+    async def delete(self, source_id: str) -> None:
+        try:
+            await self._client.get_schedule_handle(capture_schedule_id(source_id)).delete()
+        except RPCError as error:
+            _unless_not_found(error)
 
     def _schedule(self, intent: CaptureIntent) -> Schedule:
         when = capture_timing(intent.source_id, intent.frequency)

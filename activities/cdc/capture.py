@@ -1,6 +1,7 @@
 """The steps of capturing: thin, they join a source's log to the change log and tell the database how far it is."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any
@@ -14,8 +15,8 @@ from activities.cdc.capturing import Round
 from activities.cdc.messages import Captured
 from activities.child import Progress
 from activities.children import Children
-from activities.errors import WorkerShutdownError, classify
-from activities.heartbeat import attended, beating
+from activities.errors import StillRunningError, WorkerShutdownError, classify
+from activities.heartbeat import attended, beating, stop_if_asked
 from connectors import registry
 from connectors.capture import CaptureRequest, CaptureSetup, Capturing, FollowedTable
 from connectors.errors import BusyError, LogLostError
@@ -30,6 +31,10 @@ from scheduling.gateway import SyncGateway
 
 log = structlog.get_logger()
 
+QUIET_SECONDS = 10.0
+"""How long a thread waits for a round to stop, before that waits for its next attempt."""
+PASSING_ATTEMPTS = 2
+"""A source that is busy for longer is worth a word."""
 AT_ONCE = "1min"
 """Tables of this frequency are brought up to date as soon as the change log has news of them."""
 
@@ -56,7 +61,7 @@ class CaptureActivities:
         """One round. What an earlier attempt has written stays written; the source sends the rest again."""
         intent = self._captures.intent(order.project_id, order.source_id)
         if intent is None or intent.removing:
-            self._await(self._gateway.captures.stop(order.source_id))
+            self._await(self._gateway.captures.delete(order.source_id))
             return Captured(gone=True)
         try:
             return self._capture(intent)
@@ -65,7 +70,8 @@ class CaptureActivities:
         except StalePositionError as error:
             raise BusyError("Another round wrote into the change log.", retry_after_seconds=1) from error
         except Exception as error:
-            self._captures.failed(order.source_id, classify(error).message)
+            if not isinstance(error, BusyError) or activity.info().attempt > PASSING_ATTEMPTS:
+                self._captures.failed(order.source_id, classify(error).message)
             raise
 
     @activity.defn(name="remove_capture", no_thread_cancel_exception=True)
@@ -74,7 +80,7 @@ class CaptureActivities:
         intent = self._captures.intent(order.project_id, order.source_id)
         if intent is None or not intent.removing:
             return
-        self._await(self._gateway.captures.stop(order.source_id))
+        self._quieten(order.source_id)
         connector, config = self._connector(intent)
         try:
             attended(lambda: connector.tear_down_capture(config, _setup(intent)))
@@ -83,8 +89,19 @@ class CaptureActivities:
             raise
         with beating():
             self._store.delete_prefix(change_log_root(intent.project_id, intent.source_id))
+        self._await(self._gateway.captures.delete(order.source_id))
         self._captures.removed(order.source_id)
         log.info("capture removed", source_id=order.source_id)
+
+    def _quieten(self, source_id: str) -> None:
+        """Return once nothing captures: a round that goes on could make a slot again."""
+        deadline = time.monotonic() + QUIET_SECONDS
+        with beating():
+            while not self._await(self._gateway.captures.is_quiet(source_id)):
+                stop_if_asked()
+                if time.monotonic() > deadline:
+                    raise StillRunningError
+                time.sleep(0.2)
 
     def _capture(self, intent: CaptureIntent) -> Captured:
         connector, config = self._connector(intent)
@@ -144,17 +161,11 @@ class CaptureActivities:
         behind the scenes while its old rows serve.
         """
         setup = _setup(intent)
-
-        def renew() -> tuple[int, str | None]:
+        # Not to be left to come to its end unheard: what it makes must be known.
+        with beating():
             connector.tear_down_capture(config, setup)
             position = connector.set_up_capture(config, setup, [one.name for one in intent.tables])
-            wanted = self._captures.intent(intent.project_id, intent.source_id)
-            if wanted is None or wanted.removing:
-                # Who removes the capture may have looked before this slot was there.
-                connector.tear_down_capture(config, setup)
-            return position, connector.capture_status(config, setup).cluster
-
-        position, cluster = attended(renew)
+            cluster = connector.capture_status(config, setup).cluster
         reach("before-renewed")
         self._captures.renewed(intent.source_id, intent.epoch + 1, position, cluster, reason)
         log.warning("capture renewed", source_id=intent.source_id, epoch=intent.epoch + 1, reason=reason)
@@ -180,8 +191,8 @@ class CaptureActivities:
             raise LogLostError(f"Sources of the type {intent.source_type} have no log of their changes.")
         return connector, connector.parse_config(self._captures.inputs(intent.source_id))
 
-    def _await(self, call: Coroutine[Any, Any, object]) -> None:
-        asyncio.run_coroutine_threadsafe(call, self._loop).result(timeout=30)
+    def _await(self, call: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result(timeout=30)
 
 
 class _Telling:
