@@ -147,7 +147,7 @@ class SyncActivities:
         try:
             read = self._children.run(fold_changes, self._store, FoldOrder(order, plan), on_progress=progress)
         except (TableChangedError, MissingRowError) as error:
-            if run.is_history:
+            if run.is_history and not plan.rebuild:
                 raise
             self._runs.raise_generation(run.job_id, plan.generation)
             self._run_log.read_anew(run, str(error))
