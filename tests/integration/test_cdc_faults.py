@@ -58,11 +58,9 @@ def database(postgres18: PostgresServer, object_store: RunningStore) -> Iterator
 
 STEPS = [
     "after-entry",
-    "reading",
-    "after-commit",
     *(
         pytest.param(step, marks=pytest.mark.long)
-        for step in ("before-entry", "staged", "folding", "before-commit", "after-publish")
+        for step in ("before-entry", "reading", "staged", "folding", "before-commit", "after-commit", "after-publish")
     ),
 ]
 
@@ -145,6 +143,7 @@ def test_a_log_that_is_lost_in_the_middle_of_a_first_load(platform: Platform, da
     end(captured)
 
 
+@pytest.mark.long
 def test_a_frozen_worker_that_comes_back_writes_nothing(platform: Platform, database: SourceDatabase) -> None:
     platform.start_worker("frozen")
     captured = begin(platform, database, "t", "u", cdc_continuous=True)
@@ -311,7 +310,7 @@ def invalidate(fragile: Fragile, database: SourceDatabase) -> None:
     database.execute("ALTER SYSTEM RESET max_slot_wal_keep_size", "SELECT pg_reload_conf()")
 
 
-@pytest.mark.parametrize("lose", [drop, invalidate])
+@pytest.mark.parametrize("lose", [drop, pytest.param(invalidate, marks=pytest.mark.long)])
 def test_a_log_that_is_gone_is_begun_anew(
     fragile: Fragile, own_database: SourceDatabase, lose: Callable[[Fragile, SourceDatabase], None]
 ) -> None:
@@ -364,6 +363,7 @@ def failed_over(primary: PostgresServer, database: SourceDatabase) -> Iterator[P
             primary.restart()
 
 
+@pytest.mark.long
 def test_a_slot_that_its_owner_must_make_anew(fragile: Fragile, own_database: SourceDatabase) -> None:
     database = own_database
     make = "SELECT pg_create_logical_replication_slot('theirs', 'pgoutput')"
@@ -389,6 +389,7 @@ def test_a_slot_that_its_owner_must_make_anew(fragile: Fragile, own_database: So
     captured.delete()
 
 
+@pytest.mark.long
 def test_the_log_that_is_kept_stays_small_though_nothing_is_applied(
     fragile: Fragile, own_database: SourceDatabase
 ) -> None:

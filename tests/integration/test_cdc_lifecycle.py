@@ -23,9 +23,9 @@ def database(postgres18: PostgresServer, object_store: RunningStore) -> Iterator
         yield database
 
 
-@pytest.fixture
-def any_database(postgres: PostgresServer, object_store: RunningStore) -> Iterator[SourceDatabase]:
-    with capture_database(postgres, object_store) as database:
+@pytest.fixture(params=["postgres18", pytest.param("postgres16", marks=pytest.mark.long)])
+def any_database(request: pytest.FixtureRequest, object_store: RunningStore) -> Iterator[SourceDatabase]:
+    with capture_database(request.getfixturevalue(request.param), object_store) as database:
         yield database
 
 
