@@ -144,6 +144,7 @@ def test_a_log_that_is_lost_in_the_middle_of_a_first_load(platform: Platform, da
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 def test_a_frozen_worker_that_comes_back_writes_nothing(platform: Platform, database: SourceDatabase) -> None:
     platform.start_worker("frozen")
     captured = begin(platform, database, "t", "u", cdc_continuous=True)
@@ -153,8 +154,9 @@ def test_a_frozen_worker_that_comes_back_writes_nothing(platform: Platform, data
             platform.reload(captured.schema(table))
         with frozen(platform.pid("frozen")):
             platform.start_worker()
+            # What Temporal has given to the frozen one's pollers comes back when its time is over, one after the other.
             for table in ("t", "u"):
-                platform.wait_for_jobs(captured.source, captured.schema(table), 2)
+                platform.wait_for_jobs(captured.source, captured.schema(table), 2, patience_seconds=240)
             captured.settle("t", "u")
         # Both work now, the one that was frozen on what it had begun.
         captured.settle("t", "u")
