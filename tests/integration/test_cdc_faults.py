@@ -1,8 +1,9 @@
 """Whatever is killed, lost or away while changes are captured: the lake equals the source, and the slot moves."""
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,6 +144,21 @@ def test_a_log_that_is_lost_in_the_middle_of_a_first_load(platform: Platform, da
     end(captured)
 
 
+@contextmanager
+def frozen_between_transactions(platform: Platform, name: str) -> Iterator[None]:
+    """In the middle of one it would keep the metadata, which is SQLite here, locked for everybody."""
+    path = platform.environment["SYNCLINE_DATABASE_URL"].removeprefix("sqlite:///")
+    while True:
+        with frozen(platform.pid(name)), closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as metadata:
+            try:
+                metadata.execute("BEGIN IMMEDIATE")
+                metadata.execute("ROLLBACK")
+            except sqlite3.OperationalError:
+                continue
+            yield
+            return
+
+
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_frozen_worker_that_comes_back_writes_nothing(platform: Platform, database: SourceDatabase) -> None:
@@ -152,7 +168,7 @@ def test_a_frozen_worker_that_comes_back_writes_nothing(platform: Platform, data
     with writing(database, "t", "u"):
         for table in ("t", "u"):
             platform.reload(captured.schema(table))
-        with frozen(platform.pid("frozen")):
+        with frozen_between_transactions(platform, "frozen"):
             platform.start_worker()
             # What Temporal has given to the frozen one's pollers comes back when its time is over, one after the other.
             for table in ("t", "u"):
