@@ -3,7 +3,6 @@
 Each case runs on one version of Postgres, in turns, and on the other ones among the long proofs.
 """
 
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,19 +12,12 @@ from lake.storage import LakeStore
 from local.postgres import PostgresServer
 from tests.cdc.lab import Lab, open_lab
 from tests.connectors.source import Source
-
-VERSIONS = ("postgres16", "postgres18")
+from tests.kit.turns import take_turns
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        version = getattr(item, "callspec", None) and item.callspec.params.get("postgres")  # type: ignore[attr-defined]
-        if version is None or item.path.parent != Path(__file__).parent:
-            continue
-        name = item.name.replace(version, "")
-        if VERSIONS[zlib.crc32(name.encode()) % len(VERSIONS)] != version:
-            item.add_marker(pytest.mark.long)
+    take_turns(item for item in items if item.path.parent == Path(__file__).parent)
 
 
 @pytest.fixture

@@ -1,12 +1,21 @@
 """A database of its own for each test, on every version of Postgres that the suite covers."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from connectors.postgres import reader
 from local.postgres import PostgresServer
 from tests.connectors.source import Source
+from tests.kit.turns import take_turns
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of the tests of change data capture, which are many."""
+    here = (item for item in items if item.path.parent == Path(__file__).parent)
+    take_turns(item for item in here if item.path.name.startswith(("test_postgres_stream", "test_postgres_capture")))
 
 
 @pytest.fixture(autouse=True)

@@ -29,7 +29,7 @@ TRANSACTIONS_A_ROUND = 60
 
 
 def seeds() -> list[int]:
-    given = os.environ.get("SYNCLINE_CDC_SEEDS", "1,2")
+    given = os.environ.get("SYNCLINE_CDC_SEEDS", "2")
     if ".." in given:
         first, last = given.split("..")
         return list(range(int(first), int(last) + 1))
