@@ -124,7 +124,8 @@ def test_nobody_waits_any_more(small: Project) -> None:
     with pytest.raises(QueryAbandonedError):
         small.runner.run(ENDLESS, 1, Format.JSON, small.resolve, lambda: time.monotonic() < began + 0.5)
     assert time.monotonic() - began < 2
-    assert len(children()) == 1
+    # The one that waits for the next query may still be about to become one of them.
+    eventually(lambda: len(children()) == 1, "just the process that waits")
 
 
 def test_a_child_that_is_killed_is_an_error_and_not_an_answer(small: Project) -> None:
