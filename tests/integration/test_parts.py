@@ -1,6 +1,7 @@
 """Large tables, read in parts by a whole platform: each row once, of one state, whatever happens meanwhile."""
 
 import asyncio
+import contextlib
 import re
 import threading
 from collections import Counter
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 import pytest
 from temporalio.client import Client
 
@@ -88,11 +90,11 @@ def own_divider(
         yield running
 
 
-def fill_slow(database: SourceDatabase) -> None:
+def fill_slow(database: SourceDatabase, width: int = 40) -> None:
     """PostgreSQL is slow at writing arrays as text."""
     database.execute(
         "CREATE TABLE slow (id int PRIMARY KEY, v text, a int[])",
-        f"INSERT INTO slow SELECT n, 'v' || n, array_fill(n, ARRAY[40]) FROM generate_series(1, {SLOW_ROWS}) n",
+        f"INSERT INTO slow SELECT n, 'v' || n, array_fill(n, ARRAY[{width}]) FROM generate_series(1, {SLOW_ROWS}) n",
     )
 
 
@@ -168,26 +170,45 @@ def test_a_reader_killed_costs_one_part(
     own_divider: Platform, database: SourceDatabase, temporal: RunningTemporal
 ) -> None:
     platform = own_divider
-    fill_slow(database)
+    # A part of compressed arrays takes long enough to be met in its middle.
+    fill_slow(database, width=600)
     source, schema = begin_slow(platform, database)
 
-    def readers() -> list[psutil.Process]:
-        below = psutil.Process(platform.pid()).children(recursive=True)
-        return [process for process in below if database.server.port in ports(process)]
-
-    eventually(readers, "a reader")[0].kill()
+    eventually(lambda: busy_reader(platform, database), "a reader in the middle of a part").kill()
     assert_whole(platform, database, source, schema)
     counts = reads(temporal, newest(platform, source, schema))
     assert counts.total() == 1 + parts_of(platform, schema)
     assert any("ended" in text or "killed" in text for text in messages(platform, schema)), messages(platform, schema)
 
 
-def ports(process: psutil.Process) -> set[int]:
-    """Of the servers that it talks to."""
+def busy_reader(platform: Platform, database: SourceDatabase) -> psutil.Process | None:
+    """A process of the worker, stopped while the database answers it: what it reads has not reached its end."""
+    for process in psutil.Process(platform.pid()).children(recursive=True):
+        if not (ours := ports(process, database.server.port)):
+            continue
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.suspend()
+            eventually(lambda each=process: each.status() == psutil.STATUS_STOPPED, "the process to stand still")
+            if ours & answered(database):
+                return process
+            process.resume()
+    return None
+
+
+def answered(database: SourceDatabase) -> set[int]:
+    """The clients' ends of the connections that the table is sent on at the moment."""
+    query = "SELECT client_port FROM pg_stat_activity WHERE state = 'active' AND query ~ 'COPY.*slow'"
+    with psycopg.connect(database.dsn) as connection:
+        return {port for (port,) in connection.execute(query).fetchall()}
+
+
+def ports(process: psutil.Process, server: int) -> set[int]:
+    """Its ends of its connections to the server."""
     try:
-        return {connection.raddr.port for connection in process.net_connections("tcp") if connection.raddr}
+        found = process.net_connections("tcp")
     except psutil.NoSuchProcess:
         return set()
+    return {each.laddr.port for each in found if each.raddr and each.raddr.port == server}
 
 
 def test_parts_that_did_not_change_outlive_the_snapshot(
@@ -212,7 +233,7 @@ def test_parts_are_of_one_state_while_rows_move(divider: Platform, database: Sou
     """Every transaction moves an amount, and a row to another place: a mix of two states has another sum."""
     database.execute(
         "CREATE TABLE slow (id int PRIMARY KEY, amount bigint, a int[])",
-        f"INSERT INTO slow SELECT n, 1000, array_fill(n, ARRAY[40]) FROM generate_series(1, {SLOW_ROWS}) n",
+        f"INSERT INTO slow SELECT n, 1000, array_fill(n, ARRAY[{width}]) FROM generate_series(1, {SLOW_ROWS}) n",
     )
     over = threading.Event()
     moves: list[int] = []
