@@ -233,7 +233,7 @@ def test_parts_are_of_one_state_while_rows_move(divider: Platform, database: Sou
     """Every transaction moves an amount, and a row to another place: a mix of two states has another sum."""
     database.execute(
         "CREATE TABLE slow (id int PRIMARY KEY, amount bigint, a int[])",
-        f"INSERT INTO slow SELECT n, 1000, array_fill(n, ARRAY[{width}]) FROM generate_series(1, {SLOW_ROWS}) n",
+        f"INSERT INTO slow SELECT n, 1000, array_fill(n, ARRAY[40]) FROM generate_series(1, {SLOW_ROWS}) n",
     )
     over = threading.Event()
     moves: list[int] = []
