@@ -66,7 +66,7 @@ def decide(intent: Intent, table: Position, shadow: Position = EMPTY, broken: Br
             return _rebuild(intent, shadow, "", broken)
         return Decision(Action.LOAD, _towards(intent, EMPTY))
     if table.generation != intent.generation:
-        return _rebuild(intent, shadow, "a resync was asked for", broken)
+        return _rebuild(intent, shadow, "its rows are to be read anew", broken)
     if reason := _unprovable(intent, table) or _out_of_log(intent, table, broken):
         return Decision(Action.REBUILD, _towards(intent, EMPTY), new_generation=True, reason=reason)
     if intent.columns is not None and table.columns != intent.columns:

@@ -24,6 +24,8 @@ Report = Callable[[int, int, int | None], None]
 
 MOST_CHANGES = 2_000_000
 """Of one batch, but for an entry that has more: what a crash may cost."""
+MOST_FOLLOWED = 10_000_000
+"""Changes of one transaction of which each must be told from the others: some 40 bytes of memory for each."""
 KEPT_ALIVE = timedelta(days=1)
 """A table without changes says where it stands so often: entries are not kept for ever."""
 
@@ -35,7 +37,9 @@ class FoldOrder:
 
 
 class TableChangedError(Exception):
-    """The table was changed at its source in a way that its rows show and the log does not: it must be read anew."""
+    """The table was changed at its source in a way that a read of it shows and its log does not, or not at a price that
+    can be paid: it must be read anew.
+    """
 
 
 def fold_changes(report: Report, store: LakeStore, folding: FoldOrder) -> Read:
@@ -60,6 +64,8 @@ def fold_changes(report: Report, store: LakeStore, folding: FoldOrder) -> Read:
     behind = mark.position < base.log.horizon
     segments = _segments(run, entries)
     rows = sum(segment.rows for segment in segments)
+    if not run.is_history:
+        _check_size(segments, rows)
     if not segments and base.loaded and not behind and not more and not _is_stale(changes, base.log, newest):
         return Read(_nothing(0))
     reach("folding")
@@ -127,6 +133,13 @@ def _check_shapes(changes: ChangeLog, run: Run, mark: LogMark, entries: list[Ent
         if reason := _untold(known["shape"], member["shape"]):
             raise TableChangedError(reason)
         known = member
+
+
+def _check_size(segments: list[Segment], rows: int) -> None:
+    """``TableChangedError`` where memory would depend on how much one transaction changed."""
+    followed = any(one.has_deletes or one.has_moves or one.has_unchanged for one in segments)
+    if followed and rows > MOST_FOLLOWED:
+        raise TableChangedError(f"one transaction made {rows:,} changes of it, more than are followed one by one")
 
 
 def _untold(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:

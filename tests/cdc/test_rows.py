@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from activities.cdc import folding
 from tests.cdc.lab import Lab
 
 
@@ -53,6 +54,18 @@ def test_a_million_changes_in_one_transaction(table: Lab) -> None:
         BEGIN; INSERT INTO t SELECT n, 'bulk' || n FROM generate_series(1001, 601000) n;
         UPDATE t SET v = 'changed' WHERE id % 2 = 0; DELETE FROM t WHERE id % 6 = 0; COMMIT""")
     table.check()
+
+
+@pytest.mark.parametrize(("most", "reads"), [(299, 2), (300, 1)])
+def test_more_changes_in_one_transaction_than_are_followed(
+    table: Lab, monkeypatch: pytest.MonkeyPatch, most: int, reads: int
+) -> None:
+    table.execute("INSERT INTO t SELECT n, 'v' || n FROM generate_series(11, 1000) n")
+    table.check()
+    monkeypatch.setattr(folding, "MOST_FOLLOWED", most)
+    table.execute("DELETE FROM t WHERE id > 700")
+    table.check()
+    assert table.followers["t"].reads == reads
 
 
 def test_interleaved_transactions(table: Lab) -> None:

@@ -174,7 +174,7 @@ def test_a_rebuild_is_told_and_a_deleted_schemas_log_goes(
     rebuilt = platform.wait_for_jobs(source, schema, 2)[0]
     found = lines(platform, schema, rebuilt)
     assert events(found) == ["started", "planned", "staged", "published", "swapped_in", "finished"]
-    assert found[1]["message"] == "Planned: rebuild, because a resync was asked for."
+    assert found[1]["message"] == "Planned: rebuild, because its rows are to be read anew."
     assert found[3]["message"].startswith("Batch 1 published: 10 rows added, 0 changed in the rebuild")
 
     operator.upkeep(SWEEP, int)
