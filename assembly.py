@@ -1,7 +1,11 @@
 """From settings to parts: what the API, the worker and the command line share when they put a process together."""
 
+from pathlib import Path
+
 from pydantic import SecretStr
 
+from connectors.outbound import OutboundPolicy, allowed
+from connectors.surroundings import Surroundings
 from lake.storage import LakeStore
 from metadata.database import Database
 from metadata.vault import Vault
@@ -37,6 +41,13 @@ def queries(settings: Settings) -> QueryRunner:
         result_bytes=settings.query_result_mb * 2**20,
     )
     return QueryRunner(lake_store(settings), limits, settings.query_concurrency, settings.query_max_rows)
+
+
+def surroundings(settings: Settings) -> Surroundings:
+    """What sources may reach."""
+    outbound = OutboundPolicy(settings.outbound != "any", allowed(settings.outbound_allow))
+    folders = tuple(Path(folder).resolve() for folder in settings.source_folders.split(":") if folder)
+    return Surroundings(outbound, folders)
 
 
 def temporal_address(settings: Settings) -> TemporalAddress:

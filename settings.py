@@ -5,9 +5,12 @@ what a part needs of it is passed on as values.
 """
 
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from connectors.outbound import allowed
 
 
 class Settings(BaseSettings):
@@ -76,6 +79,19 @@ class Settings(BaseSettings):
     s3_secret_access_key: SecretStr | None = None
     s3_region: str = "us-east-1"
 
+    outbound: Literal["public", "any"] | None = None
+    """Where sources may be: ``public`` refuses addresses of private networks and of this machine, ``any`` nothing.
+    Unset: ``public``, and ``any`` under ``syncline up``.
+    """
+
+    outbound_allow: str = ""
+    """What is let through all the same, separated by commas: addresses, networks or host names, each with a port or
+    without (``10.1.0.0/16, db.internal:5432, *.corp.example``).
+    """
+
+    source_folders: str = ""
+    """Folders of the server, separated by ``:``, whose files may be sources."""
+
     worker_memory_mb: int = Field(default=1280, ge=640)
     """What the worker with all its child processes may use; decides how many extractions run at once."""
 
@@ -103,3 +119,9 @@ class Settings(BaseSettings):
 
     failpoint: str | None = None
     """For tests: the process ends itself with SIGKILL where it reaches this point, or sleeps (``staged:hang``)."""
+
+    @field_validator("outbound_allow")
+    @classmethod
+    def _is_a_list(cls, text: str) -> str:
+        allowed(text)
+        return text

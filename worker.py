@@ -21,7 +21,7 @@ from activities.run_log import RunLog
 from activities.snapshots import SnapshotActivities
 from activities.sync import SyncActivities
 from activities.upkeep import UpkeepActivities
-from assembly import database, lake_store, temporal_address, vault
+from assembly import database, lake_store, surroundings, temporal_address, vault
 from lake.failpoints import arm
 from lake.storage import LakeStore
 from metadata.captures import Captures
@@ -91,14 +91,17 @@ def workers(
     loop = asyncio.get_running_loop()
     logs = RunLogs(metadata)
     run_log = RunLog(logs)
-    sync = SyncActivities(runs, inventory, store, children, gateway, loop, run_log, settings.partition_mb * 2**20)
-    snapshots = SnapshotActivities(runs, gateway, loop)
+    reach = surroundings(settings)
+    part_bytes = settings.partition_mb * 2**20
+    sync = SyncActivities(runs, inventory, store, children, gateway, loop, run_log, part_bytes, reach)
+    snapshots = SnapshotActivities(runs, gateway, loop, reach)
     retention = timedelta(days=settings.log_retention_days)
     captures = Captures(metadata, vault(settings))
     # A source's log must be read whatever is in it: a change that is larger than planned is no reason to stop.
     unplanned = Children(settings.worker_memory_mb * 2**20)
-    capture = CaptureActivities(captures, store, unplanned, gateway, loop)
-    watch = WatchActivities(captures, store, gateway, loop, retention=timedelta(days=settings.change_log_days))
+    capture = CaptureActivities(captures, store, unplanned, gateway, loop, reach)
+    kept = timedelta(days=settings.change_log_days)
+    watch = WatchActivities(captures, store, gateway, loop, kept, reach)
     upkeep = UpkeepActivities(runs, inventory, store, gateway, loop, logs, retention)
     grace = timedelta(seconds=settings.worker_graceful_shutdown_seconds)
     light = Worker(

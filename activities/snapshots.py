@@ -10,6 +10,7 @@ from activities.messages import Held, HoldInput
 from connectors import registry
 from connectors.base import Divisible
 from connectors.errors import NotDivisibleError, SnapshotLostError
+from connectors.surroundings import Surroundings
 from lake.failpoints import reach
 from metadata.runs import Runs
 from scheduling.gateway import SyncGateway
@@ -22,10 +23,13 @@ TELL_SECONDS = 30
 class SnapshotActivities:
     """Registered as bound methods. Each holds a thread, and a session at the source, until it is cancelled."""
 
-    def __init__(self, runs: Runs, gateway: SyncGateway, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, runs: Runs, gateway: SyncGateway, loop: asyncio.AbstractEventLoop, surroundings: Surroundings
+    ) -> None:
         self._runs = runs
         self._gateway = gateway
         self._loop = loop
+        self._surroundings = surroundings
 
     @activity.defn(name="hold", no_thread_cancel_exception=True)
     def hold(self, order: HoldInput) -> None:
@@ -37,7 +41,7 @@ class SnapshotActivities:
         connector = registry.connector(run.source_type)
         if not isinstance(connector, Divisible):
             raise NotDivisibleError("This type of source has no snapshots that sessions can share.")
-        config = connector.parse_config(self._runs.inputs(run.project_id, run.schema_id))
+        config = connector.parse_config(self._runs.inputs(run.project_id, run.schema_id), self._surroundings)
         info = activity.info()
         read_id = f"{run.job_id[:8]}-hold-{order.number}-{info.attempt}"
         with beating(), connector.hold(config, run.schema_name, read_id) as held:

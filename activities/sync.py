@@ -31,6 +31,7 @@ from activities.messages import (
 from activities.planner import Planned, Planner, record
 from activities.run_log import RunLog
 from connectors import registry
+from connectors.surroundings import Surroundings
 from lake.errors import MissingRowError, StalePositionError
 from lake.failpoints import reach
 from lake.position import Position
@@ -60,14 +61,16 @@ class SyncActivities:
         loop: asyncio.AbstractEventLoop,
         run_log: RunLog,
         part_bytes: int,
+        surroundings: Surroundings,
     ) -> None:
+        self._surroundings = surroundings
         self._part_bytes = part_bytes
         self._run_log = run_log
         self._runs = runs
         self._inventory = inventory
         self._store = store
         self._children = children
-        self._follower = Follower(runs, store, gateway, loop, run_log)
+        self._follower = Follower(runs, store, gateway, loop, run_log, surroundings)
         self._planner = Planner(runs, store, children, run_log, self._follower)
         self._gateway = gateway
         self._loop = loop
@@ -115,7 +118,7 @@ class SyncActivities:
     def _read(self, order: ExtractInput, plan: Plan) -> reading.Read:
         run = order.run
         connector = registry.connector(run.source_type)
-        config = connector.parse_config(self._runs.inputs(run.project_id, run.schema_id))
+        config = connector.parse_config(self._runs.inputs(run.project_id, run.schema_id), self._surroundings)
         part = f".{order.part.held.number}.{order.part.number}" if order.part else ""
         info = activity.info()
         # Of this attempt alone: who is late to stop its own read must not stop another's.

@@ -36,14 +36,24 @@ def create_app(settings: Settings) -> FastAPI:
     )
     source_calls = SourceCalls(settings.api_source_calls, settings.api_source_call_seconds, metrics)
 
-    queries = assembly.queries(settings)
+    queries, surroundings = assembly.queries(settings), assembly.surroundings(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         bridge = await TemporalBridge.to(temporal, settings.task_queue)
         relay = OutboxRelay(Outbox(database), Captures(database, vault), bridge)
         app.state.backend = Backend(
-            database, vault, bridge, relay, lake.uri, lake.ping, limits, source_calls, metrics, queries
+            database,
+            vault,
+            bridge,
+            relay,
+            lake.uri,
+            lake.ping,
+            limits,
+            source_calls,
+            metrics,
+            queries,
+            surroundings,
         )
         relay.start()
         yield

@@ -1,8 +1,8 @@
 """What the routes work with, put together once by the app."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
@@ -11,7 +11,10 @@ from api.metrics import Metrics
 from api.relay import OutboxRelay
 from api.source_calls import SourceCalls
 from api.temporal import TemporalBridge
+from connectors.base import Connector
+from connectors.surroundings import Surroundings
 from metadata.database import Database
+from metadata.models import Source
 from metadata.vault import Vault
 from query.runner import QueryRunner
 
@@ -29,6 +32,14 @@ class Backend:
     source_calls: SourceCalls
     metrics: Metrics
     queries: QueryRunner
+    surroundings: Surroundings
+
+    def config(self, connector: Connector, inputs: Mapping[str, Any]) -> Any:
+        """The connection's configuration; ``SourceError`` where the inputs are none."""
+        return connector.parse_config(inputs, self.surroundings)
+
+    def stored_config(self, connector: Connector, source: Source) -> Any:
+        return self.config(connector, self.vault.decrypt(source.encrypted_inputs))
 
 
 async def _backend(request: Request) -> Backend:

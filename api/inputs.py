@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from api.backend import Backend
 from api.errors import InvalidError, invalid_source
 from connectors.base import Connector, DiscoveredTable, FormField
 from connectors.errors import SourceError
@@ -52,19 +53,19 @@ def merged_inputs(source: Connector, stored: Mapping[str, Any], given: Mapping[s
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def tested_config(source: Connector, inputs: Mapping[str, Any], *, attr: str) -> Any:
+def tested_config(backend: Backend, source: Connector, inputs: Mapping[str, Any], *, attr: str) -> Any:
     """The connection's configuration, after a live login; ``InvalidError`` under ``attr`` where that fails."""
     try:
-        config = source.parse_config(inputs)
+        config = backend.config(source, inputs)
         source.validate(config)
     except SourceError as error:
         raise invalid_source(error, attr) from error
     return config
 
 
-def found_tables(source: Connector, inputs: Mapping[str, Any], *, attr: str) -> list[DiscoveredTable]:
+def found_tables(backend: Backend, source: Connector, inputs: Mapping[str, Any], *, attr: str) -> list[DiscoveredTable]:
     """Its tables, after a live login; ``InvalidError`` under ``attr`` where either fails."""
-    config = tested_config(source, inputs, attr=attr)
+    config = tested_config(backend, source, inputs, attr=attr)
     try:
         return source.discover(config)
     except SourceError as error:

@@ -10,6 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from connectors.surroundings import Surroundings
+
 
 @dataclass(frozen=True)
 class FormField:
@@ -213,8 +215,11 @@ class Connector(Protocol):
     that it does, and no others. What the API says of a source's abilities comes from here.
     """
 
-    def parse_config(self, inputs: Mapping[str, Any]) -> Any:
-        """Check the shape of the user's fields, without touching the network. ``ConfigurationError`` names a field."""
+    def parse_config(self, inputs: Mapping[str, Any], surroundings: Surroundings) -> Any:
+        """Check the shape of the user's fields, without touching the network. ``ConfigurationError`` names a field.
+
+        What is made of the configuration stays within the surroundings: it asks ``connectors.outbound`` for each host.
+        """
 
     def validate(self, config: Any) -> None:
         """Log in and look around. Every way in which a login can fail raises its own sentence."""

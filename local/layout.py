@@ -52,6 +52,9 @@ class Layout:
             "SYNCLINE_ENCRYPTION_KEYS": encryption_keys,
             "SYNCLINE_WORKER_READY_FILE": str(self.worker_ready_file),
         }
+        if settings.outbound is None:
+            # A laptop's own databases are what it is tried with.
+            ours["SYNCLINE_OUTBOUND"] = "any"
         if self.temporal:
             ours["SYNCLINE_TEMPORAL_ADDRESS"] = self.temporal.address
             ours["SYNCLINE_TEMPORAL_UI_URL"] = self.temporal.ui_url

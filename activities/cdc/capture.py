@@ -20,6 +20,7 @@ from activities.heartbeat import attended, beating, stop_if_asked
 from connectors import registry
 from connectors.capture import CaptureRequest, CaptureSetup, Capturing, FollowedTable
 from connectors.errors import BusyError, LogLostError
+from connectors.surroundings import Surroundings
 from lake.changelog import change_log_root
 from lake.errors import StalePositionError
 from lake.failpoints import reach
@@ -49,12 +50,14 @@ class CaptureActivities:
         children: Children,
         gateway: SyncGateway,
         loop: asyncio.AbstractEventLoop,
+        surroundings: Surroundings,
     ) -> None:
         self._captures = captures
         self._store = store
         self._children = children
         self._gateway = gateway
         self._loop = loop
+        self._surroundings = surroundings
 
     @activity.defn(name="capture", no_thread_cancel_exception=True)
     def capture(self, order: CaptureInput) -> Captured:
@@ -189,7 +192,7 @@ class CaptureActivities:
         connector = registry.connector(intent.source_type)
         if not isinstance(connector, Capturing):
             raise LogLostError(f"Sources of the type {intent.source_type} have no log of their changes.")
-        return connector, connector.parse_config(self._captures.inputs(intent.source_id))
+        return connector, connector.parse_config(self._captures.inputs(intent.source_id), self._surroundings)
 
     def _await(self, call: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result(timeout=30)

@@ -13,6 +13,7 @@ from activities.run_log import RunLog
 from connectors import registry
 from connectors.capture import CaptureSetup, Capturing, FollowedTable
 from connectors.errors import BusyError, ConfigurationError
+from connectors.surroundings import Surroundings
 from lake.changelog import ChangeLog, change_log_root
 from lake.errors import StalePositionError
 from lake.position import LogMark, Position
@@ -41,6 +42,7 @@ class Follower:
     gateway: SyncGateway
     loop: AbstractEventLoop
     run_log: RunLog
+    surroundings: Surroundings
 
     def place(self, run: Run) -> CapturePlace:
         """What the database knows of the capture; ``ConfigurationError`` where there is none."""
@@ -133,7 +135,7 @@ class Follower:
     def _source(self, run: Run) -> tuple[Capturing, Any]:
         connector = registry.connector(run.source_type)
         assert isinstance(connector, Capturing)
-        return connector, connector.parse_config(self.runs.inputs(run.project_id, run.schema_id))
+        return connector, connector.parse_config(self.runs.inputs(run.project_id, run.schema_id), self.surroundings)
 
     def await_horizon(self, run: Run, mark: LogMark) -> None:
         """Until the change log has all that a first read may have shown. ``BusyError`` where that takes longer,

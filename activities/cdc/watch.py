@@ -14,6 +14,7 @@ from activities.heartbeat import beating, stop_if_asked
 from connectors import registry
 from connectors.capture import CaptureSetup, CaptureStatus, Capturing
 from connectors.deadline import patience
+from connectors.surroundings import Surroundings
 from lake.changelog import ChangeLog, change_log_root
 from lake.storage import LakeStore
 from metadata.captures import Captures
@@ -39,12 +40,14 @@ class WatchActivities:
         gateway: SyncGateway,
         loop: asyncio.AbstractEventLoop,
         retention: timedelta,
+        surroundings: Surroundings,
     ) -> None:
         self._captures = captures
         self._store = store
         self._gateway = gateway
         self._loop = loop
         self._retention = retention
+        self._surroundings = surroundings
 
     @activity.defn(name="watch_captures", no_thread_cancel_exception=True)
     def watch_captures(self, _: None = None) -> int:
@@ -80,7 +83,7 @@ class WatchActivities:
         connector = registry.connector(intent.source_type)
         if not isinstance(connector, Capturing):
             return
-        config = connector.parse_config(self._captures.inputs(intent.source_id))
+        config = connector.parse_config(self._captures.inputs(intent.source_id), self._surroundings)
         setup = CaptureSetup(intent.slot, intent.publication, intent.managed)
         with patience(SOURCE_SECONDS):
             status = connector.capture_status(config, setup)

@@ -30,7 +30,7 @@ def check_capture(
         return
     connector = required(source.source_type)
     try:
-        config = connector.parse_config(backend.vault.decrypt(source.encrypted_inputs))
+        config = backend.stored_config(connector, source)
         with backend.source_calls.bounded(source.project_id):
             setup = setup_of(capture)
             if not connector.capture_problems(config, setup, list(wanted.values()), existing=True):

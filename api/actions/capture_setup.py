@@ -111,7 +111,7 @@ def captured_from_birth(
     """
     captured = [each for each in schemas if each.sync_type == SyncType.CDC and each.should_sync]
     tables = [FollowedTable(str(each.id), each.name, primary_key(each)) for each in captured]
-    config = plan.connector.parse_config(inputs)
+    config = backend.config(plan.connector, inputs)
     if problems := plan.connector.capture_problems(config, plan.setup, tables):
         raise UnmetError(problems)
     cluster = plan.connector.capture_status(config, plan.setup).cluster
@@ -157,8 +157,8 @@ def drop_left_behind(backend: Backend, before: Source, capture: Capture, inputs:
     The new place gets its own at the next round of capturing. ``before``: the source with its old connection.
     """
     connector, setup = required(before.source_type), setup_of(capture)
-    old = connector.parse_config(backend.vault.decrypt(before.encrypted_inputs))
-    new = connector.parse_config(inputs)
+    old = backend.stored_config(connector, before)
+    new = backend.config(connector, inputs)
     try:
         with backend.source_calls.bounded(before.project_id), patience(TEAR_DOWN_SECONDS):
             status = connector.capture_status(new, setup)

@@ -46,12 +46,12 @@ def prerequisites(backend: Backend, caller: Caller, body: CdcConnection) -> CdcP
     """Of a source that is not there yet, after a live login."""
     connector = capturing(body.source_type)
     if connector is None:
-        _check_fields(body)
+        _check_fields(backend, body)
         return _answer([unavailable(body.source_type)])
     setup = planned_setup(body, uuid.uuid4())
     inputs = declared_inputs(connector, body.inputs())
     with backend.source_calls.bounded(caller.project_id):
-        config = tested_config(connector, inputs, attr="")
+        config = tested_config(backend, connector, inputs, attr="")
         try:
             return _answer(_problems(connector, config, setup, body.tables or (), {}))
         except SourceError as error:
@@ -73,7 +73,7 @@ def prerequisites_of_source(
     setup = setup_of(capture) if capture is not None and existing else planned_setup(body, source_id)
     with backend.source_calls.bounded(caller.project_id):
         try:
-            config = _config(backend, connector, source)
+            config = backend.stored_config(connector, source)
             return _answer(_problems(connector, config, setup, names, keys, existing))
         except SourceError as error:
             raise refusal(error) from error
@@ -89,7 +89,7 @@ def enable(backend: Backend, caller: Caller, source_id: uuid.UUID, body: CdcSetu
         refuse_if_taken(session.get(Capture, source_id))
     with backend.source_calls.bounded(caller.project_id):
         try:
-            config = _config(backend, plan.connector, source)
+            config = backend.stored_config(plan.connector, source)
             if problems := _problems(plan.connector, config, plan.setup, body.tables or (), {}):
                 raise UnmetError(problems)
             cluster = plan.connector.capture_status(config, plan.setup).cluster
@@ -156,17 +156,13 @@ def _answer(problems: Sequence[CaptureProblem]) -> CdcPrerequisites:
     return CdcPrerequisites(valid=not problems, errors=[CdcProblem(**asdict(problem)) for problem in problems])
 
 
-def _check_fields(body: CdcConnection) -> None:
+def _check_fields(backend: Backend, body: CdcConnection) -> None:
     """Without a login, which would decide nothing."""
     connector = known_connector(body.source_type)
     try:
-        connector.parse_config(declared_inputs(connector, body.inputs()))
+        backend.config(connector, declared_inputs(connector, body.inputs()))
     except SourceError as error:
         raise invalid_source(error, "") from error
-
-
-def _config(backend: Backend, connector: Capturing, source: Source) -> Any:
-    return connector.parse_config(backend.vault.decrypt(source.encrypted_inputs))
 
 
 def _locked(session: Session, caller: Caller, source_id: uuid.UUID) -> Source:

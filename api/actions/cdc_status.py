@@ -46,7 +46,7 @@ def status(backend: Backend, caller: Caller, source_id: uuid.UUID) -> CdcStatus:
 def _look(backend: Backend, source: Source, capture: Capture) -> CaptureStatus:
     connector = required(source.source_type)
     try:
-        config = connector.parse_config(backend.vault.decrypt(source.encrypted_inputs))
+        config = backend.stored_config(connector, source)
         with backend.source_calls.bounded(source.project_id):
             return connector.capture_status(config, setup_of(capture))
     except SourceError as error:

@@ -46,7 +46,7 @@ def create(backend: Backend, caller: Caller, body: SourceCreate) -> SourceBody:
     )
     plan = _capture_plan(source, body.payload)
     with backend.source_calls.bounded(caller.project_id):
-        tables = [table_facts(table) for table in found_tables(connector, inputs, attr="payload")]
+        tables = [table_facts(table) for table in found_tables(backend, connector, inputs, attr="payload")]
     schemas, effects = _set_up(source, tables, body.payload.schemas or [], captured=plan is not None)
     if plan is None:
         answer, enabled = _store(backend, caller, source, schemas, effects)

@@ -75,7 +75,7 @@ def incremental_fields(backend: Backend, caller: Caller, schema_id: uuid.UUID) -
 def _look(backend: Backend, source: Source, names: Sequence[str] | None = None) -> list[DiscoveredTable]:
     connector = known_connector(source.source_type)
     try:
-        config = connector.parse_config(backend.vault.decrypt(source.encrypted_inputs))
+        config = backend.stored_config(connector, source)
         with backend.source_calls.bounded(source.project_id):
             return connector.discover(config, names)
     except SourceError as error:

@@ -77,5 +77,5 @@ def _tried_inputs(backend: Backend, source: Source, body: SourceChanges) -> str:
     stored = backend.vault.decrypt(source.encrypted_inputs)
     inputs = merged_inputs(connector, stored, body.job_inputs)
     with backend.source_calls.bounded(source.project_id):
-        tested_config(connector, inputs, attr="job_inputs")
+        tested_config(backend, connector, inputs, attr="job_inputs")
     return backend.vault.encrypt(inputs)

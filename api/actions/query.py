@@ -60,7 +60,7 @@ def _named(backend: Backend, table: FoundTable, read_id: str) -> NamedTable:
         return LakeTable(table.name, table.path)
     source = table.source
     try:
-        config = known_connector(source.source_type).parse_config(backend.vault.decrypt(source.encrypted_inputs))
+        config = backend.stored_config(known_connector(source.source_type), source)
     except SourceError as error:
         raise SourceQueryError(error.message) from error
     types = {column["name"]: column["type"] for column in table.discovered.get("columns", ())}

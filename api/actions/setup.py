@@ -38,7 +38,7 @@ def tables(backend: Backend, caller: Caller, body: Connection) -> list[TableChoi
     connector = known_connector(body.source_type)
     inputs = declared_inputs(connector, body.inputs())
     with backend.source_calls.bounded(caller.project_id):
-        found = found_tables(connector, inputs, attr="")
+        found = found_tables(backend, connector, inputs, attr="")
     return [_choice(connector, table) for table in found]
 
 

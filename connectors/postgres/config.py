@@ -11,6 +11,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from connectors.base import FormField, SourceForm
 from connectors.errors import ConfigurationError
+from connectors.outbound import CLOSED, OutboundPolicy
+from connectors.surroundings import Surroundings
 
 SSL_MODES = ("disable", "prefer", "require", "verify-ca", "verify-full")
 DEFAULT_PORT = 5432
@@ -65,9 +67,10 @@ class PostgresConfig:
     schema: str | None = None
     sslmode: str = "prefer"
     ssl_ca: str | None = None
+    outbound: OutboundPolicy = CLOSED
 
 
-def parse_config(inputs: Mapping[str, Any]) -> PostgresConfig:
+def parse_config(inputs: Mapping[str, Any], surroundings: Surroundings) -> PostgresConfig:
     """The configuration of these fields; a connection string stands in for the fields that it holds."""
     values = {name: _text(inputs, name) for name in (each.name for each in FORM.fields)}
     given = _connection_string(values["connection_string"])
@@ -91,6 +94,7 @@ def parse_config(inputs: Mapping[str, Any]) -> PostgresConfig:
         schema=values["schema"] or None,
         sslmode=sslmode,
         ssl_ca=_certificate(values["ssl_ca"]),
+        outbound=surroundings.outbound,
     )
 
 

@@ -25,6 +25,7 @@ from connectors.postgres.replication.publications import publish_tables
 from connectors.postgres.replication.status import capture_status
 from connectors.postgres.replication.stream import follow
 from connectors.postgres.session import MINIMUM_VERSION, application_name, cancel, connect, transaction
+from connectors.surroundings import Surroundings
 
 _SESSION_NAME = "syncline"
 
@@ -37,8 +38,8 @@ class PostgresConnector:
     form: SourceForm = FORM
     sync_types: tuple[str, ...] = ("full_refresh", "incremental", "append", "cdc")
 
-    def parse_config(self, inputs: Mapping[str, Any]) -> PostgresConfig:
-        return parse_config(inputs)
+    def parse_config(self, inputs: Mapping[str, Any], surroundings: Surroundings) -> PostgresConfig:
+        return parse_config(inputs, surroundings)
 
     def validate(self, config: PostgresConfig) -> None:
         with connect(config, _SESSION_NAME) as connection:

@@ -25,10 +25,6 @@ _Login = Callable[[PostgresConfig], SourceError]
 
 _LOGIN_FAILURES: list[tuple[str, _Login]] = [
     (
-        r"failed to resolve host|could not translate host name|Name or service not known",
-        lambda c: UnreachableError(f"The host {c.host} is unknown: check its name.", attr="host"),
-    ),
-    (
         r"Connection refused",
         lambda c: UnreachableError(
             f"Nothing answers on {c.host}, port {c.port}: check host and port, and that Postgres is running.",

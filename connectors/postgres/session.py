@@ -19,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 from connectors.base import Snapshot
 from connectors.deadline import remaining
 from connectors.errors import ConfigurationError, SnapshotLostError, SourceError
+from connectors.outbound import resolve
 from connectors.postgres.config import PostgresConfig
 from connectors.postgres.errors import login_error, query_error
 from connectors.postgres.sql import literal
@@ -30,8 +31,6 @@ CANCEL_PATIENCE_SECONDS = 0.5
 GONE = "The snapshot that the table is read in is no longer held."
 _PASSING = ("08", "40", "53", "57")
 """States that say nothing of the statement: connection, conflict, resources, an operator's hand."""
-MOST_ADDRESSES = 3
-"""How many addresses of one host name are tried where somebody waits."""
 
 _SETTINGS = {
     "TimeZone": "UTC",
@@ -93,10 +92,14 @@ def session_settings(statement_seconds: int | None = None) -> str:
 
 @contextmanager
 def conninfo(config: PostgresConfig, name: str) -> Iterator[str]:
-    """libpq's connection string; the certificate's file lasts as long as the context."""
+    """libpq's connection string, to addresses that were checked; the certificate's file lasts as long as the context.
+
+    ``SourceError`` where the host has no such address.
+    """
+    attempts = _attempts(config)
     with _authority(config) as ca_file:
         yield make_conninfo(
-            host=config.host,
+            **attempts,
             port=config.port,
             dbname=config.database,
             user=config.user,
@@ -106,7 +109,6 @@ def conninfo(config: PostgresConfig, name: str) -> Iterator[str]:
             application_name=name,
             # Without it the server would speak in the encoding of its database.
             client_encoding="UTF8",
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
             keepalives_idle=30,
             keepalives_interval=10,
             keepalives_count=3,
@@ -127,7 +129,7 @@ def connect(config: PostgresConfig, name: str, **parameters: str) -> Iterator[ps
     does.
     """
     with conninfo(config, name) as info:
-        given: dict[str, Any] = {"client_encoding": "utf8", **parameters, **_attempts(config)}
+        given: dict[str, Any] = {"client_encoding": "utf8", **parameters}
         try:
             connection = psycopg.connect(info, autocommit=True, **given)
         except psycopg.Error as error:
@@ -185,17 +187,11 @@ def startup_options(**more: str) -> str:
 
 def _attempts(config: PostgresConfig) -> dict[str, Any]:
     """Where and how long to try. By itself the driver gives each address of a name all of its time."""
-    try:
-        found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        unknown = psycopg.OperationalError(f"failed to resolve host {config.host!r}")
-        raise login_error(unknown, config) from error
-    addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+    addresses = resolve(config.outbound, config.host, config.port)
     left = remaining()
-    if left is not None:
-        addresses = addresses[:MOST_ADDRESSES]
     seconds = CONNECT_TIMEOUT_SECONDS if left is None else min(CONNECT_TIMEOUT_SECONDS, left / len(addresses))
     return {
+        # The name for each of them: certificates are held against it.
         "host": ",".join([config.host] * len(addresses)),
         "hostaddr": ",".join(addresses),
         "connect_timeout": max(1, int(seconds)),

@@ -92,6 +92,7 @@ def running_api(metadata_url: str, temporal_address: str, lake: Path, **more: An
         temporal_address=temporal_address,
         task_queue=f"test-{secrets.token_hex(6)}",
         lake_url=f"file://{lake}",
+        outbound="any",
         **(unlimited | more),
     )
     database = Database(metadata_url)

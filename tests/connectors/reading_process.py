@@ -9,12 +9,14 @@ import sys
 
 from connectors.base import ReadRequest
 from connectors.errors import SourceError
+from connectors.outbound import OPEN
 from connectors.registry import connector
+from connectors.surroundings import Surroundings
 
 
 def main(table: str, driver: str) -> None:
     postgres = connector("Postgres")
-    config = postgres.parse_config(json.loads(sys.stdin.readline()))
+    config = postgres.parse_config(json.loads(sys.stdin.readline()), Surroundings(OPEN))
     try:
         with postgres.read(config, ReadRequest(table, "r", narrow=driver == "narrow", batch_bytes=2**20)) as read:
             batches = read.batches()

@@ -6,11 +6,14 @@ from typing import Any
 import pyarrow as pa
 
 from connectors.base import CursorRange, DiscoveredTable, ReadReport, ReadRequest, RowFilter
+from connectors.outbound import OPEN
 from connectors.postgres.config import PostgresConfig
 from connectors.registry import connector
+from connectors.surroundings import Surroundings
 from local.postgres import PostgresServer
 
 POSTGRES = connector("Postgres")
+ANYWHERE = Surroundings(OPEN)
 
 
 @dataclass
@@ -38,7 +41,7 @@ class Source:
         }
 
     def config(self, **changes: Any) -> PostgresConfig:
-        config = POSTGRES.parse_config(self.inputs(**changes))
+        config = POSTGRES.parse_config(self.inputs(**changes), ANYWHERE)
         assert isinstance(config, PostgresConfig)
         return config
 

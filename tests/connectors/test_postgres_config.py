@@ -9,24 +9,29 @@ from connectors.errors import ConfigurationError
 from connectors.postgres.config import FORM, parse_config
 from connectors.postgres.names import parse_name, public_name
 from connectors.registry import UnknownSourceTypeError, all_connectors, connector
+from connectors.surroundings import Surroundings
 
 GOOD = {"host": "db.example.com", "database": "shop", "user": "reader", "password": "pa'ss \\w"}
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=63)
 
 
 def test_fields_become_a_configuration() -> None:
-    config = parse_config({**GOOD, "port": "6432", "schema": " sales ", "sslmode": "require", "unknown": 1})
+    config = parse_config(
+        {**GOOD, "port": "6432", "schema": " sales ", "sslmode": "require", "unknown": 1}, Surroundings()
+    )
     assert (config.host, config.port, config.schema, config.sslmode) == ("db.example.com", 6432, "sales", "require")
     assert config.password == "pa'ss \\w"
     assert pickle.loads(pickle.dumps(config)) == config  # noqa: S301
     assert "pa'ss" not in repr(config)
-    assert parse_config(GOOD).schema is None
-    assert parse_config(GOOD).port == 5432
+    assert parse_config(GOOD, Surroundings()).schema is None
+    assert parse_config(GOOD, Surroundings()).port == 5432
 
 
 def test_a_connection_string_stands_in_for_the_fields() -> None:
     url = "postgresql://reader:s%40crt@db.example.com:6432/shop?sslmode=verify-full"
-    config = parse_config({"connection_string": url, "schema": "public", "port": 5432, "sslmode": "prefer"})
+    config = parse_config(
+        {"connection_string": url, "schema": "public", "port": 5432, "sslmode": "prefer"}, Surroundings()
+    )
     assert (config.host, config.port, config.database) == ("db.example.com", 6432, "shop")
     assert (config.user, config.password, config.sslmode) == ("reader", "s@crt", "verify-full")
 
@@ -61,7 +66,7 @@ def test_a_malformed_field_is_named(changes: dict[str, Any], attr: str) -> None:
     if "secret-pw" in str(changes):
         inputs = changes
     with pytest.raises(ConfigurationError) as caught:
-        parse_config(inputs)
+        parse_config(inputs, Surroundings())
     assert caught.value.attr == attr
     assert "secret-pw" not in caught.value.message
     assert caught.value.message.endswith(".")

@@ -56,6 +56,7 @@ def platform(
             "SYNCLINE_S3_ACCESS_KEY_ID": object_store.access_key_id,
             "SYNCLINE_S3_SECRET_ACCESS_KEY": object_store.secret_access_key,
             "SYNCLINE_API_PORT": str(choose_ports(["api"])["api"]),
+            "SYNCLINE_OUTBOUND_ALLOW": "127.0.0.1",
             "SYNCLINE_TASK_QUEUE": f"deploy-{secrets.token_hex(6)}",
         },
     )

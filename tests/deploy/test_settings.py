@@ -40,6 +40,9 @@ def test_commented_defaults_are_the_defaults() -> None:
         "SYNCLINE_TEMPORAL_TLS_CA",
         "SYNCLINE_TEMPORAL_UI_PORT",
         "SYNCLINE_TEMPORAL_UI_URL",
+        "SYNCLINE_OUTBOUND",
+        "SYNCLINE_OUTBOUND_ALLOW",
+        "SYNCLINE_SOURCE_FOLDERS",
         "SYNCLINE_WORKER_READY_FILE",
         "SYNCLINE_WORKER_METRICS_ADDRESS",
     }

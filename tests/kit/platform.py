@@ -196,6 +196,7 @@ def run_platform(
         "SYNCLINE_ENCRYPTION_KEYS": generate_key(),
         "SYNCLINE_TEMPORAL_ADDRESS": temporal.address,
         "SYNCLINE_TEMPORAL_NAMESPACE": temporal.namespace,
+        "SYNCLINE_OUTBOUND": "any",
         "SYNCLINE_TASK_QUEUE": f"test-{secrets.token_hex(6)}",
         "SYNCLINE_LAKE_URL": lake_url,
         **{f"SYNCLINE_{name}": value for name, value in settings.items()},
