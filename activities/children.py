@@ -86,7 +86,7 @@ class Children:
     """Starts children, each with the same memory limit. Thread-safe."""
 
     def __init__(self, memory_limit_bytes: int) -> None:
-        self._memory_limit_bytes = memory_limit_bytes
+        self.memory_limit_bytes = memory_limit_bytes
         self._idle: list[_Child] = []
         self._lock = threading.Lock()
         # Read by the fork server as it starts and loads Arrow.
@@ -143,7 +143,7 @@ class Children:
         for child in waiting:
             if child not in fresh:
                 child.end()
-        return fresh[-1] if fresh else _Child(self._context, self._memory_limit_bytes)
+        return fresh[-1] if fresh else _Child(self._context, self.memory_limit_bytes)
 
     def _give_back(self, child: _Child) -> None:
         if not child.is_worth_keeping():

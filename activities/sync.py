@@ -148,7 +148,12 @@ class SyncActivities:
         progress = _LiveFigures(self._runs, order)
         begun = time.monotonic()
         try:
-            read = self._children.run(fold_changes, self._store, FoldOrder(order, plan), on_progress=progress)
+            read = self._children.run(
+                fold_changes,
+                self._store,
+                FoldOrder(order, plan, self._children.memory_limit_bytes),
+                on_progress=progress,
+            )
         except (TableChangedError, MissingRowError) as error:
             if run.is_history and not plan.rebuild:
                 raise

@@ -24,16 +24,19 @@ Report = Callable[[int, int, int | None], None]
 
 MOST_CHANGES = 2_000_000
 """Of one batch, but for an entry that has more: what a crash may cost."""
-MOST_FOLLOWED = 10_000_000
-"""Changes of one transaction of which each must be told from the others: some 40 bytes of memory for each."""
+FOLLOWED_BYTES = 40
+"""What each change takes that must be told from the others."""
 KEPT_ALIVE = timedelta(days=1)
 """A table without changes says where it stands so often: entries are not kept for ever."""
 
 
 @dataclass(frozen=True)
 class FoldOrder:
+    """``memory_bytes``: of the process that folds."""
+
     order: ExtractInput
     plan: Plan
+    memory_bytes: int
 
 
 class TableChangedError(Exception):
@@ -65,7 +68,7 @@ def fold_changes(report: Report, store: LakeStore, folding: FoldOrder) -> Read:
     segments = _segments(run, entries)
     rows = sum(segment.rows for segment in segments)
     if not run.is_history:
-        _check_size(segments, rows)
+        _check_size(segments, rows, folding.memory_bytes)
     if not segments and base.loaded and not behind and not more and not _is_stale(changes, base.log, newest):
         return Read(_nothing(0))
     reach("folding")
@@ -135,10 +138,10 @@ def _check_shapes(changes: ChangeLog, run: Run, mark: LogMark, entries: list[Ent
         known = member
 
 
-def _check_size(segments: list[Segment], rows: int) -> None:
+def _check_size(segments: list[Segment], rows: int, memory_bytes: int) -> None:
     """``TableChangedError`` where memory would depend on how much one transaction changed."""
     followed = any(one.has_deletes or one.has_moves or one.has_unchanged for one in segments)
-    if followed and rows > MOST_FOLLOWED:
+    if followed and rows * FOLLOWED_BYTES > memory_bytes // 2:
         raise TableChangedError(f"one transaction made {rows:,} changes of it, more than are followed one by one")
 
 

@@ -55,6 +55,7 @@ class Lab:
     config: Any
     start: int = 0
     followers: dict[str, Follower] = field(default_factory=dict)
+    memory_bytes: int = 2**30
 
     @property
     def log(self) -> ChangeLog:
@@ -161,7 +162,7 @@ class Lab:
         run = self._next_run(follower)
         for batch in range(1, MOST_BATCHES):
             plan = Plan(follower.generation, rebuild=rebuild, base=follower.position.as_dict())
-            read = fold_changes(_silent, self.store, FoldOrder(ExtractInput(run, plan, batch), plan))
+            read = fold_changes(_silent, self.store, FoldOrder(ExtractInput(run, plan, batch), plan, self.memory_bytes))
             if read.published:
                 follower.position = read.published.position
             elif not read.extracted.repeats:

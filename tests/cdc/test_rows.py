@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from activities.cdc import folding
+from activities.cdc.folding import FOLLOWED_BYTES
 from tests.cdc.lab import Lab
 
 
@@ -56,13 +56,11 @@ def test_a_million_changes_in_one_transaction(table: Lab) -> None:
     table.check()
 
 
-@pytest.mark.parametrize(("most", "reads"), [(299, 2), (300, 1)])
-def test_more_changes_in_one_transaction_than_are_followed(
-    table: Lab, monkeypatch: pytest.MonkeyPatch, most: int, reads: int
-) -> None:
+@pytest.mark.parametrize(("changes", "reads"), [(299, 2), (300, 1)])
+def test_more_changes_in_one_transaction_than_are_followed(table: Lab, changes: int, reads: int) -> None:
     table.execute("INSERT INTO t SELECT n, 'v' || n FROM generate_series(11, 1000) n")
     table.check()
-    monkeypatch.setattr(folding, "MOST_FOLLOWED", most)
+    table.memory_bytes = 2 * changes * FOLLOWED_BYTES
     table.execute("DELETE FROM t WHERE id > 700")
     table.check()
     assert table.followers["t"].reads == reads
