@@ -7,8 +7,10 @@ SEED ?= 1
 SEEDS ?= 1..200
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)/peers/.installed
+SSHD := $(VENV)/debian/.sshd
+MARIADB := $(VENV)/mariadb/.unpacked
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test test-long soak fuzz check types-page format bench bench-smoke lock lock-peers clean
+.PHONY: help setup up demo test test-long mariadb soak fuzz check types-page format bench bench-smoke lock lock-peers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -27,10 +29,28 @@ up: setup  ## run the whole platform on this machine until Ctrl-C
 demo: setup  ## sync a real Postgres into Delta on S3 and compare both sides
 	$(BIN)/syncline demo
 
-test: setup  ## the whole suite, on real servers
+# Debian's server and those of its libraries that not every machine has, beside the Python packages.
+$(MARIADB): | $(STAMP)
+	@rm -rf $(VENV)/mariadb && mkdir -p $(VENV)/mariadb/packages
+	@test -x /usr/sbin/mariadbd || ! command -v apt-get >/dev/null || { cd $(VENV)/mariadb/packages && \
+		fetch() { apt-get download --quiet=2 --option APT::Sandbox::User=root mariadb-server-core \
+			$$(apt-cache depends mariadb-server-core | sed -nE 's/.*Depends: (lib(aio|numa|uring)[a-z0-9]*)$$/\1/p'); } && \
+		{ fetch || { apt-get update --quiet=2 && fetch; }; } && for package in *.deb; do dpkg -x $$package ..; done; }
+	@rm -rf $(VENV)/mariadb/packages && touch $@
+
+mariadb: setup $(MARIADB)  ## the MariaDB that tests read from, where none is installed
+
+# OpenSSH's server, for the tests of tunnels: Debian's, unpacked beside the environment where the system has none.
+$(SSHD): | $(STAMP)
+	@PATH="$$PATH:/usr/sbin" command -v sshd >/dev/null || ! command -v apt-get >/dev/null || \
+		sh tests/kit/debian.sh $(@D) openssh-server libwrap0 libnsl2 libtirpc3 libgssapi-krb5-2 libkrb5-3 libkrb5support0 \
+		libk5crypto3 libkeyutils1 libcom-err2
+	@mkdir -p $(@D) && touch $@
+
+test: setup mariadb $(SSHD)  ## the whole suite, on real servers
 	$(BIN)/pytest --numprocesses 3 --dist worksteal
 
-test-long: setup  ## the proofs that take longer than a change can wait for
+test-long: setup mariadb $(SSHD)  ## the proofs that take longer than a change can wait for
 	$(BIN)/pytest --numprocesses 2 -m long
 
 soak: setup  ## 200 databases under random transactions while everything is killed; SEEDS=17,99 or 1..20 chooses

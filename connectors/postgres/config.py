@@ -1,7 +1,5 @@
 """The connection's fields: the form, their check, and the frozen configuration that comes out."""
 
-import re
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,12 +7,15 @@ from typing import Any
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from connectors import tls
 from connectors.base import FormField, SourceForm
 from connectors.errors import ConfigurationError
+from connectors.hosts import checked_host, checked_port
 from connectors.outbound import CLOSED, OutboundPolicy
 from connectors.surroundings import Surroundings
+from connectors.tls import NO_CERTIFICATES, Certificates, certificates
+from connectors.tunnels import TUNNEL_FIELDS, UNTRIMMED, Bastion, bastion_of
 
-SSL_MODES = ("disable", "prefer", "require", "verify-ca", "verify-full")
 DEFAULT_PORT = 5432
 
 FORM = SourceForm(
@@ -30,8 +31,10 @@ FORM = SourceForm(
         FormField("user", "User"),
         FormField("password", "Password", type="password", secret=True),
         FormField("schema", "Schema", placeholder="public; empty for all schemas"),
-        FormField("sslmode", "TLS mode", type="select", default="prefer", options=SSL_MODES),
+        FormField("sslmode", "TLS mode", type="select", default="prefer", options=tls.MODES),
         FormField("ssl_ca", "Certificate of the authority (PEM)", type="textarea"),
+        FormField("ssl_cert", "Client certificate (PEM)", type="textarea"),
+        FormField("ssl_key", "Key of the client certificate (PEM)", type="textarea", secret=True),
         FormField(
             "connection_string",
             "Connection string",
@@ -40,6 +43,7 @@ FORM = SourceForm(
             placeholder="postgresql://user:password@host:5432/database",
             decides_host=True,
         ),
+        *TUNNEL_FIELDS,
     ),
 )
 
@@ -52,7 +56,7 @@ _FROM_STRING = {
     "sslmode": "sslmode",
 }
 _HARMLESS_IN_STRING = {"application_name", "connect_timeout", "channel_binding", "gssencmode"}
-_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.\-]*[A-Za-z0-9_.])?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")
+_UNTRIMMED = UNTRIMMED | {"password"}
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,10 @@ class PostgresConfig:
     password: str = field(repr=False)
     schema: str | None = None
     sslmode: str = "prefer"
-    ssl_ca: str | None = None
+    certificates: Certificates = NO_CERTIFICATES
     outbound: OutboundPolicy = CLOSED
+    bastion: Bastion | None = None
+    """Through which the host is reached; its name is then one that the bastion knows."""
 
 
 def parse_config(inputs: Mapping[str, Any], surroundings: Surroundings) -> PostgresConfig:
@@ -83,18 +89,19 @@ def parse_config(inputs: Mapping[str, Any], surroundings: Surroundings) -> Postg
         if not values[name]:
             raise ConfigurationError(f"The field {name} is missing.", attr=name)
     sslmode = values["sslmode"] or "prefer"
-    if sslmode not in SSL_MODES:
-        raise ConfigurationError(f"The TLS mode must be one of {', '.join(SSL_MODES)}.", attr="sslmode")
+    if sslmode not in tls.MODES:
+        raise ConfigurationError(f"The TLS mode must be one of {', '.join(tls.MODES)}.", attr="sslmode")
     return PostgresConfig(
-        host=_host(values["host"]),
-        port=_port(values["port"]),
+        host=checked_host(values["host"]),
+        port=checked_port(values["port"], DEFAULT_PORT),
         database=values["database"],
         user=values["user"],
         password=values["password"],
         schema=values["schema"] or None,
         sslmode=sslmode,
-        ssl_ca=_certificate(values["ssl_ca"]),
+        certificates=certificates(values["ssl_ca"], values["ssl_cert"], values["ssl_key"]),
         outbound=surroundings.outbound,
+        bastion=bastion_of(values, surroundings.outbound),
     )
 
 
@@ -107,7 +114,7 @@ def _text(inputs: Mapping[str, Any], name: str) -> str:
     text = str(value)
     if "\0" in text:
         raise ConfigurationError(f"The field {name} holds a null character.", attr=name)
-    return text if name == "password" else text.strip()
+    return text if name in _UNTRIMMED else text.strip()
 
 
 def _connection_string(text: str) -> dict[str, str]:
@@ -125,29 +132,3 @@ def _connection_string(text: str) -> dict[str, str]:
     if refused:
         raise ConfigurationError(f"The connection string may not set {', '.join(refused)}.", attr="connection_string")
     return {_FROM_STRING[name]: str(value) for name, value in parts.items() if name in _FROM_STRING}
-
-
-def _host(text: str) -> str:
-    if not _HOST.fullmatch(text) or len(text) > 253:
-        raise ConfigurationError("The host must be one host name or IP address.", attr="host")
-    return text
-
-
-def _port(text: str) -> int:
-    if not text:
-        return DEFAULT_PORT
-    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
-        raise ConfigurationError("The port must be a number from 1 to 65535.", attr="port")
-    return int(text)
-
-
-def _certificate(text: str) -> str | None:
-    if not text:
-        return None
-    try:
-        ssl.create_default_context(cadata=text)
-    except (ssl.SSLError, ValueError) as error:
-        raise ConfigurationError(
-            "The authority's certificate is no PEM text (-----BEGIN CERTIFICATE-----).", attr="ssl_ca"
-        ) from error
-    return text + "\n"

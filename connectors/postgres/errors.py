@@ -42,6 +42,21 @@ _LOGIN_FAILURES: list[tuple[str, _Login]] = [
         lambda c: UnreachableError(f"There is no route to {c.host}: check the host and the network.", attr="host"),
     ),
     (
+        r"requires a valid client certificate",
+        lambda c: ConfigurationError(
+            "The server lets nobody in without a client certificate that it trusts: give one, and its key.",
+            attr="ssl_cert",
+        ),
+    ),
+    (
+        r"certificate authentication failed",
+        lambda c: CredentialsError(f"The client certificate is not made out to the user {c.user}.", attr="ssl_cert"),
+    ),
+    (
+        r"alert (unknown ca|bad certificate|unsupported certificate|certificate \w+|decrypt error)",
+        lambda c: ConfigurationError("The server does not accept the client certificate.", attr="ssl_cert"),
+    ),
+    (
         r"password authentication failed|no password supplied|SCRAM|authentication failed for user",
         lambda c: CredentialsError(f"The password of user {c.user} is wrong.", attr="password"),
     ),
@@ -90,7 +105,7 @@ _LOGIN_FAILURES: list[tuple[str, _Login]] = [
         lambda c: ConfigurationError(f"The server's certificate is not made out to {c.host}.", attr="host"),
     ),
     (
-        r"certificate verify failed|certificate has expired|unknown ca|root certificate",
+        r"certificate verify failed|root certificate",
         lambda c: ConfigurationError(
             "The server's certificate is not signed by a trusted authority: give the authority's certificate.",
             attr="ssl_ca",

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from connectors.errors import ReadCancelledError, SnapshotLostError, SourceError, UnreachableError
 from connectors.postgres.columns import ColumnPlan
-from connectors.postgres.session import Reading, begin, cancel, connect, conninfo, join_statement, session_settings
+from connectors.postgres.session import Reading, begin, cancel, connect, join_statement, session_settings, way
 
 VECTOR_ROWS = 2048
 MAXIMUM_ROWS = 8 * VECTOR_ROWS
@@ -56,13 +56,13 @@ class FastSession:
     @contextmanager
     def open(cls, reading: Reading, rows: int) -> Iterator["FastSession"]:
         """``rows``: how many a chunk may hold; DuckDB takes no fewer than a vector of them."""
-        session = cls(reading, rows)
-        try:
-            with conninfo(reading.config, reading.name) as info:
-                session._attach(info)
+        with way(reading.config, reading.name) as taken:
+            session = cls(reading, rows)
+            try:
+                session._attach(taken.conninfo)
                 yield session
-        finally:
-            session._close()
+            finally:
+                session._close()
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """All rows of a small query."""

@@ -4,11 +4,9 @@ import hashlib
 import os
 import re
 import socket
-import ssl
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -18,16 +16,20 @@ from psycopg.conninfo import make_conninfo
 
 from connectors.base import Snapshot
 from connectors.deadline import remaining
-from connectors.errors import ConfigurationError, SnapshotLostError, SourceError
-from connectors.outbound import resolve
+from connectors.errors import SnapshotLostError, SourceError
 from connectors.postgres.config import PostgresConfig
 from connectors.postgres.errors import login_error, query_error
+from connectors.postgres.handshake import certificate_error
 from connectors.postgres.sql import literal
+from connectors.tls import Files, files
+from connectors.tunnels import Endpoint, reach
 
 CONNECT_TIMEOUT_SECONDS = 10
 LOCK_TIMEOUT_SECONDS = 30
 MINIMUM_VERSION = 130000
 CANCEL_PATIENCE_SECONDS = 0.5
+NO_FILE = os.devnull + "/none"
+"""A path that nothing can be at: for an empty one libpq takes its own default."""
 GONE = "The snapshot that the table is read in is no longer held."
 _PASSING = ("08", "40", "53", "57")
 """States that say nothing of the statement: connection, conflict, resources, an operator's hand."""
@@ -90,33 +92,59 @@ def session_settings(statement_seconds: int | None = None) -> str:
     )
 
 
-@contextmanager
-def conninfo(config: PostgresConfig, name: str) -> Iterator[str]:
-    """libpq's connection string, to addresses that were checked; the certificate's file lasts as long as the context.
+@dataclass(frozen=True)
+class Way:
+    """How a session gets to the server: where to, with which certificates, and libpq's string that says so."""
 
-    ``SourceError`` where the host has no such address.
+    endpoint: Endpoint
+    files: Files
+    conninfo: str
+
+
+@contextmanager
+def way(config: PostgresConfig, name: str) -> Iterator[Way]:
+    """To addresses that were checked, through a tunnel where there is to be one, while the context lasts: every session
+    that goes by it ends before. ``SourceError`` where the host has no such address, or no tunnel opens.
     """
-    attempts = _attempts(config)
-    with _authority(config) as ca_file:
-        yield make_conninfo(
-            **attempts,
-            port=config.port,
-            dbname=config.database,
-            user=config.user,
-            password=config.password,
-            sslmode=config.sslmode,
-            sslrootcert=ca_file or "",
-            application_name=name,
-            # Without it the server would speak in the encoding of its database.
-            client_encoding="UTF8",
-            keepalives_idle=30,
-            keepalives_interval=10,
-            keepalives_count=3,
-            gssencmode="disable",
-            # Nothing of the worker's own environment may be sent to a host that a user names.
-            passfile=os.devnull + "/none",
-            options="",
-        )
+    with (
+        reach(config.bastion, config.outbound, config.host, config.port) as endpoint,
+        files(config.sslmode, config.certificates) as pems,
+    ):
+        yield Way(endpoint, pems, _conninfo(config, name, endpoint, pems))
+
+
+def _conninfo(config: PostgresConfig, name: str, endpoint: Endpoint, pems: Files) -> str:
+    return make_conninfo(
+        # The name for each of them: certificates are held against it.
+        host=",".join([config.host] * len(endpoint.addresses)),
+        hostaddr=",".join(endpoint.addresses),
+        connect_timeout=_seconds_each(endpoint),
+        port=endpoint.port,
+        dbname=config.database,
+        user=config.user,
+        password=config.password,
+        sslmode=config.sslmode,
+        # Nothing of the worker's own account may be sent to a host that a user names, or decide whom to trust.
+        sslrootcert=pems.authority or NO_FILE,
+        sslcert=pems.own or NO_FILE,
+        sslkey=pems.key or NO_FILE,
+        passfile=NO_FILE,
+        options="",
+        gssencmode="disable",
+        application_name=name,
+        # Without it the server would speak in the encoding of its database.
+        client_encoding="UTF8",
+        keepalives_idle=30,
+        keepalives_interval=10,
+        keepalives_count=3,
+    )
+
+
+def _seconds_each(endpoint: Endpoint) -> int:
+    """By itself the driver gives each address of a name all of its time."""
+    left = remaining()
+    seconds = CONNECT_TIMEOUT_SECONDS if left is None else min(CONNECT_TIMEOUT_SECONDS, left / len(endpoint.addresses))
+    return max(1, int(seconds))
 
 
 @contextmanager
@@ -128,19 +156,24 @@ def connect(config: PostgresConfig, name: str, **parameters: str) -> Iterator[ps
     Where there is a deadline, neither the login nor the block outlasts it by more than a moment, whatever the server
     does.
     """
-    with conninfo(config, name) as info:
-        given: dict[str, Any] = {"client_encoding": "utf8", **parameters}
-        try:
-            connection = psycopg.connect(info, autocommit=True, **given)
-        except psycopg.Error as error:
-            # Its frames would keep the half-open connection until the next garbage collection.
-            error.__context__ = None
-            raise login_error(error, config) from error.with_traceback(None)
-    with closing(connection), _ended_in_time(connection):
-        try:
-            yield connection
-        except psycopg.Error as error:
-            raise query_error(error) from error
+    with way(config, name) as taken:
+        connection = _logged_in(config, taken, parameters)
+        with closing(connection), _ended_in_time(connection):
+            try:
+                yield connection
+            except psycopg.Error as error:
+                raise query_error(error) from error
+
+
+def _logged_in(config: PostgresConfig, taken: Way, parameters: Mapping[str, str]) -> psycopg.Connection:
+    given: dict[str, Any] = {"client_encoding": "utf8", **parameters}
+    try:
+        return psycopg.connect(taken.conninfo, autocommit=True, **given)
+    except psycopg.Error as error:
+        # Its frames would keep the half-open connection until the next garbage collection.
+        error.__context__ = None
+        why = taken.endpoint.failure or certificate_error(error, config, taken.endpoint, taken.files)
+        raise (why or login_error(error, config)) from error.with_traceback(None)
 
 
 @contextmanager
@@ -185,19 +218,6 @@ def startup_options(**more: str) -> str:
     return " ".join(f"-c {name}={value}" for name, value in escaped.items())
 
 
-def _attempts(config: PostgresConfig) -> dict[str, Any]:
-    """Where and how long to try. By itself the driver gives each address of a name all of its time."""
-    addresses = resolve(config.outbound, config.host, config.port)
-    left = remaining()
-    seconds = CONNECT_TIMEOUT_SECONDS if left is None else min(CONNECT_TIMEOUT_SECONDS, left / len(addresses))
-    return {
-        # The name for each of them: certificates are held against it.
-        "host": ",".join([config.host] * len(addresses)),
-        "hostaddr": ",".join(addresses),
-        "connect_timeout": max(1, int(seconds)),
-    }
-
-
 @contextmanager
 def _ended_in_time(connection: psycopg.Connection) -> Iterator[None]:
     """At the deadline cancel what the server does, and hang up: a server that does not even hear that keeps nobody."""
@@ -221,25 +241,6 @@ def _ended_in_time(connection: psycopg.Connection) -> Iterator[None]:
         finally:
             timer.cancel()
             timer.join()
-
-
-@contextmanager
-def _authority(config: PostgresConfig) -> Iterator[str | None]:
-    """The file of the authorities to trust: the user's own, else the system's."""
-    if not config.sslmode.startswith("verify"):
-        yield None
-    elif config.ssl_ca is None:
-        bundle = ssl.get_default_verify_paths().cafile
-        if bundle is None:
-            raise ConfigurationError(
-                "This system has no list of trusted authorities: give the authority's certificate.", attr="ssl_ca"
-            )
-        yield bundle
-    else:
-        with tempfile.NamedTemporaryFile("w", prefix="syncline-ca-", suffix=".pem") as file:
-            file.write(config.ssl_ca)
-            file.flush()
-            yield file.name
 
 
 _SESSIONS = "FROM pg_stat_activity WHERE application_name = %s AND pid <> pg_backend_pid()"

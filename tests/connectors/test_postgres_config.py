@@ -73,8 +73,10 @@ def test_a_malformed_field_is_named(changes: dict[str, Any], attr: str) -> None:
 
 
 def test_the_form_marks_secrets_and_what_decides_the_host() -> None:
-    assert {field.name for field in FORM.fields if field.secret} == {"password", "connection_string"}
-    assert {field.name for field in FORM.fields if field.decides_host} == {"host", "port", "connection_string"}
+    secrets = {"password", "connection_string", "ssl_key", "ssh_password", "ssh_private_key", "ssh_passphrase"}
+    deciding = {"host", "port", "connection_string", "ssh_host", "ssh_port"}
+    assert {field.name for field in FORM.fields if field.secret} == secrets
+    assert {field.name for field in FORM.fields if field.decides_host} == deciding
 
 
 @given(NAMES, NAMES)
