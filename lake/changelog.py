@@ -18,6 +18,7 @@ from lake.entry_writer import EntryWriter
 from lake.errors import LakeError, StalePositionError
 from lake.failpoints import reach
 from lake.objects import StoredObject
+from lake.position import LogMark
 from lake.storage import LakeStore
 
 __all__ = ["ChangeLog", "Entry", "EntryWriter", "Segment", "change_log_root"]
@@ -54,6 +55,17 @@ class ChangeLog:
     def entry(self, epoch: int, sequence: int) -> Entry | None:
         content = self._store.read(self._path(epoch, sequence))
         return None if content is None else Entry.from_bytes(content)
+
+    def mark(self, epoch: int, at_least: int, table: str) -> LogMark | None:
+        """The newest entry, where a read of the table that begins later can be followed from there.
+
+        The table is in it, and what comes behind it has the shape that the entry says: while the log is being caught
+        up with, its changes are older than what the catalogue, and a read, show. ``at_least`` as for ``head``.
+        """
+        newest = self.entry(epoch, self.head(epoch, at_least))
+        if newest is None or not newest.is_settled or table not in self.members(newest.members):
+            return None
+        return LogMark(epoch, newest.sequence, newest.position, newest.members)
 
     def writer(self, epoch: int, sequence: int) -> EntryWriter:
         """For the segments of the entry that is to be appended under this number."""

@@ -53,6 +53,13 @@ class Entry:
     """By table; more than one of a table whose columns changed in between, in their order."""
     writer: str
     """Who wrote it: another for each attempt."""
+    shapes_at: int = 0
+    """Changes that lie behind this position were made when the shapes of the members were as they say, or later."""
+
+    @property
+    def is_settled(self) -> bool:
+        """What comes behind it is of tables that have these shapes."""
+        return self.position >= self.shapes_at
 
     @property
     def paths(self) -> Sequence[str]:

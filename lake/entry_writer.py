@@ -66,7 +66,7 @@ class EntryWriter:
             if not saved:
                 self._flush(largest)
 
-    def finish(self, position: int, members: str, captured_at: datetime) -> Entry:
+    def finish(self, position: int, members: str, captured_at: datetime, shapes_at: int = 0) -> Entry:
         """The entry, of whole transactions up to ``position``; it counts once it is appended."""
         if any(segment.last[0] > position for segment in self._segments()):
             raise LakeError("An entry of the change log would end before its last change.")
@@ -83,6 +83,7 @@ class EntryWriter:
             last_commit_at=max(times).isoformat() if times else None,
             segments={table: parts for table, parts in tables.items() if parts},
             writer=self._writer,
+            shapes_at=shapes_at,
         )
 
     def abandon(self) -> None:

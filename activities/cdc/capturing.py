@@ -61,19 +61,31 @@ def capture(report: Report, store: LakeStore, order: Round) -> Captured:
         order.request.capture_id,
     )
     with connector.follow(order.config, request) as stream:
-        return _Round(report, log, order, stream, newest).run()
+        now = log.save_members(members(order.request.tables, stream))
+        if newest is None or newest.members != now:
+            # What made the shapes what they are was committed by now, and lies before this.
+            return _Round(report, log, order, stream, newest, now, connector.log_end(order.config)).run()
+        return _Round(report, log, order, stream, newest, now, newest.shapes_at).run()
 
 
 class _Round:
     def __init__(
-        self, report: Report, log: ChangeLog, order: Round, stream: ChangeStream, newest: Entry | None
+        self,
+        report: Report,
+        log: ChangeLog,
+        order: Round,
+        stream: ChangeStream,
+        newest: Entry | None,
+        members: str,
+        shapes_at: int,
     ) -> None:
         self._report = report
         self._log = log
         self._order = order
         self._stream = stream
         self._newest = newest
-        self._members = log.save_members(members(order.request.tables, stream))
+        self._members = members
+        self._shapes_at = shapes_at
         self._writer: EntryWriter | None = None
         self._pending_rows = self._pending_bytes = 0
         self._written = time.monotonic()
@@ -115,7 +127,7 @@ class _Round:
         self._report(self._changes + self._pending_rows, self._pending_bytes)
 
     def _is_over(self, boundary: Boundary, begun: float) -> bool:
-        if boundary.position < self._stream.target:
+        if boundary.position < max(self._stream.target, self._shapes_at):
             return False
         return not self._order.continuous or time.monotonic() - begun >= ROUND_SECONDS
 
@@ -133,7 +145,7 @@ class _Round:
             return
         sequence = (newest.sequence if newest else 0) + 1
         writer = self._writer or self._log.writer(self._order.epoch, sequence)
-        entry = writer.finish(position, self._members, datetime.now(UTC))
+        entry = writer.finish(position, self._members, datetime.now(UTC), self._shapes_at)
         reach("before-entry")
         self._log.append(entry)
         reach("after-entry")

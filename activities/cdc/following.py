@@ -87,8 +87,9 @@ class Follower:
     def join(self, run: Run) -> LogMark:
         """The entry from which on the log holds what a read from now on may not show.
 
-        It names the table as a member, and no transaction is under way any more that may have written to the table
-        before it: such a one could be in an earlier entry, and yet be invisible to a read.
+        It names the table as a member, in the shape that later changes of it have, and no transaction is under way any
+        more that may have written to the table before it: such a one could be in an earlier entry, and yet be
+        invisible to a read.
         """
         begun = datetime.now(UTC)
         mark = self._wait(run, lambda: self._membership(run, begun), "to come to this table")
@@ -162,9 +163,8 @@ class Follower:
     def _membership(self, run: Run, since: datetime) -> LogMark | None:
         """``ConfigurationError`` where it was left out of what was captured since then for a reason of its own."""
         place, changes = self.place(run), change_log(self.store, run)
-        newest = changes.entry(place.epoch, changes.head(place.epoch, place.sequence))
-        if newest is not None and run.schema_id in changes.members(newest.members):
-            return LogMark(place.epoch, newest.sequence, newest.position, newest.members)
+        if mark := changes.mark(place.epoch, place.sequence, run.schema_id):
+            return mark
         if place.captured_at is not None and place.captured_at > since:
             self._check_table(run, place)
         return None

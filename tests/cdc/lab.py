@@ -15,13 +15,13 @@ from deltalake import DeltaTable
 
 from activities import jobs, reading
 from activities.cdc.capturing import Round, capture
-from activities.cdc.folding import FoldOrder, TableChangedError, fold_changes
+from activities.cdc.folding import FoldOrder, Report, TableChangedError, fold_changes
 from activities.messages import Extracted, ExtractInput, Plan, PublishInput, Run, SwapInput
 from connectors.capture import CaptureRequest, CaptureSetup, FollowedTable
 from connectors.postgres.connector import PostgresConnector
 from lake.changelog import ChangeLog, change_log_root
 from lake.errors import MissingRowError
-from lake.position import EMPTY, LogMark, Position
+from lake.position import EMPTY, Position
 from lake.storage import LakeStore
 from lake.table import open_table
 from tests.connectors.source import Source
@@ -89,8 +89,8 @@ class Lab:
         self.followers[table] = Follower(run)
         return self.followers[table]
 
-    def capture(self) -> None:
-        """Everything that is committed by now."""
+    def capture(self, report: Report = _silent) -> None:
+        """Everything that is committed by now. ``report`` is told of each entry, and may cut the round off."""
         tables = [
             FollowedTable(each.run.schema_id, name, tuple(each.run.primary_key))
             for name, each in self.followers.items()
@@ -98,7 +98,7 @@ class Lab:
         POSTGRES.publish_tables(self.config, self.setup, [table.name for table in tables])
         request = CaptureRequest(self.setup, tables, after=0, capture_id=f"lab-{self.setup.slot}")
         head = self.log.head(1)
-        capture(_silent, self.store, Round("Postgres", self.config, request, self.root, 1, self.start, head, False))
+        capture(report, self.store, Round("Postgres", self.config, request, self.root, 1, self.start, head, False))
 
     def sync(self, table: str) -> Follower:
         """Apply what is captured; read the table first, or anew, where that must be."""
@@ -138,11 +138,8 @@ class Lab:
     def _load(self, follower: Follower) -> None:
         """Out of sight, then what was changed meanwhile, then in its place."""
         run = self._next_run(follower)
-        self.capture()
-        head = self.log.head(1)
-        entry = self.log.entry(1, head)
-        assert entry
-        mark = LogMark(1, head, entry.position, entry.members)
+        while (mark := self.log.mark(1, 0, run.schema_id)) is None:
+            self.capture()
         base = replace(EMPTY, mode="cdc", primary_key=tuple(run.primary_key), log=mark)
         follower.reads += 1
         plan = Plan(follower.generation, rebuild=True, base=base.as_dict())

@@ -1,7 +1,11 @@
 """Columns that come, go and change while changes stream: the lake has what a read of the table gives."""
 
+from typing import Any
+
 import pytest
 
+from activities.cdc import capturing
+from connectors.postgres.replication import stream
 from tests.cdc.lab import Lab
 
 
@@ -113,3 +117,30 @@ def test_changes_while_the_table_is_read(lab: Lab, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(lab, "while_reading", lambda: lab.execute(statements))
     lab.execute("UPDATE t SET a = a + 1; DELETE FROM t WHERE id = 9")
     lab.check()
+
+
+def test_a_read_is_followed_from_where_the_log_has_its_shape(table: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A capture that catches up is cut off before the transaction that the catalogue shows already."""
+    monkeypatch.setattr(stream, "CHUNK_MESSAGES", 4)
+    monkeypatch.setattr(capturing, "ENTRY_BYTES", 0)
+    table.execute("INSERT INTO t (id) VALUES (100)")
+    table.execute("BEGIN; UPDATE t SET a = 8 WHERE id = 2; ALTER TABLE t ADD COLUMN more text DEFAULT 'd'; COMMIT")
+
+    def cut(rows: int, size_bytes: int, expected: int | None = None, told: Any = None) -> None:
+        if told is not None:
+            raise CutOffError
+
+    with pytest.raises(CutOffError):
+        table.capture(cut)
+    cut_off = table.log.entry(1, table.log.head(1))
+    assert cut_off is not None
+    assert not cut_off.is_settled
+    table.sync("t")
+    assert table.followers["t"].reads == 2
+    table.compare("t")
+    table.check()
+    assert table.followers["t"].reads == 2
+
+
+class CutOffError(Exception):
+    pass
