@@ -1,0 +1,194 @@
+"""The connection's fields: the form, their check, and the frozen configuration that comes out."""
+
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from connectors.base import FormField, SourceForm
+from connectors.errors import ConfigurationError
+from connectors.files.bucket import Bucket
+from connectors.files.folder import Folder
+from connectors.files.patterns import compiled
+from connectors.files.tables import FileTable, parse_tables
+from connectors.files.web import WebServer, file_name
+from connectors.surroundings import Surroundings
+
+DEFAULT_REGION = "us-east-1"
+
+FORM = SourceForm(
+    name="Files",
+    label="Files (Parquet, CSV, JSON lines)",
+    caption="Say where the files are, and which of them make up which table: a line each, as orders: orders/*.csv.gz, "
+    "or JSON where a table needs options.",
+    docs_url="https://arrow.apache.org/docs/python/csv.html",
+    fields=(
+        FormField(
+            "location",
+            "Location",
+            required=True,
+            placeholder="s3://bucket/folder, https://host/folder/ or /folder",
+            decides_host=True,
+        ),
+        FormField("tables", "Tables", type="textarea", required=True, placeholder="orders: orders/*.csv.gz"),
+        FormField("access_key_id", "S3 access key"),
+        FormField("secret_access_key", "S3 secret key", type="password", secret=True),
+        FormField("region", "S3 region", default=DEFAULT_REGION),
+        FormField("endpoint", "S3 endpoint", placeholder="empty for AWS", decides_host=True),
+        FormField(
+            "authorization",
+            "Authorization (https)",
+            type="password",
+            secret=True,
+            placeholder="the header's value, such as Bearer …",
+        ),
+        FormField("ssl_ca", "Certificate of the authority (https, PEM)", type="textarea"),
+    ),
+)
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{1,253}[A-Za-z0-9]")
+_REGION = re.compile(r"[a-z0-9][a-z0-9\-]{0,62}")
+_HEADER = re.compile(r"[\x20-\x7e]+")
+
+
+@dataclass(frozen=True)
+class FilesConfig:
+    place: Folder | Bucket | WebServer
+    tables: tuple[FileTable, ...]
+
+    def table(self, name: str) -> FileTable | None:
+        return next((each for each in self.tables if each.name == name), None)
+
+
+def parse_config(inputs: Mapping[str, Any], surroundings: Surroundings) -> FilesConfig:
+    """The configuration of these fields."""
+    values = {each.name: _text(inputs, each.name) for each in FORM.fields if each.name != "tables"}
+    location = values["location"]
+    if not location:
+        raise ConfigurationError("The field location is missing.", attr="location")
+    tables = parse_tables(inputs.get("tables"))
+    scheme = urlsplit(location).scheme if "://" in location else ""
+    if scheme == "s3":
+        place: Folder | Bucket | WebServer = _bucket(location, values, surroundings)
+    elif scheme in ("https", "http"):
+        place = _web_server(location, values, surroundings)
+        _check_addresses(location, tables, surroundings)
+        return FilesConfig(place, tables)
+    elif location.startswith("/"):
+        place = _folder(location, surroundings)
+    else:
+        raise ConfigurationError(
+            "The location must be a folder (/folder), a bucket (s3://bucket/folder) or a web address (https://…).",
+            attr="location",
+        )
+    for table in tables:
+        for pattern in table.patterns:
+            try:
+                compiled(pattern)
+            except ValueError as error:
+                raise ConfigurationError(
+                    f"The option files of the table {table.name} is no pattern: {error}.", attr="tables"
+                ) from error
+    return FilesConfig(place, tables)
+
+
+def _text(inputs: Mapping[str, Any], name: str) -> str:
+    value = inputs.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ConfigurationError(f"The field {name} must be text.", attr=name)
+    if "\0" in value:
+        raise ConfigurationError(f"The field {name} holds a null character.", attr=name)
+    return value.strip()
+
+
+def _folder(location: str, surroundings: Surroundings) -> Folder:
+    if not surroundings.folders:
+        raise ConfigurationError(
+            "This installation reads no files of its own server: its operator can allow folders with "
+            "SYNCLINE_SOURCE_FOLDERS.",
+            attr="location",
+        )
+    if ".." in location.split("/"):
+        raise ConfigurationError("The folder must be named without .. in it.", attr="location")
+    return Folder(location, surroundings.folders)
+
+
+def _bucket(location: str, values: Mapping[str, str], surroundings: Surroundings) -> Bucket:
+    name, _, prefix = location.removeprefix("s3://").partition("/")
+    if not _BUCKET.fullmatch(name):
+        raise ConfigurationError("The location must name a bucket: s3://bucket/folder.", attr="location")
+    if any(not each or each in (".", "..") for each in prefix.rstrip("/").split("/")) and prefix.rstrip("/"):
+        raise ConfigurationError("The location's folder has an empty part, . or .. in it.", attr="location")
+    region = values["region"] or DEFAULT_REGION
+    if not _REGION.fullmatch(region):
+        raise ConfigurationError("The region must be a name such as eu-central-1.", attr="region")
+    key, secret = values["access_key_id"], values["secret_access_key"]
+    if bool(key) != bool(secret):
+        missing = "secret_access_key" if key else "access_key_id"
+        raise ConfigurationError(f"The field {missing} is missing.", attr=missing)
+    endpoint = values["endpoint"].rstrip("/") or None
+    if endpoint is not None:
+        _check_address(endpoint, "endpoint", surroundings)
+        if urlsplit(endpoint).path or urlsplit(endpoint).query:
+            raise ConfigurationError("The endpoint must be an address without a path.", attr="endpoint")
+    return Bucket(
+        name=name,
+        prefix=f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else "",
+        endpoint=endpoint,
+        region=region,
+        access_key_id=key or None,
+        secret_access_key=secret or None,
+        outbound=surroundings.outbound,
+    )
+
+
+def _web_server(location: str, values: Mapping[str, str], surroundings: Surroundings) -> WebServer:
+    _check_address(location, "location", surroundings)
+    if values["authorization"] and not _HEADER.fullmatch(values["authorization"]):
+        raise ConfigurationError("The authorization must be one line of plain characters.", attr="authorization")
+    if values["ssl_ca"]:
+        try:
+            ssl.create_default_context(cadata=values["ssl_ca"])
+        except (ssl.SSLError, ValueError) as error:
+            raise ConfigurationError(
+                "The authority's certificate is no PEM text (-----BEGIN CERTIFICATE-----).", attr="ssl_ca"
+            ) from error
+    return WebServer(location, values["authorization"] or None, values["ssl_ca"] or None, surroundings.outbound)
+
+
+def _check_addresses(location: str, tables: tuple[FileTable, ...], surroundings: Surroundings) -> None:
+    for table in tables:
+        addresses = [urljoin(location, pattern) for pattern in table.patterns]
+        for address in addresses:
+            try:
+                _check_address(address, "tables", surroundings)
+            except ConfigurationError as error:
+                raise ConfigurationError(
+                    f"The option files of the table {table.name} is no list of addresses: {error.message}",
+                    attr="tables",
+                ) from error
+        if len(set(map(file_name, addresses))) < len(addresses):
+            raise ConfigurationError(
+                f"The option files of the table {table.name} names two files that differ only behind the question "
+                "mark of their addresses: make them two tables.",
+                attr="tables",
+            )
+
+
+def _check_address(address: str, attr: str, surroundings: Surroundings) -> None:
+    """http is for installations that trust all that they reach."""
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigurationError("An address is malformed: write https://host/path.", attr=attr) from error
+    if parts.scheme not in ("https", "http") or not parts.hostname or port == 0:
+        raise ConfigurationError("An address is malformed: write https://host/path.", attr=attr)
+    if parts.scheme == "http" and surroundings.outbound.guarded:
+        raise ConfigurationError("This installation connects by https only.", attr=attr)
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError("An address must have no login in it: use the field authorization.", attr=attr)

@@ -1,0 +1,298 @@
+"""CSV and TSV, by Arrow's reader, as texts of which the types are inferred."""
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+
+from connectors.files.contents import Framed, Opener, Readable, texts
+from connectors.files.errors import BadFileError, changed
+from connectors.files.kinds import EMPTY, TEXT, inferred
+from connectors.files.pieces import Shape, Wanted, is_ours, public_names
+
+BLOCK_BYTES = (2**20, 2**23, 2**26)
+"""What is parsed at once; the larger ones for files with lines that are longer."""
+HEAD_BYTES = 2**20
+_END = "\x1eend of the file\x1e"
+"""A line of our own behind the last: a quote that is never closed takes it in, and so is found."""
+
+
+class _LongLineError(Exception):
+    """A line is longer than a block."""
+
+
+@dataclass
+class _Open:
+    """A file that is read, with what was seen of it."""
+
+    names: list[str]
+    reader: Any
+    bad: "_BadLines"
+
+
+@dataclass
+class _BadLines:
+    """Lines with more or fewer fields than there are columns."""
+
+    skips: bool
+    count: int = 0
+    first: Any = field(default=None)
+
+    def __call__(self, row: Any) -> str:
+        self.first = self.first or row
+        self.count += 1
+        return "skip" if self.skips else "error"
+
+
+class Delimited:
+    """``connectors.files.pieces.Format``."""
+
+    def __init__(self, delimiter: str) -> None:
+        self._delimiter = delimiter
+
+    def shape(self, opener: Opener, wanted: Wanted) -> Shape:
+        for block_bytes in BLOCK_BYTES:
+            try:
+                return self._shape(opener, wanted, block_bytes)
+            except _LongLineError:
+                continue
+        raise BadFileError(
+            f"The file {opener.entry.name} has a line of more than {BLOCK_BYTES[-1] >> 20} MB: is a quote in it never "
+            "closed, or is the option quote another?"
+        )
+
+    def pieces(self, opener: Opener, wanted: Wanted, shape: Shape) -> Iterator[pa.RecordBatch]:
+        try:
+            with self._opened(opener, wanted, shape.block_bytes) as opened:
+                yield from self._rows(opener, wanted, opened)
+        except _LongLineError as error:
+            raise changed(opener.entry.name) from error
+
+    def _shape(self, opener: Opener, wanted: Wanted, block_bytes: int) -> Shape:
+        rows = 0
+        with self._opened(opener, wanted, block_bytes) as opened:
+            types = {name: EMPTY for name in opened.names if wanted.has(name)}
+            for piece in self._rows(opener, wanted, opened):
+                rows += piece.num_rows
+                for name in types:
+                    known = TEXT if name in wanted.verbatim else types[name]
+                    types[name] = inferred(known, piece.column(name))
+        return Shape(types, rows, opened.bad.count, block_bytes, inferred=True)
+
+    @contextmanager
+    def _opened(self, opener: Opener, wanted: Wanted, block_bytes: int) -> Iterator[_Open]:
+        options, name = wanted.table.delimited, opener.entry.name
+        delimiter = options.delimiter or self._delimiter
+        dialect = _dialect(wanted, delimiter)
+        with texts(opener, wanted.table.encoding) as contents:
+            head = _head(contents, wanted.sample_bytes)
+            first, length = _first_line(head, dialect, name)
+            if options.header is True:
+                names, head = public_names(first, name), head[length:]
+            elif options.header is False:
+                names = [f"column_{number}" for number in range(1, len(first) + 1)]
+            else:
+                names = public_names(options.header, name)
+            if not names:
+                yield _Open([], None, _BadLines(skips=True))
+                return
+            sampled = wanted.sample_bytes is not None
+            bad = _BadLines(skips=sampled or wanted.table.skips_bad_lines)
+            end = delimiter.join([_END] * len(names)).encode() + b"\n"
+            rest: Readable = io.BytesIO() if sampled else contents
+            framed = Framed(head, rest, lambda last: end if last in (b"\n", b"\r", b"") else b"\n" + end)
+            reader = _reader(framed, names, wanted, delimiter, block_bytes, bad)
+            yield _Open(names, reader, bad)
+
+    def _rows(self, opener: Opener, wanted: Wanted, opened: _Open) -> Iterator[pa.RecordBatch]:
+        """Each piece is held back until the next is there: the last line of all is ours."""
+        if opened.reader is None:
+            return
+        held: pa.RecordBatch | None = None
+        with _failures(opener, wanted, opened, self._delimiter):
+            while True:
+                try:
+                    piece = opened.reader.read_next_batch()
+                except StopIteration:
+                    break
+                if not piece.num_rows:
+                    continue
+                if held is not None:
+                    yield held
+                held = piece
+        if wanted.sample_bytes is None and (held is None or not _is_end(held)):
+            raise BadFileError(
+                f"The file {opener.entry.name} ends within quotes: a quote in it is never closed, or the option "
+                "quote is another."
+            )
+        if held is None:
+            return
+        yield held.slice(0, held.num_rows - 1)
+
+
+def _reader(framed: Framed, names: list[str], wanted: Wanted, delimiter: str, block_bytes: int, bad: _BadLines) -> Any:
+    options = wanted.table.delimited
+    chosen = [name for name in names if wanted.has(name)] or names[:1]
+    return _Lazy(
+        lambda: arrow_csv.open_csv(
+            pa.PythonFile(framed, "r"),
+            read_options=arrow_csv.ReadOptions(column_names=names, block_size=block_bytes, use_threads=False),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=delimiter,
+                quote_char=options.quote or False,
+                escape_char=options.escape or False,
+                double_quote=True,
+                newlines_in_values=True,
+                # Of a single column an empty line is a null, as databases write it.
+                ignore_empty_lines=len(names) > 1,
+                invalid_row_handler=bad,
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, TEXT),
+                include_columns=chosen,
+                null_values=list(options.nulls),
+                strings_can_be_null=bool(options.nulls),
+                quoted_strings_can_be_null=False,
+            ),
+        )
+    )
+
+
+class _Lazy:
+    """A reader that looks at the first block when it is first asked, so that its failures are those of reading."""
+
+    def __init__(self, opening: Any) -> None:
+        self._opening = opening
+        self._reader: Any = None
+
+    def read_next_batch(self) -> pa.RecordBatch:
+        if self._reader is None:
+            self._reader = self._opening()
+        return self._reader.read_next_batch()
+
+
+def _is_end(piece: pa.RecordBatch) -> bool:
+    return bool(piece.column(0)[-1].as_py() == _END)
+
+
+def _head(contents: Readable, sample_bytes: int | None) -> bytes:
+    """Enough for the first line; of a sample all of it, cut where a line ends."""
+    size = sample_bytes or HEAD_BYTES
+    head = bytearray()
+    while len(head) < size and (chunk := contents.read(size - len(head))):
+        head += chunk
+    if sample_bytes is not None and len(head) >= size:
+        del head[head.rfind(b"\n") + 1 :]
+    return bytes(head)
+
+
+def _first_line(head: bytes, dialect: dict[str, Any], name: str) -> tuple[list[str], int]:
+    """Its fields, and how many bytes there are up to its end, with empty lines before it."""
+    taken = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal taken
+        for line in io.StringIO(head.decode("utf-8", "surrogateescape"), newline=""):
+            taken += len(line.encode("utf-8", "surrogateescape"))
+            yield line
+
+    try:
+        fields = next((fields for fields in csv.reader(lines(), **dialect) if fields), [])
+    except csv.Error as error:
+        raise BadFileError(f"The first line of the file {name} is no line of columns.") from error
+    if taken >= HEAD_BYTES and not head.endswith((b"\n", b"\r")):
+        raise BadFileError(f"The first line of the file {name} has more than {HEAD_BYTES >> 20} MB.")
+    if any(not _is_valid(each) for each in fields):
+        raise BadFileError(
+            f"The file {name} is no valid utf-8 in its first line: set the option encoding of its table."
+        )
+    return fields, taken
+
+
+def _dialect(wanted: Wanted, delimiter: str) -> dict[str, Any]:
+    """As Python's own reader has it, which tells the lines."""
+    options = wanted.table.delimited
+    return {
+        "delimiter": delimiter,
+        "quotechar": options.quote or None,
+        "quoting": csv.QUOTE_MINIMAL if options.quote else csv.QUOTE_NONE,
+        "escapechar": options.escape or None,
+    }
+
+
+@contextmanager
+def _failures(opener: Opener, wanted: Wanted, opened: _Open, delimiter: str) -> Iterator[None]:
+    name = opener.entry.name
+    try:
+        yield
+    except pa.ArrowInvalid as error:
+        told = str(error)
+        if "straddling object" in told:
+            raise _LongLineError from error
+        if "invalid UTF8" in told:
+            raise BadFileError(
+                f"The file {name} is no valid utf-8{_at(_undecodable_line(opener, wanted))}: set the option encoding "
+                "of its table."
+            ) from error
+        if opened.bad.first is not None:
+            row = opened.bad.first
+            line = _ragged_line(opener, wanted, wanted.table.delimited.delimiter or delimiter, len(opened.names))
+            raise BadFileError(
+                f"The file {name} has {row.actual_columns} fields in place of {row.expected_columns}"
+                f"{_at(line or row.number)}: mend it, or set the option bad_lines of its table to skip."
+            ) from error
+        raise BadFileError(f"The file {name} cannot be read as CSV.") from error
+    except Exception as error:
+        if ours := is_ours(error):
+            raise ours from error
+        raise
+
+
+def _at(line: int | None) -> str:
+    return f" at line {line}" if line else ""
+
+
+def _undecodable_line(opener: Opener, wanted: Wanted) -> int | None:
+    with texts(opener, wanted.table.encoding) as contents:
+        return next((number for number, line in enumerate(_lines(contents), 1) if not _decodes(line)), None)
+
+
+def _ragged_line(opener: Opener, wanted: Wanted, delimiter: str, columns: int) -> int | None:
+    """Found by Python's own reader, which knows where each row begins; None where it reads the file otherwise."""
+    with texts(opener, wanted.table.encoding) as contents:
+        rows = csv.reader((line.decode("utf-8", "replace") for line in _lines(contents)), **_dialect(wanted, delimiter))
+        begun = 1
+        try:
+            for fields in rows:
+                if fields and len(fields) != columns:
+                    return begun
+                begun = rows.line_num + 1
+        except csv.Error:
+            pass
+    return None
+
+
+def _lines(contents: Readable) -> Iterator[bytes]:
+    rest = b""
+    while chunk := contents.read(2**16):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line + b"\n" for line in lines)
+    if rest:
+        yield rest
+
+
+def _decodes(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_valid(text: str) -> bool:
+    return not any("\ud800" <= each <= "\udfff" for each in text)

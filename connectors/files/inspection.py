@@ -1,0 +1,118 @@
+"""The first way through the files: what each of them holds, before a row of any is given."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+
+import pyarrow as pa
+
+from connectors.errors import ConfigurationError, SchemaChangedError
+from connectors.files.columnar import Parquet
+from connectors.files.contents import FromMemory, FromPlace, Opener
+from connectors.files.delimited import Delimited
+from connectors.files.entry import FileEntry, Place
+from connectors.files.kinds import common
+from connectors.files.lines import JsonLines
+from connectors.files.pieces import Format, Shape, Wanted
+from connectors.files.tables import FileTable
+
+_FORMATS: dict[str, Format] = {
+    "csv": Delimited(","),
+    "tsv": Delimited("\t"),
+    "jsonl": JsonLines(),
+    "parquet": Parquet(),
+}
+_ENDINGS = {
+    "csv": "csv",
+    "tsv": "tsv",
+    "tab": "tsv",
+    "jsonl": "jsonl",
+    "ndjson": "jsonl",
+    "json": "jsonl",
+    "parquet": "parquet",
+    "pq": "parquet",
+}
+_PACKED = ("gz", "gzip", "zst", "zstd")
+
+AHEAD_BYTES = 2**20
+"""Files up to this size are fetched ahead, several at once, where they are not on this machine."""
+AHEAD_FILES = 32
+FETCHES_AT_ONCE = 8
+
+
+def format_of(table: FileTable, entry: FileEntry) -> Format:
+    """``ConfigurationError`` where neither the table nor the file's name tells."""
+    if table.format is not None:
+        return _FORMATS[table.format]
+    parts = entry.name.rpartition("/")[2].lower().split(".")
+    if len(parts) > 2 and parts[-1] in _PACKED:
+        parts.pop()
+    ending = parts[-1] if len(parts) > 1 else ""
+    if ending not in _ENDINGS:
+        raise ConfigurationError(
+            f"The name of the file {entry.name} tells no format: set the option format of the table {table.name}.",
+            attr="tables",
+        )
+    return _FORMATS[_ENDINGS[ending]]
+
+
+def openers(place: Place, entries: Iterable[FileEntry]) -> Iterator[Opener]:
+    """The files in this order; small ones of another machine are fetched while those before them are worked on."""
+    if not place.is_remote:
+        yield from (FromPlace(place, entry) for entry in entries)
+        return
+    coming: deque[Future[Opener]] = deque()
+    with ThreadPoolExecutor(FETCHES_AT_ONCE, "syncline-fetch") as threads:
+        try:
+            for entry in entries:
+                coming.append(threads.submit(_fetched, place, entry))
+                if len(coming) >= AHEAD_FILES:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def shapes(place: Place, entries: Sequence[FileEntry], wanted: Wanted) -> Iterator[tuple[FileEntry, Shape]]:
+    """What each file holds, in the order given."""
+    alike: dict[tuple[tuple[str, pa.DataType], ...], dict[str, pa.DataType]] = {}
+    for opener in openers(place, entries):
+        shape = format_of(wanted.table, opener.entry).shape(opener, wanted)
+        # Thousands of files are of few kinds.
+        types = alike.setdefault(tuple(shape.types.items()), shape.types)
+        yield opener.entry, replace(shape, types=types)
+
+
+def reconciled(table: str, found: Sequence[tuple[FileEntry, Shape]]) -> dict[str, pa.DataType]:
+    """The columns of all files with the types that hold their values, in the order in which they first appear."""
+    kinds: dict[str, dict[pa.DataType, str]] = {}
+    seen: set[int] = set()
+    for entry, shape in found:
+        if id(shape.types) in seen:
+            continue
+        seen.add(id(shape.types))
+        for name, kind in shape.types.items():
+            kinds.setdefault(name, {}).setdefault(kind, entry.name)
+    types = {}
+    for name, by_kind in kinds.items():
+        try:
+            types[name] = common(by_kind)
+        except ValueError as error:
+            raise SchemaChangedError(
+                f"The column {name} of {table} holds bytes in some files and other values in others, such as "
+                f"{' and '.join(list(by_kind.values())[:2])}: make them tables of their own.",
+                attr="tables",
+            ) from error
+    return types
+
+
+def _fetched(place: Place, entry: FileEntry) -> Opener:
+    if not 0 <= entry.size <= AHEAD_BYTES:
+        return FromPlace(place, entry)
+    with place.open(entry) as stream:
+        parts = []
+        while part := stream.read(AHEAD_BYTES):
+            parts.append(part)
+    return FromMemory(entry, b"".join(parts))

@@ -1,0 +1,28 @@
+"""From a place's configuration to the place."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from connectors.files.bucket import Bucket, BucketPlace
+from connectors.files.entry import Place
+from connectors.files.folder import Folder, FolderPlace
+from connectors.files.web import WebPlace, WebServer
+
+
+@contextmanager
+def opened_place(where: Folder | Bucket | WebServer) -> Iterator[Place]:
+    place = _place(where)
+    try:
+        yield place
+    finally:
+        place.close()
+
+
+def _place(where: Folder | Bucket | WebServer) -> Place:
+    match where:
+        case Folder():
+            return FolderPlace(where)
+        case Bucket():
+            return BucketPlace(where)
+        case _:
+            return WebPlace(where)
