@@ -34,9 +34,11 @@ def lake_frame(url: str, store: RunningStore | None) -> pl.DataFrame:
 
 
 def lake_rows(url: str, store: RunningStore | None, columns: list[str] | None = None) -> Counter[tuple[Any, ...]]:
-    """In the order of ``columns``, where they are given."""
+    """In the order of ``columns``, where they are given: one that no row in the lake ever had a value of is null."""
     frame = lake_frame(url, store)
-    return counted((frame if columns is None else frame.select(columns)).rows())
+    if columns is not None:
+        frame = frame.select([name if name in frame.columns else pl.lit(None).alias(name) for name in columns])
+    return counted(frame.rows())
 
 
 def source_rows(dsn: str, table: sql.Composable | str) -> Counter[tuple[Any, ...]]:
