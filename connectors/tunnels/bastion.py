@@ -38,7 +38,7 @@ class Bastion:
     user: str
     password: str = field(repr=False)
     private_key: str = field(repr=False)
-    """As OpenSSH writes one without a passphrase; empty where there is none."""
+    """As PEM without a passphrase; empty where there is none."""
     host_key: HostKey | None
     outbound: OutboundPolicy
 

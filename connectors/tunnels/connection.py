@@ -133,7 +133,7 @@ def _dial(bastion: Bastion) -> socket.socket:
     try:
         return connect_to(bastion.outbound, bastion.host, bastion.port, CONNECT_SECONDS, attr="ssh_host")
     except UnreachableError as error:
-        raise unreachable(bastion, error) from error
+        raise unreachable(bastion, error) from error.__cause__
 
 
 def _patience(seconds: float) -> float:

@@ -36,12 +36,6 @@ def login_error(
             return late(bastion)
         case asyncssh.HostKeyNotVerifiable() if shown is not None:
             return _host_key_error(bastion, shown)
-        case asyncssh.KeyExchangeFailed() if "host key" in str(error) and bastion.host_key:
-            return ConfigurationError(
-                f"The SSH server {bastion.host} has no host key of the kind {bastion.host_key.kind}: give the "
-                "fingerprint of one that it has.",
-                attr="ssh_host_key",
-            )
         case asyncssh.KeyExchangeFailed():
             return ConfigurationError(
                 f"The SSH server {bastion.host} and Syncline agree on no way to encrypt: it may be too old.",

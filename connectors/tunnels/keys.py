@@ -42,8 +42,9 @@ class HostKey:
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        """The signatures to ask the server for: of its keys it shows the one that it is asked for."""
-        return ALGORITHMS[self.kind] if self.kind else EVERY_ALGORITHM
+        """The signatures to ask the server for: of its keys it shows the one that it is asked for first."""
+        first = ALGORITHMS[self.kind] if self.kind else ()
+        return tuple(dict.fromkeys((*first, *EVERY_ALGORITHM)))
 
 
 EVERY_ALGORITHM = tuple(each for algorithms in ALGORITHMS.values() for each in algorithms)
@@ -81,7 +82,7 @@ def _fingerprint(kind: str, text: str) -> str | None:
 
 
 def private_key(text: str, passphrase: str) -> str:
-    """The key as OpenSSH writes it without a passphrase; empty where there is none.
+    """The key as PEM without a passphrase; empty where there is none.
 
     ``ConfigurationError`` where it is malformed, of no use for logins, or the passphrase is missing or wrong.
     """
@@ -154,8 +155,9 @@ def _decrypted(data: bytes, passphrase: bytes | None, *, is_openssh: bool) -> st
         raise _malformed() from None
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
         raise ConfigurationError("The private key must be an Ed25519, ECDSA or RSA key.", attr="ssh_private_key")
+    # Of the formats without a passphrase this one is the same for the same key each time.
     return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
 
 
