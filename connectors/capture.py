@@ -142,7 +142,9 @@ class ChangeStream(Protocol):
 
     @property
     def target(self) -> int:
-        """Where the log ended as the stream was opened: what was committed before that lies up to here."""
+        """Where the log ended as the stream was opened, before the shapes were looked at: what was committed by then
+        lies up to here.
+        """
 
     @property
     def shapes(self) -> Mapping[str, TableShape]:

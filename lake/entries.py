@@ -53,13 +53,18 @@ class Entry:
     """By table; more than one of a table whose columns changed in between, in their order."""
     writer: str
     """Who wrote it: another for each attempt."""
-    shapes_at: int = 0
-    """Changes that lie behind this position were made when the shapes of the members were as they say, or later."""
+    shapes_from: int = 0
+    shapes_to: int = 0
+    """The members had their shapes at some moment when the log ended between these two positions."""
 
     @property
     def is_settled(self) -> bool:
-        """What comes behind it is of tables that have these shapes."""
-        return self.position >= self.shapes_at
+        """What comes behind it is of tables that have these shapes, or later ones."""
+        return self.position >= self.shapes_to
+
+    def has_all_until(self, position: int) -> bool:
+        """Changes and shapes."""
+        return min(self.position, self.shapes_from) >= position
 
     @property
     def paths(self) -> Sequence[str]:

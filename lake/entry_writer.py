@@ -66,8 +66,10 @@ class EntryWriter:
             if not saved:
                 self._flush(largest)
 
-    def finish(self, position: int, members: str, captured_at: datetime, shapes_at: int = 0) -> Entry:
-        """The entry, of whole transactions up to ``position``; it counts once it is appended."""
+    def finish(self, position: int, members: str, captured_at: datetime, shapes: Place = (0, 0)) -> Entry:
+        """The entry, of whole transactions up to ``position``; it counts once it is appended. ``shapes``: between which
+        two positions the members were looked at.
+        """
         if any(segment.last[0] > position for segment in self._segments()):
             raise LakeError("An entry of the change log would end before its last change.")
         with ThreadPoolExecutor(OPEN_FILES, "segments") as pool:
@@ -83,7 +85,8 @@ class EntryWriter:
             last_commit_at=max(times).isoformat() if times else None,
             segments={table: parts for table, parts in tables.items() if parts},
             writer=self._writer,
-            shapes_at=shapes_at,
+            shapes_from=shapes[0],
+            shapes_to=shapes[1],
         )
 
     def abandon(self) -> None:

@@ -60,9 +60,10 @@ class CaptureGateway:
             await handle.update(lambda _: ScheduleUpdate(schedule=schedule))
 
     async def trigger(self, source_id: str) -> bool:
-        """Capture now, unless that is going on. False where there is no schedule."""
+        """Capture now, or once more when what goes on has ended. False where there is no schedule."""
         try:
-            await self._client.get_schedule_handle(capture_schedule_id(source_id)).trigger()
+            handle = self._client.get_schedule_handle(capture_schedule_id(source_id))
+            await handle.trigger(overlap=ScheduleOverlapPolicy.BUFFER_ONE)
         except RPCError as error:
             _unless_not_found(error)
             return False

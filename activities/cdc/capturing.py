@@ -65,7 +65,7 @@ def capture(report: Report, store: LakeStore, order: Round) -> Captured:
         if newest is None or newest.members != now:
             # What made the shapes what they are was committed by now, and lies before this.
             return _Round(report, log, order, stream, newest, now, connector.log_end(order.config)).run()
-        return _Round(report, log, order, stream, newest, now, newest.shapes_at).run()
+        return _Round(report, log, order, stream, newest, now, newest.shapes_to).run()
 
 
 class _Round:
@@ -77,7 +77,7 @@ class _Round:
         stream: ChangeStream,
         newest: Entry | None,
         members: str,
-        shapes_at: int,
+        shapes_to: int,
     ) -> None:
         self._report = report
         self._log = log
@@ -85,7 +85,7 @@ class _Round:
         self._stream = stream
         self._newest = newest
         self._members = members
-        self._shapes_at = shapes_at
+        self._shapes = stream.target, shapes_to
         self._writer: EntryWriter | None = None
         self._pending_rows = self._pending_bytes = 0
         self._written = time.monotonic()
@@ -100,7 +100,7 @@ class _Round:
                 elif self._is_over(item, begun):
                     self._settle(item.position)
                     break
-                elif item.awaited or self._is_due():
+                elif self._is_due():
                     self._settle(item.position)
         except BaseException:
             if self._writer is not None:
@@ -127,9 +127,10 @@ class _Round:
         self._report(self._changes + self._pending_rows, self._pending_bytes)
 
     def _is_over(self, boundary: Boundary, begun: float) -> bool:
-        if boundary.position < max(self._stream.target, self._shapes_at):
+        if boundary.position < max(self._shapes):
             return False
-        return not self._order.continuous or time.monotonic() - begun >= ROUND_SECONDS
+        # Who waits for the end of the log waits for a look at the shapes, too.
+        return not self._order.continuous or boundary.awaited or time.monotonic() - begun >= ROUND_SECONDS
 
     def _is_due(self) -> bool:
         if self._pending_bytes >= ENTRY_BYTES:
@@ -145,7 +146,7 @@ class _Round:
             return
         sequence = (newest.sequence if newest else 0) + 1
         writer = self._writer or self._log.writer(self._order.epoch, sequence)
-        entry = writer.finish(position, self._members, datetime.now(UTC), self._shapes_at)
+        entry = writer.finish(position, self._members, datetime.now(UTC), self._shapes)
         reach("before-entry")
         self._log.append(entry)
         reach("after-entry")

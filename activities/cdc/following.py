@@ -156,7 +156,7 @@ class Follower:
                 raise StalePositionError("The log of the source had to be begun anew.")
             head = changes.head(place.epoch, max(place.sequence, known))
             newest = changes.entry(place.epoch, head) if head > known else None
-            return newest is not None and newest.position >= position
+            return newest is not None and newest.has_all_until(position)
 
         self._wait(run, reached, "to catch up", patience_seconds)
 
