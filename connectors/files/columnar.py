@@ -177,7 +177,9 @@ def _opened(opener: Opener, *, footer: bool = False) -> Iterator[Any]:
 
 
 def _parquet(source: Any) -> Any:
-    return pq.ParquetFile(pa.PythonFile(source, "r"), buffer_size=COLUMN_BUFFER_BYTES, pre_buffer=False)
+    return pq.ParquetFile(
+        pa.PythonFile(source, "r"), buffer_size=COLUMN_BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True
+    )
 
 
 @contextmanager

@@ -200,11 +200,18 @@ def _first_line(head: bytes, dialect: dict[str, Any], name: str) -> tuple[list[s
         for line in io.StringIO(head.decode("utf-8", "surrogateescape"), newline=""):
             taken += len(line.encode("utf-8", "surrogateescape"))
             yield line
+        yield _END
 
     try:
         fields = next((fields for fields in csv.reader(lines(), **dialect) if fields), [])
     except csv.Error as error:
         raise BadFileError(f"The first line of the file {name} is no line of columns.") from error
+    if fields == [_END]:
+        return [], taken
+    if fields and fields[-1].endswith(_END):
+        raise BadFileError(
+            f"The first line of the file {name} has a quote that is never closed, or the option quote is another."
+        )
     if taken >= HEAD_BYTES and not head.endswith((b"\n", b"\r")):
         raise BadFileError(f"The first line of the file {name} has more than {HEAD_BYTES >> 20} MB.")
     if any(not _is_valid(each) for each in fields):
