@@ -7,7 +7,7 @@ SEED ?= 1
 SEEDS ?= 1..200
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)/peers/.installed
-SSHD := $(VENV)/debian/.sshd
+DEBIAN := $(VENV)/debian/.unpacked
 MARIADB := $(VENV)/mariadb/.unpacked
 .DEFAULT_GOAL := help
 .PHONY: help setup up demo test test-long mariadb soak fuzz check types-page format bench bench-smoke lock lock-peers clean
@@ -40,17 +40,18 @@ $(MARIADB): | $(STAMP)
 
 mariadb: setup $(MARIADB)  ## the MariaDB that tests read from, where none is installed
 
-# OpenSSH's server, for the tests of tunnels: Debian's, unpacked beside the environment where the system has none.
-$(SSHD): | $(STAMP)
-	@PATH="$$PATH:/usr/sbin" command -v sshd >/dev/null || ! command -v apt-get >/dev/null || \
-		sh tests/kit/debian.sh $(@D) openssh-server libwrap0 libnsl2 libtirpc3 libgssapi-krb5-2 libkrb5-3 libkrb5support0 \
-		libk5crypto3 libkeyutils1 libcom-err2
+# An OpenSSH server and a PostgreSQL with TLS, for tests: Debian's, beside the environment where the system has none.
+$(DEBIAN): | $(STAMP)
+	@! command -v apt-get >/dev/null || { sh tests/kit/debian.sh $(@D)/openssh-server openssh-server libwrap0 libnsl2 \
+		'libtirpc3(t64)?' libgssapi-krb5-2 libkrb5-3 libkrb5support0 libk5crypto3 libkeyutils1 libcom-err2 && \
+		sh tests/kit/debian.sh $(@D)/postgresql 'postgresql-[0-9]+' libpq5 'libicu[0-9]+' 'libxml2(-16)?' \
+		'libldap(-2\.5-0|2)' libsasl2-2 liblz4-1 'libxslt1\.1'; }
 	@mkdir -p $(@D) && touch $@
 
-test: setup mariadb $(SSHD)  ## the whole suite, on real servers
+test: setup mariadb $(DEBIAN)  ## the whole suite, on real servers
 	$(BIN)/pytest --numprocesses 3 --dist worksteal
 
-test-long: setup mariadb $(SSHD)  ## the proofs that take longer than a change can wait for
+test-long: setup mariadb $(DEBIAN)  ## the proofs that take longer than a change can wait for
 	$(BIN)/pytest --numprocesses 2 -m long
 
 soak: setup  ## 200 databases under random transactions while everything is killed; SEEDS=17,99 or 1..20 chooses

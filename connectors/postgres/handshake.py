@@ -23,10 +23,10 @@ _SSL_REQUEST = struct.pack(">II", 8, 80877103)
 def certificate_error(
     error: psycopg.Error, config: PostgresConfig, endpoint: Endpoint, files: Files
 ) -> ConfigurationError | None:
-    """Why no authority stands behind the certificate, where that is what the login failed of: found out by another
+    """Why no trusted authority stands behind the certificate, where the login failed of that: found out by another
     handshake. None for all else.
     """
-    if "certificate verify failed" not in str(error):
+    if not config.sslmode.startswith("verify") or "SSL error" not in str(error):
         return None
     left = remaining()
     until = time.monotonic() + (PATIENCE_SECONDS if left is None else min(PATIENCE_SECONDS, left))

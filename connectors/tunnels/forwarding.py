@@ -1,10 +1,12 @@
 """One end of a tunnel: a listener of the loopback, each connection of which goes on behind the bastion.
 
 Whoever shares the machine could connect to it too: a connection that does not come from this very process is hung up.
+Drivers close a connection in both directions at once, and so it is here: what was written is sent before.
 """
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 import asyncssh
 import psutil
@@ -67,17 +69,16 @@ class NearEnd(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        if self._far is not None:
+        if self._far is None:
+            return
+        if error is None:
+            self._far.close()
+        else:
             self._far.hang_up()
 
     def data_received(self, data: bytes) -> None:
         if self._far is not None:
             self._far.write(data)
-
-    def eof_received(self) -> bool:
-        if self._far is not None:
-            self._far.write_eof()
-        return True
 
     def pause_writing(self) -> None:
         if self._far is not None:
@@ -90,10 +91,6 @@ class NearEnd(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)
-
-    def write_eof(self) -> None:
-        if self._transport is not None:
-            self._transport.write_eof()
 
     def pause_reading(self) -> None:
         if self._transport is not None:
@@ -114,7 +111,7 @@ class NearEnd(asyncio.Protocol):
 
 
 class FarEnd(asyncssh.SSHTCPSession[bytes]):
-    """The bastion's connection to the database."""
+    """The bastion's connection to the database. An error of a callback would end the whole tunnel: there is none."""
 
     def __init__(self, near: NearEnd) -> None:
         self._near = near
@@ -134,10 +131,6 @@ class FarEnd(asyncssh.SSHTCPSession[bytes]):
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         self._near.write(data)
 
-    def eof_received(self) -> bool:
-        self._near.write_eof()
-        return True
-
     def pause_writing(self) -> None:
         self._near.pause_reading()
 
@@ -146,11 +139,8 @@ class FarEnd(asyncssh.SSHTCPSession[bytes]):
 
     def write(self, data: bytes) -> None:
         if self._channel is not None:
-            self._channel.write(data)
-
-    def write_eof(self) -> None:
-        if self._channel is not None:
-            self._channel.write_eof()
+            with suppress(BrokenPipeError):
+                self._channel.write(data)
 
     def pause_reading(self) -> None:
         if self._channel is not None:
@@ -159,6 +149,11 @@ class FarEnd(asyncssh.SSHTCPSession[bytes]):
     def resume_reading(self) -> None:
         if self._channel is not None:
             self._channel.resume_reading()
+
+    def close(self) -> None:
+        """Once all is sent."""
+        if self._channel is not None:
+            self._channel.close()
 
     def hang_up(self) -> None:
         if self._channel is not None:

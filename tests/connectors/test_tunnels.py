@@ -84,6 +84,17 @@ def test_parts_of_one_snapshot_are_read_at_once(table: Source, sshd: Sshd) -> No
     assert [tuple(row.values()) for row in found.to_pylist()] == expected
 
 
+def test_sessions_that_end_do_not_disturb_others(table: Source, sshd: Sshd) -> None:
+    config = table.config(**sshd.inputs())
+    with POSTGRES.hold(config, "t", "holder") as held:
+        for number in range(8):
+            POSTGRES.validate(config)
+            assert table.read("t", config=config, cursor=CursorRange("id", "20000"), narrow=number % 2 == 0).column(
+                "id"
+            ) == [20000]
+        assert held.is_held(0.1)
+
+
 def test_a_broken_tunnel_gives_its_snapshot_up(table: Source, own_sshd: Sshd) -> None:
     config = table.config(**own_sshd.inputs())
     with POSTGRES.read_or_divide(config, ReadRequest("t", "divide"), 256 * 1024) as divided:

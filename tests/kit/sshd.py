@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,14 +11,12 @@ from pathlib import Path
 import asyncssh
 import psutil
 
-from local.accounts import provide_folder, provide_programs, server_account
+from local.accounts import provide_folder, server_account
 from local.binaries import server_environment
 from local.ports import LOOPBACK, choose_ports
 from local.process import Account, ChildProcess, Command
+from tests.kit.debian import debian_program
 from tests.kit.servers import server_folder
-
-UNPACKED = Path(__file__).parents[2] / ".venv" / "debian"
-"""Where ``make test`` puts Debian's packages where the system has none of them."""
 
 
 @dataclass
@@ -105,27 +102,15 @@ def run_sshd(**options: str) -> Iterator[Sshd]:
 
 
 def _command(folder: Path, port: int, account: Account | None) -> Command:
-    program, libraries = _program(account)
+    program = debian_program("openssh-server", "usr/sbin/sshd")
     return Command(
         name="sshd",
-        argv=(str(program), "-D", "-e", "-f", str(folder / "sshd_config")),
-        env=server_environment(**({"LD_LIBRARY_PATH": libraries} if libraries else {})),
+        argv=(str(program.path), "-D", "-e", "-f", str(folder / "sshd_config")),
+        env=server_environment(LD_LIBRARY_PATH=program.libraries),
         log_path=folder / "sshd.log",
         is_ready=lambda: _answers(port),
         account=account,
     )
-
-
-def _program(account: Account | None) -> tuple[Path, str]:
-    """The system's, or the one that was unpacked, with the folders of its libraries."""
-    found = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if found:
-        return Path(found), ""
-    if not (UNPACKED / "usr/sbin/sshd").exists():
-        raise FileNotFoundError("There is no sshd: install openssh-server, or let `make test` unpack it.")
-    install = provide_programs(UNPACKED, "usr/sbin/sshd", account)
-    libraries = [str(each) for each in (*install.glob("usr/lib/*-linux-gnu"), *install.glob("lib/*-linux-gnu"))]
-    return install / "usr/sbin/sshd", ":".join(libraries)
 
 
 def _write(path: Path, content: bytes, account: Account | None) -> None:
