@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from local.mariadb import MariaDbServer
 from local.postgres import PostgresServer
+from tests.kit.mariadb import run_mariadb
 from tests.kit.servers import (
     MetadataTemplates,
     RunningStore,
@@ -36,6 +38,13 @@ def postgres(request: pytest.FixtureRequest) -> PostgresServer:
     server = request.getfixturevalue(request.param)
     assert isinstance(server, PostgresServer)
     return server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDbServer]:
+    """Kill or restart it only if you bring it back."""
+    with run_mariadb() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

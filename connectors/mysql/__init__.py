@@ -1,0 +1,5 @@
+"""MySQL and MariaDB."""
+
+from connectors.mysql.connector import MySqlConnector
+
+__all__ = ["MySqlConnector"]

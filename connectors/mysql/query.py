@@ -1,0 +1,156 @@
+"""The statements of a read: columns, and where a cursor read begins and ends.
+
+A cursor read has two parts. First, where they are wanted, the rows without a usable cursor value (null, and days that
+no calendar has). Then the rest in order of the cursor, which an index can give. ``max_rows`` counts the second part
+only; it ends behind the last of the rows that share the value at its edge, which is looked up first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+
+from connectors.base import CursorRange
+from connectors.cursor import decode
+from connectors.errors import SchemaChangedError
+from connectors.mysql.catalogue import SourceColumn, SourceTable
+from connectors.mysql.columns import MOMENTS, ColumnPlan, reference
+from connectors.mysql.discovery import cursor_type
+from connectors.mysql.filters import time_constant
+from connectors.mysql.sql import literal, relation
+
+PASSES_WITHOUT_INDEX = 8
+"""Into how many reads a table without an index on its cursor is cut at the most: each of them sorts all of it."""
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The cursor column of a read, with its conditions over the table's alias ``t``."""
+
+    column: SourceColumn
+    ordered: str
+    """True for rows that have a place in the order, at or after the lower bound."""
+    unordered: str
+    """True for rows without one."""
+    max_rows: int | None
+    include_nulls: bool
+    resumed: bool
+    """It begins at a lower bound."""
+
+    @property
+    def here(self) -> str:
+        return reference(self.column.name)
+
+
+@dataclass(frozen=True)
+class ReadQuery:
+    """What one read asks of one table."""
+
+    table: SourceTable
+    filters: tuple[str, ...] = ()
+    cursor: Cursor | None = None
+    source: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", f"{relation(self.table.database, self.table.name)} AS t")
+
+    def select(self, plans: Sequence[ColumnPlan], condition: str | None = None) -> str:
+        """Rows in no order."""
+        return self.aggregate([plan.expression for plan in plans], condition)
+
+    def select_ordered(self, plans: Sequence[ColumnPlan], edge: str | None) -> str:
+        """The part of a cursor read that is in order, to its end or up to the edge."""
+        assert self.cursor is not None
+        return self.select(plans, self.until(edge)) + f" ORDER BY {self.cursor.here}"
+
+    def until(self, edge: str | None) -> str:
+        """The condition of the part that is in order."""
+        assert self.cursor is not None
+        ordered = self.cursor.ordered
+        return ordered if edge is None else f"{ordered} AND {self.cursor.here} <= {edge}"
+
+    def edge(self) -> str:
+        """The value of the last row that may be given, if there are as many."""
+        assert self.cursor is not None
+        assert self.cursor.max_rows is not None
+        here, skipped = self.cursor.here, self.cursor.max_rows - 1
+        where = self.where(self.cursor.ordered)
+        return f"SELECT CAST({here} AS CHAR) FROM {self.source}{where} ORDER BY {here} LIMIT 1 OFFSET {skipped}"
+
+    def beyond(self, edge: str) -> str:
+        """Whether there are rows behind the edge."""
+        assert self.cursor is not None
+        where = self.where(f"{self.cursor.ordered} AND {self.cursor.here} > {edge}")
+        return f"SELECT EXISTS (SELECT 1 FROM {self.source}{where})"
+
+    def where(self, condition: str | None = None) -> str:
+        conditions = [*self.filters, *([condition] if condition else [])]
+        return " WHERE " + " AND ".join(f"({each})" for each in conditions) if conditions else ""
+
+    def aggregate(self, expressions: Sequence[str], condition: str | None = None) -> str:
+        outputs = ", ".join(f"{expression} AS c{number}" for number, expression in enumerate(expressions))
+        return f"SELECT {outputs} FROM {self.source}{self.where(condition)}"
+
+
+def cursor_of(table: SourceTable, wanted: CursorRange) -> Cursor:
+    column = table.column(wanted.field)
+    if column is None:
+        raise SchemaChangedError(f"The incremental field {wanted.field} of {table.name} is gone.")
+    field_type = cursor_type(column)
+    if field_type is None:
+        raise SchemaChangedError(
+            f"The incremental field {wanted.field} of {table.name} is of type {column.type}, "
+            "which has no order to follow: choose another field."
+        )
+    usable = _usable(column)
+    ordered = usable
+    if wanted.lower is not None:
+        ordered = f"{usable} AND {reference(column.name)} >= {_bound(table, column, field_type, wanted.lower)}"
+    return Cursor(
+        column=column,
+        ordered=ordered,
+        unordered=f"({usable}) IS NOT TRUE",
+        max_rows=_max_rows(table, wanted),
+        include_nulls=wanted.include_nulls,
+        resumed=wanted.lower is not None,
+    )
+
+
+def edge_constant(column: SourceColumn, shown: str) -> str:
+    """The constant of a value of the column, as the server shows it."""
+    if column.base in MOMENTS:
+        return f"{'DATE' if column.base == 'date' else 'TIMESTAMP'}{literal(shown)}"
+    return shown
+
+
+def _usable(column: SourceColumn) -> str:
+    here = reference(column.name)
+    if column.base not in MOMENTS:
+        return f"{here} IS NOT NULL"
+    first = "DATE'0001-01-01'" if column.base == "date" else "TIMESTAMP'0001-01-01 00:00:00'"
+    return f"{here} >= {first} AND DAYOFMONTH({here}) BETWEEN 1 AND DAYOFMONTH(LAST_DAY({here}))"
+
+
+def _bound(table: SourceTable, column: SourceColumn, field_type: str, text: str) -> str:
+    try:
+        value = decode(text, field_type)
+    except ValueError as error:
+        raise SchemaChangedError(
+            f"The incremental field {column.name} of {table.name} is now of type {column.type}, which does not "
+            "go on from where the copy stands: resync the table."
+        ) from error
+    if isinstance(value, datetime):
+        return time_constant(value)
+    return (
+        f"DATE'{value.isoformat()}'"
+        if isinstance(value, date)
+        else f"{value:f}"
+        if isinstance(value, Decimal)
+        else str(value)
+    )
+
+
+def _max_rows(table: SourceTable, wanted: CursorRange) -> int | None:
+    if wanted.max_rows is None or table.is_indexed(wanted.field) or table.row_estimate is None:
+        return wanted.max_rows
+    return max(wanted.max_rows, table.row_estimate // PASSES_WITHOUT_INDEX)
