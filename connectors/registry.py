@@ -3,8 +3,9 @@
 from connectors.base import Connector
 from connectors.errors import ConfigurationError
 from connectors.postgres import PostgresConnector
+from connectors.sqlite import SqliteConnector
 
-_CONNECTORS: dict[str, Connector] = {each.source_type: each for each in (PostgresConnector(),)}
+_CONNECTORS: dict[str, Connector] = {each.source_type: each for each in (PostgresConnector(), SqliteConnector())}
 
 
 class UnknownSourceTypeError(ConfigurationError):
