@@ -1,7 +1,8 @@
 """Parquet: each column in its own type, and as text what the lake has no type for."""
 
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from typing import Any
 
@@ -19,8 +20,14 @@ from connectors.files.texts import as_text, hexadecimal, json_text
 MOST_ROWS = 2**16
 COLUMN_BUFFER_BYTES = 2**16
 """Read at once of each column."""
+OPEN_COLUMN_BYTES = 2 * 2**20
+"""What reading a column holds: a page, and its dictionary."""
+OPEN_BYTES = 64 * 2**20
+"""Of all columns that are read at a time."""
+_FIXED = ("BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE")
+_VALUE_BYTES = 8
 _EXPANSION = 4
-"""How many times as large as in the file a value may be in memory: in the file, repeated ones are kept once."""
+"""How many times as large as in the file a text may be in memory: in the file, repeated ones are kept once."""
 _MAGIC = b"PAR1"
 _STORED = {
     pa.int8(): pa.int16(),
@@ -152,12 +159,59 @@ def _batches(file: Any, names: list[str], size_bytes: int) -> Iterator[pa.Record
     """Row group by row group, so many rows at once as their size in the file allows."""
     for number in range(file.metadata.num_row_groups):
         group = file.metadata.row_group(number)
-        width = max(1, group.total_byte_size // max(1, group.num_rows))
-        rows = min(MOST_ROWS, max(1, size_bytes // (width * _EXPANSION)))
+        rows = min(MOST_ROWS, max(1, int(size_bytes / _row_bytes(group))))
+        slices = _slices(group, names)
         if not names:
             yield pa.RecordBatch.from_arrays([pa.nulls(group.num_rows)], [""])
-            continue
-        yield from file.iter_batches(batch_size=rows, row_groups=[number], columns=names, use_threads=False)
+        elif len(slices) == 1:
+            yield from _group(file, number, names, rows)
+        else:
+            yield from _side_by_side(file, number, slices, rows)
+
+
+def _row_bytes(group: Any) -> float:
+    """Of a row in memory, roughly."""
+    columns = (group.column(number) for number in range(group.num_columns))
+    size = sum(
+        each.num_values * _VALUE_BYTES if each.physical_type in _FIXED else each.total_uncompressed_size * _EXPANSION
+        for each in columns
+    )
+    return max(1.0, float(size / max(1, group.num_rows)))
+
+
+def _group(file: Any, number: int, names: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    yield from file.iter_batches(batch_size=rows, row_groups=[number], columns=names, use_threads=False)
+
+
+def _slices(group: Any, names: list[str]) -> list[list[str]]:
+    """The columns in as many parts as it takes to have the open pages of one part in memory."""
+    columns = (group.column(number) for number in range(group.num_columns))
+    pages = sum(min(OPEN_COLUMN_BYTES, each.total_uncompressed_size) for each in columns)
+    size = max(1, len(names) // -(-max(1, pages) // OPEN_BYTES))
+    return [names[start : start + size] for start in range(0, len(names), size)]
+
+
+def _side_by_side(file: Any, number: int, slices: list[list[str]], rows: int) -> Iterator[pa.RecordBatch]:
+    """A row group with many columns: a part of them after the other is unpacked to a file of this machine."""
+    with ExitStack() as stack:
+        readers = []
+        for names in slices:
+            copy = stack.enter_context(tempfile.TemporaryFile(prefix="syncline-columns-"))
+            _unpack(_group(file, number, names, rows), copy)
+            readers.append(stack.enter_context(pa.ipc.open_stream(copy)))
+        for parts in zip(*readers, strict=True):
+            columns = [column for part in parts for column in part.columns]
+            yield pa.RecordBatch.from_arrays(columns, [name for part in parts for name in part.schema.names])
+
+
+def _unpack(batches: Iterator[pa.RecordBatch], copy: Any) -> None:
+    writer = None
+    for batch in batches:
+        writer = writer or pa.ipc.new_stream(copy, batch.schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
+        writer.write_batch(batch)
+    if writer is not None:
+        writer.close()
+    copy.seek(0)
 
 
 @contextmanager

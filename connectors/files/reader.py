@@ -36,7 +36,7 @@ _OF_MANY_TEXTS = (NUMBER, TIME, ZONED, BOOLEAN)
 _FORBIDDEN = re.compile(r"[ ,;{}()\n\t=]")
 """What Delta has in no name of a column."""
 
-GATHERED_BYTES = 16 * 2**20
+GATHERED_BYTES = 8 * 2**20
 NARROW_BYTES = 2 * 2**20
 MOST_BATCH_ROWS = 500_000
 OUT_OF_RANGE = "outside the years 1 to 9999"
@@ -315,12 +315,16 @@ def _gathered(pieces: Iterable[pa.RecordBatch], size_bytes: int) -> Iterator[pa.
     for piece in pieces:
         for part in _parts(piece, size_bytes):
             if held and (size + part.nbytes > size_bytes or rows + part.num_rows > MOST_BATCH_ROWS):
-                yield pa.concat_batches(held)
+                yield _joined(held)
                 held, size, rows = [], 0, 0
             held.append(part)
             size, rows = size + part.nbytes, rows + part.num_rows
     if held:
-        yield pa.concat_batches(held)
+        yield _joined(held)
+
+
+def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
 
 
 def _parts(piece: pa.RecordBatch, size_bytes: int) -> Iterator[pa.RecordBatch]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from connectors.files import columnar
 from connectors.files.errors import BadFileError
 from tests.connectors.files.shelf import Shelf
 
@@ -67,8 +68,10 @@ def test_times_beyond_the_years(shelf: Shelf) -> None:
     assert found.warnings() == {(name, "outside the years 1 to 9999"): 1 for name in ("a", "b")}
 
 
-def test_a_wide_table_comes_in_bounded_batches(shelf: Shelf) -> None:
-    """500 columns, many row groups, and the size of a batch is kept."""
+@pytest.mark.parametrize("open_bytes", [columnar.OPEN_BYTES, 2**18])
+def test_a_wide_table_comes_in_bounded_batches(shelf: Shelf, open_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """500 columns, many row groups, and the size of a batch is kept; also where not all pages can be open at once."""
+    monkeypatch.setattr(columnar, "OPEN_BYTES", open_bytes)
     columns = {f"c{number}": pa.array(range(number, number + 3000)) for number in range(400)}
     columns |= {f"t{number}": pa.array([f"text {number} {row % 9}" for row in range(3000)]) for number in range(100)}
     table = pa.table(columns)
