@@ -17,7 +17,7 @@ from connectors.deadline import patience
 from connectors.errors import ReadCancelledError, SnapshotLostError, SourceError, UnreachableError
 from connectors.outbound import OPEN, ForbiddenHostError, OutboundPolicy, allowed
 from connectors.surroundings import Surroundings
-from connectors.tunnels import reach
+from connectors.tunnels import connection, reach
 from tests.connectors.following import Followed, collect
 from tests.connectors.source import POSTGRES, Source
 from tests.connectors.test_postgres_breaks import DRIVERS, LONG, ROOT, SLEEPY, await_activity, await_no_session
@@ -105,6 +105,24 @@ def test_a_broken_tunnel_gives_its_snapshot_up(table: Source, own_sshd: Sshd) ->
         assert not held.is_held(10)
         own_sshd.restart()
         eventually(lambda: _is_lost(table, config, part, held.snapshot), "the server to notice", patience_seconds=10)
+
+
+def test_a_bastion_that_falls_silent_is_noticed(table: Source, own_sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "KEEPALIVE_SECONDS", 0.2)
+    with POSTGRES.hold(table.config(**own_sshd.inputs()), "t", "holder") as held:
+        assert held.is_held(0.5)
+        own_sshd.freeze()
+        begun = time.monotonic()
+        assert not held.is_held(10)
+    assert time.monotonic() - begun < 10
+
+
+def test_an_account_without_a_name(table: Source, sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As containers have it."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    POSTGRES.validate(table.config(**sshd.inputs()))
 
 
 def _is_lost(table: Source, config: object, part: object, snapshot: object) -> bool:

@@ -45,12 +45,21 @@ class Sshd:
         return f"[{LOOPBACK}]:{self.port} {self.host_keys[kind].export_public_key('openssh').decode()}"
 
     def kill(self) -> None:
-        """With all that goes through it: each connection has a process, in a session of its own."""
-        connections = psutil.Process(self._process.pid).children(recursive=True)
+        """With all that goes through it."""
+        connections = self._connections()
         self._process.kill()
         for each in connections:
             with suppress(psutil.NoSuchProcess):
                 each.kill()
+
+    def freeze(self) -> None:
+        """What goes through it hangs, and nobody hears of it."""
+        for each in self._connections():
+            each.suspend()
+
+    def _connections(self) -> list[psutil.Process]:
+        """The process of each, in a session of its own."""
+        return psutil.Process(self._process.pid).children(recursive=True)
 
     def restart(self) -> None:
         """On the same port, with the same keys."""
