@@ -166,7 +166,8 @@ def test_the_wizard_knows_every_source_type(quick_api: Api) -> None:
     }
     assert postgres["docs_url"].startswith("https://")
     fields = {field["name"]: field for field in postgres["fields"]}
-    assert {name for name, field in fields.items() if field["secret"]} == {"password", "connection_string"}
+    secrets = {"password", "connection_string", "ssl_key", "ssh_password", "ssh_private_key", "ssh_passphrase"}
+    assert {name for name, field in fields.items() if field["secret"]} == secrets
     assert fields["port"] == {
         "name": "port",
         "label": "Port",
