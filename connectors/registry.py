@@ -2,10 +2,13 @@
 
 from connectors.base import Connector
 from connectors.errors import ConfigurationError
+from connectors.files import FilesConnector
 from connectors.postgres import PostgresConnector
 from connectors.sqlite import SqliteConnector
 
-_CONNECTORS: dict[str, Connector] = {each.source_type: each for each in (PostgresConnector(), SqliteConnector())}
+_CONNECTORS: dict[str, Connector] = {
+    each.source_type: each for each in (PostgresConnector(), FilesConnector(), SqliteConnector())
+}
 
 
 class UnknownSourceTypeError(ConfigurationError):

@@ -1,10 +1,12 @@
 """Files in a bucket of S3, or of what speaks its protocol."""
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
+from functools import cache
 from io import RawIOBase
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,7 +33,10 @@ from connectors.outbound import CLOSED, OutboundPolicy, resolve
 
 ATTEMPTS = 4
 """Of one request; of one file, how often in a row a broken connection is taken up again."""
+PAGE_OBJECTS = 1000
+"""Listed by one request."""
 _ETAG = "ETag"
+_SESSION_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,8 @@ class BucketPlace:
             return answer["Body"]
 
     def _objects(self, prefix: str) -> Iterator[Any]:
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket.name, Prefix=prefix)
+        listing = self._client.get_paginator("list_objects_v2")
+        pages = listing.paginate(Bucket=self._bucket.name, Prefix=prefix, PaginationConfig={"PageSize": PAGE_OBJECTS})
         with self._failures():
             for page in pages:
                 yield from page.get("Contents", ())
@@ -183,13 +189,21 @@ class _ObjectStream(RawIOBase):
             self._body = None
 
 
-def _client(bucket: Bucket) -> Any:
-    # Nothing of the server's own configuration or login may serve a user, or reach a host that a user names.
+@cache
+def _session() -> botocore.session.Session:
+    """One for all clients: it knows S3 once it has read what there is to know. Made and asked under ``_SESSION_LOCK``.
+
+    Nothing of the server's own configuration or login may serve a user, or reach a host that a user names.
+    """
     alone = {
         "profile": (None, None, None, None),
         "config_file": (None, None, os.devnull, None),
         "credentials_file": (None, None, os.devnull, None),
     }
+    return botocore.session.Session(session_vars=alone)
+
+
+def _client(bucket: Bucket) -> Any:
     left = remaining()
     patience = (CONNECT_SECONDS, READ_SECONDS) if left is None else (max(1.0, left / 2), max(1.0, left / 2))
     options: dict[str, Any] = {
@@ -201,14 +215,16 @@ def _client(bucket: Bucket) -> Any:
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",
     }
-    client: Any = botocore.session.Session(session_vars=alone).create_client(
-        "s3",
-        region_name=bucket.region,
-        endpoint_url=bucket.endpoint,
-        aws_access_key_id=bucket.access_key_id,
-        aws_secret_access_key=bucket.secret_access_key,
-        config=Config(**options),
-    )
+    with _SESSION_LOCK:
+        client: Any = _session().create_client(
+            "s3",
+            region_name=bucket.region,
+            endpoint_url=bucket.endpoint,
+            # Without any, those of the server would be looked for.
+            aws_access_key_id=bucket.access_key_id or "none",
+            aws_secret_access_key=bucket.secret_access_key or "none",
+            config=Config(**options),
+        )
     client._endpoint.http_session = guarded_session(bucket.outbound, *patience)
     return client
 
