@@ -8,6 +8,7 @@ import threading
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import asyncssh
@@ -33,15 +34,14 @@ T = TypeVar("T")
 logging.getLogger("asyncssh").setLevel(logging.WARNING)
 
 
+@dataclass
 class Route:
     """An address of this machine that leads to one host and port behind the bastion."""
 
     host: str = LOOPBACK
-
-    def __init__(self, port: int = 0) -> None:
-        self.port = port
-        self.failure: SourceError | None = None
-        """Why the bastion did not lead on, when it last did not."""
+    port: int = 0
+    failure: SourceError | None = None
+    """Why the bastion did not lead on, when it last did not."""
 
 
 class Tunnel:
@@ -87,7 +87,9 @@ class Tunnel:
     def _run(self, line: socket.socket, seconds: float) -> None:
         with line:
             try:
-                asyncio.run(self._live(line, seconds))
+                # Whatever loop the rest of the process runs on.
+                with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+                    runner.run(self._live(line, seconds))
             except BaseException as error:
                 if not self._opened.done():
                     self._opened.set_exception(error)

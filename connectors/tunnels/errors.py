@@ -34,6 +34,8 @@ def login_error(
     match error:
         case TimeoutError():
             return late(bastion)
+        case ValueError():
+            return ConfigurationError("The SSH user has characters that no name has.", attr="ssh_user")
         case asyncssh.HostKeyNotVerifiable() if shown is not None:
             return _host_key_error(bastion, shown)
         case asyncssh.KeyExchangeFailed():

@@ -163,4 +163,8 @@ class FarEnd(asyncssh.SSHTCPSession[bytes]):
 def _is_ours(transport: asyncio.Transport) -> bool:
     """Whether the other end of a connection of the loopback is a socket of this process."""
     ends = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-    return any((each.laddr, each.raddr) == ends for each in psutil.Process().net_connections("tcp4"))
+    try:
+        ours = psutil.Process().net_connections("tcp4")
+    except (psutil.Error, OSError):
+        return False
+    return any((each.laddr, each.raddr) == ends for each in ours)

@@ -97,6 +97,11 @@ def test_a_key_that_is_not_known_there(source18: Source, sshd: Sshd) -> None:
     assert f"does not take the private key for the user {sshd.user}" in error.message
 
 
+def test_a_user_that_is_no_name(source18: Source, sshd: Sshd) -> None:
+    error = refusal(source18, sshd, ssh_user="tun\x01nel")
+    assert (type(error), error.attr) == (ConfigurationError, "ssh_user")
+
+
 def test_passwords_that_nobody_may_log_in_with(source18: Source, sshd: Sshd) -> None:
     error = refusal(source18, sshd, ssh_private_key="", ssh_password=SECRET)
     assert (type(error), error.attr) == (CredentialsError, "ssh_private_key")
