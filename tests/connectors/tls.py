@@ -30,7 +30,7 @@ from tests.kit.servers import server_folder
 class TlsFront:
     port: int
     certificate: str
-    """Of its authority."""
+    """With that of its authority."""
 
 
 @dataclass
@@ -97,20 +97,26 @@ def _pem_key(key: ec.EllipticCurvePrivateKey) -> str:
     ).decode()
 
 
+def make_certificate(folder: Path, host: str) -> tuple[Path, Path]:
+    """Made out to that host, with its authority's behind it: the file, and its key's."""
+    authority = Authority()
+    issued = authority.issue("a server", host)
+    certificate, key = folder / "server.pem", folder / "server.key"
+    certificate.write_text(issued.certificate + authority.certificate)
+    key.write_text(issued.key)
+    return certificate, key
+
+
 @contextmanager
 def tls_front(folder: Path, backend: tuple[str, int], address: str = "127.0.0.1") -> Iterator[TlsFront]:
     """Listens on the loopback with a certificate made out to ``address``."""
-    authority = Authority()
-    issued = authority.issue("the front", address)
-    files = folder / "server.pem", folder / "server.key"
-    for file, text in zip(files, (issued.certificate, issued.key), strict=True):
-        file.write_text(text)
+    certificate, key = make_certificate(folder, address)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*files)
+    context.load_cert_chain(certificate, key)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=_accept, args=(listener, context, backend), daemon=True)
         thread.start()
-        yield TlsFront(listener.getsockname()[1], authority.certificate)
+        yield TlsFront(listener.getsockname()[1], certificate.read_text())
         listener.shutdown(socket.SHUT_RDWR)
     thread.join()
 
