@@ -86,7 +86,7 @@ def _discovered(place: Place, table: FileTable) -> DiscoveredTable:
         return described(table, pa.schema(own), no_files(table))
     wanted = Wanted(table, verbatim=frozenset(name for name, _ in table.columns), sample_bytes=SAMPLE_BYTES)
     try:
-        types = reconciled(table.name, list(shapes(place, _sampled(listed), wanted)))
+        types = reconciled(table.name, list(shapes(place, _sampled(listed), wanted)), wanted.verbatim)
     except (BadFileError, ConfigurationError, SchemaChangedError) as error:
         return described(table, pa.schema(own), error.message)
     declared = {name: lake_type(kind) for name, kind in table.columns}

@@ -1,7 +1,7 @@
 """The first way through the files: what each of them holds, before a row of any is given."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from connectors.files.columnar import Parquet
 from connectors.files.contents import FromMemory, FromPlace, Opener
 from connectors.files.delimited import Delimited
 from connectors.files.entry import FileEntry, Place
-from connectors.files.kinds import common
+from connectors.files.kinds import TEXT, common
 from connectors.files.lines import JsonLines
 from connectors.files.pieces import Format, Shape, Wanted
 from connectors.files.tables import FileTable
@@ -85,8 +85,11 @@ def shapes(place: Place, entries: Sequence[FileEntry], wanted: Wanted) -> Iterat
         yield opener.entry, replace(shape, types=types)
 
 
-def reconciled(table: str, found: Sequence[tuple[FileEntry, Shape]]) -> dict[str, pa.DataType]:
-    """The columns of all files with the types that hold their values, in the order in which they first appear."""
+def reconciled(table: str, found: Sequence[tuple[FileEntry, Shape]], chosen: Collection[str]) -> dict[str, pa.DataType]:
+    """The columns of all files with the types that hold their values, in the order in which they first appear.
+
+    Those that are chosen have their values as text.
+    """
     kinds: dict[str, dict[pa.DataType, str]] = {}
     seen: set[int] = set()
     for entry, shape in found:
@@ -98,11 +101,11 @@ def reconciled(table: str, found: Sequence[tuple[FileEntry, Shape]]) -> dict[str
     types = {}
     for name, by_kind in kinds.items():
         try:
-            types[name] = common(by_kind)
+            types[name] = TEXT if name in chosen else common(by_kind)
         except ValueError as error:
             raise SchemaChangedError(
                 f"The column {name} of {table} holds bytes in some files and other values in others, such as "
-                f"{' and '.join(list(by_kind.values())[:2])}: make them tables of their own.",
+                f"{' and '.join(list(by_kind.values())[:2])}: declare its type with the option columns.",
                 attr="tables",
             ) from error
     return types

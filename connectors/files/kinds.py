@@ -57,8 +57,8 @@ def inferred(known: pa.DataType, values: pa.Array, candidates: Sequence[pa.DataT
 
 def common(kinds: Iterable[pa.DataType]) -> pa.DataType:
     """The type that holds all values of these exactly; text where no other does. ``ValueError``: not even text."""
-    found, every = EMPTY, set(kinds)
-    if any(pa.types.is_binary(kind) for kind in every) and not all(_is_bytes(kind) for kind in every):
+    found, every = EMPTY, set(kinds) - {EMPTY}
+    if pa.binary() in every and len(every) > 1:
         raise ValueError("bytes are no other values")
     for kind in every:
         found = _common(found, kind)
@@ -83,8 +83,6 @@ def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
         return one
     if one == EMPTY:
         return other
-    if pa.types.is_binary(one) or pa.types.is_binary(other):
-        return pa.binary()
     if one in _INTEGERS and other in _INTEGERS:
         return max(one, other, key=_INTEGERS.index)
     if (one in _FLOATS and other in _FLOATS) and not (one in _INTEGERS and other in _INTEGERS):
@@ -92,11 +90,6 @@ def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
     if _digits(one) and _digits(other):
         return _decimal(_digits(one), _digits(other))
     return TEXT
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    """Texts are, by their UTF-8."""
-    return bool(pa.types.is_binary(kind) or kind in (TEXT, EMPTY))
 
 
 def _digits(kind: pa.DataType) -> tuple[int, int] | None:

@@ -174,7 +174,7 @@ def _planned(place: Place, table: FileTable, request: ReadRequest) -> _Plan:
         elif resumed:
             break
     # The types of a first load hold for all of its batches.
-    types = reconciled(table.name, found)
+    types = reconciled(table.name, found, chosen)
     if cursor is not None and resumed:
         new_texts = {
             name

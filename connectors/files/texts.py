@@ -17,6 +17,7 @@ from connectors.files.kinds import NUMBER, TEXT
 _FIXED_DIGITS = {pa.float32(): 6, pa.float64(): 15}
 """Numbers of more digits before the point are written with an exponent."""
 _SPECIAL = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+_EXPONENT_DIGITS = 4
 _MOST_SHIFTED = 100
 """Digits that are written out for an exponent."""
 
@@ -54,7 +55,8 @@ def plain(number: Decimal) -> str:
 
 def plain_literal(literal: str) -> str:
     """A number of JSON written out, where its exponent does not make it endless."""
-    if "e" not in literal and "E" not in literal:
+    _, _, exponent = literal.lower().partition("e")
+    if not exponent or len(exponent) > _EXPONENT_DIGITS:
         return literal
     number = Decimal(literal)
     return plain(number) if abs(number.adjusted()) <= _MOST_SHIFTED else literal

@@ -78,6 +78,7 @@ def test_bytes_are_no_numbers(shelf: Shelf) -> None:
     pq.write_table(pa.table({"a": [1]}), shelf.folder / "2.parquet")
     with pytest.raises(SchemaChangedError, match=r"holds bytes in some files and other values in others, such as 1\.p"):
         shelf.read("*.parquet")
+    assert shelf.read({"files": "*.parquet", "columns": {"a": "binary"}}).column("a") == [b"x", b"1"]
 
 
 def test_parquet_files_of_several_types(shelf: Shelf) -> None:
