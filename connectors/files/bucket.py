@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import botocore.session
 from botocore import UNSIGNED
 from botocore.client import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSLError
 
 from connectors.deadline import remaining
 from connectors.errors import (
@@ -120,14 +120,18 @@ class BucketPlace:
             yield
         except ClientError as error:
             raise _refusal(error, self._bucket, name) from error
+        except SSLError as error:
+            raise ConfigurationError(
+                f"The certificate of the store of the bucket {self._bucket.name} is not to be trusted.", attr="endpoint"
+            ) from error
         except HTTPClientError as error:
             inner = error.kwargs.get("error")
             if isinstance(inner, SourceError):
                 raise inner from error
             raise _unreachable(self._bucket) from error
-        except (BotoCoreError, ValueError) as error:
-            if isinstance(error, ValueError):
-                raise ConfigurationError("The bucket or its region has an impossible name.", attr="location") from error
+        except ValueError as error:
+            raise ConfigurationError("The bucket or its region has an impossible name.", attr="location") from error
+        except BotoCoreError as error:
             raise _unreachable(self._bucket) from error
 
 

@@ -25,14 +25,12 @@ from connectors.files.entry import FileEntry, Place
 from connectors.files.errors import changed
 from connectors.files.filters import check_filters, filtered
 from connectors.files.inspection import format_of, openers, reconciled, shapes
-from connectors.files.kinds import BOOLEAN, EMPTY, NUMBER, TEXT, TIME, ZONED, out_of_range
+from connectors.files.kinds import BOOLEAN, EMPTY, TEXT, TIME, ZONED, out_of_range
 from connectors.files.pieces import Shape, Wanted
 from connectors.files.place import opened_place
 from connectors.files.tables import FileTable
 from connectors.files.texts import as_text, hexadecimal
 
-_OF_MANY_TEXTS = (NUMBER, TIME, ZONED, BOOLEAN)
-"""Types of which a value may be written in several ways."""
 _FORBIDDEN = re.compile(r"[ ,;{}()\n\t=]")
 """What Delta has in no name of a column."""
 
@@ -252,14 +250,19 @@ def _check_recognisable(table: FileTable, found: Sequence[_Inspected], texts: se
     """
     lower = _moment(cursor.lower or "")
     for entry, shape in found:
-        if not shape.inferred or (cursor.max_rows is not None and entry.modified_at != lower):
+        if cursor.max_rows is not None and (entry.modified_at != lower or not shape.inferred):
             continue
         for name in texts:
-            if shape.types.get(name) in _OF_MANY_TEXTS:
+            if _has_many_texts(shape.types.get(name, EMPTY)):
                 raise SchemaChangedError(
                     f"The column {name} of {table.name} holds other texts now than numbers, times or truth values: "
                     "resync the table, or declare the column's type with the option columns."
                 )
+
+
+def _has_many_texts(kind: pa.DataType) -> bool:
+    """Whether a value may be written in several ways."""
+    return bool(pa.types.is_decimal(kind) or kind in (TIME, ZONED, BOOLEAN, pa.float32()))
 
 
 def _is_among(name: str, stored: Sequence[str]) -> bool:

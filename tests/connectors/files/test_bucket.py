@@ -31,6 +31,7 @@ from connectors.files.config import FilesConfig
 from connectors.outbound import OPEN, ForbiddenHostError, OutboundPolicy, allowed
 from connectors.surroundings import Surroundings
 from tests.connectors.files.shelf import FILES, read
+from tests.connectors.files.web_server import run_web_server
 from tests.kit.servers import RunningStore
 
 
@@ -143,6 +144,14 @@ def test_what_can_be_wrong_with_the_login(
         with patience(20), pytest.raises(error, match=said) as caught:
             act()
         assert "s3cret" not in caught.value.message
+
+
+def test_a_store_whose_certificate_is_not_trusted(prefix: Prefix, tmp_path: Path) -> None:
+    with run_web_server(tmp_path) as encrypted:
+        given = prefix.config("*.csv", endpoint=encrypted.url)
+        with patience(20), pytest.raises(ConfigurationError, match="is not to be trusted") as caught:
+            FILES.validate(given)
+    assert caught.value.attr == "endpoint"
 
 
 def test_a_guarded_installation_connects_to_public_hosts_only(prefix: Prefix) -> None:
