@@ -27,6 +27,8 @@ CLOSE_SECONDS = 1.0
 KEEPALIVE_SECONDS = 15
 KEEPALIVES = 3
 """So many without an answer, and the tunnel has broken."""
+FASTEST_FIRST = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
+"""Before the library's other ciphers: processors have instructions for it, and it takes half their time."""
 
 T = TypeVar("T")
 
@@ -171,6 +173,7 @@ async def _logged_in(bastion: Bastion, line: socket.socket, seconds: float) -> a
                 agent_path=None,
                 pkcs11_provider=None,
                 gss_host=None,
+                encryption_algs=FASTEST_FIRST,
                 disable_trivial_auth=True,
                 keepalive_interval=KEEPALIVE_SECONDS,
                 keepalive_count_max=KEEPALIVES,
