@@ -159,7 +159,7 @@ def test_cancel_goes_through_a_tunnel_of_its_own(source18: Source, sshd: Sshd, n
         POSTGRES.cancel(config, "test-read")
         with pytest.raises(ReadCancelledError):
             read.result(timeout=5)
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 4
 
 
 @DRIVERS
