@@ -12,8 +12,10 @@ SELECT name, type, wr, strict FROM pragma_table_list
 WHERE schema = 'main' AND type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name
 """
 _COLUMNS = """
-SELECT name, type, "notnull", pk FROM pragma_table_xinfo(?, 'main') WHERE hidden IN (0, 2, 3) ORDER BY cid
+SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?, 'main') WHERE hidden IN (0, 2, 3) ORDER BY cid
 """
+_COMPUTED = 2
+"""``hidden`` of a column whose values are not stored."""
 _INDEXES = """
 SELECT i.name, i."unique", i.origin, i.partial, c.name
 FROM pragma_index_list(?, 'main') AS i JOIN pragma_index_info(i.name, 'main') AS c ORDER BY i.name, c.seqno
@@ -98,9 +100,9 @@ def _table(
                 not_null=bool(not_null) or column == row_id,
                 rule=rule_of(declared, in_key=column in keyed, strict=bool(strict)),
                 in_key=column in keyed,
-                settled=bool(strict) or column == row_id,
+                settled=(bool(strict) and hidden != _COMPUTED) or column == row_id,
             )
-            for column, declared, not_null, _ in columns
+            for column, declared, not_null, _, hidden in columns
         ),
         primary_key=primary,
         indexes=tuple(indexes),

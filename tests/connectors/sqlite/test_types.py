@@ -142,7 +142,8 @@ def test_undeclared_columns_of_a_part_are_judged_by_all_rows(file: SqliteFile) -
 def test_declared_columns_are_judged_by_the_rows_of_the_part(file: SqliteFile) -> None:
     read_column(file, "INT", [1, 2, "many"])
     kinds = [
-        file.read("t", cursor=CursorRange("id", lower, max_rows=1)).table.schema.field("v").type for lower in "012"
+        file.read("t", cursor=CursorRange("id", lower, max_rows=1)).table.schema.field("v").type
+        for lower in (None, "0", "1")
     ]
     assert kinds == [pa.int64(), pa.int64(), pa.string()]
 
@@ -293,3 +294,12 @@ def test_no_value_is_lost(file: SqliteFile, declared: str, values: list[Any], by
                 assert copied == value
             case _:
                 assert copied == f"X'{value.hex().upper()}'"
+
+
+def test_strict_tables(file: SqliteFile) -> None:
+    file.execute("CREATE TABLE t (id INT PRIMARY KEY, r REAL, s TEXT, b BLOB, x ANY, half INT AS (r / 2)) STRICT")
+    file.insert("t (id, r, s, b, x)", [(1, 3, "a", b"\x01", 1), (2, 2, "b", None, "1")])
+    assert file.read("t").table.to_pylist() == [
+        {"id": 1, "r": 3.0, "s": "a", "b": b"\x01", "x": "1", "half": 1.5},
+        {"id": 2, "r": 2.0, "s": "b", "b": None, "x": "1", "half": 1.0},
+    ]
