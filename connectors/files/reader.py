@@ -37,6 +37,8 @@ _FORBIDDEN = re.compile(r"[ ,;{}()\n\t=]")
 GATHERED_BYTES = 8 * 2**20
 NARROW_BYTES = 2 * 2**20
 MOST_BATCH_ROWS = 500_000
+MOST_HELD = 256
+"""Pieces of small files: each takes more memory than its values."""
 OUT_OF_RANGE = "outside the years 1 to 9999"
 SKIPPED = "bad lines, which were skipped"
 WITHOUT_TIME = "files without a time of modification: read by the first load only"
@@ -322,6 +324,8 @@ def _gathered(pieces: Iterable[pa.RecordBatch], size_bytes: int) -> Iterator[pa.
                 held, size, rows = [], 0, 0
             held.append(part)
             size, rows = size + part.nbytes, rows + part.num_rows
+            if len(held) >= MOST_HELD:
+                held = [_joined(held)]
     if held:
         yield _joined(held)
 

@@ -1,7 +1,8 @@
 """Many files as one table: types reconciled, columns chosen, rows filtered, files read once by their times."""
 
 import os
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from connectors.base import GONE, CursorRange, RowFilter
 from connectors.cursor import encode
@@ -17,7 +20,7 @@ from connectors.files import reader
 from connectors.files.entry import FileEntry
 from connectors.files.errors import BadFileError
 from connectors.files.folder import FolderPlace
-from connectors.files.kinds import LONG, NUMBER, TEXT
+from connectors.files.kinds import BOOLEAN, DATE, LONG, NUMBER, TEXT, TIME, ZONED
 from connectors.outbound import OPEN
 from connectors.surroundings import Surroundings
 from tests.connectors.files.shelf import FILES, Shelf, read
@@ -71,6 +74,46 @@ def test_a_text_is_as_its_file_has_it(shelf: Shelf) -> None:
     shelf.put("1.csv", "a,b,c\nx,y,z\n")
     shelf.put("2.csv", "a,b,c\n1.50,2026-01-31T12:00:00+05:30,TRUE\n")
     assert shelf.read("*.csv").rows()[1] == {"a": "1.50", "b": "2026-01-31T12:00:00+05:30", "c": "TRUE"}
+
+
+TRICKY = st.sampled_from(
+    [
+        *("0", "1", "-1", "007", "+1", "-0", "1.0", "1.50", "1e5", "0x1F", "9223372036854775808", "NaN", "null"),
+        *("true", "False", "TRUE", "t", "2026-01-31", "2026-02-30", "2026-01-31 12:00", "2026-01-31T12:00:00.5"),
+        *("2026-01-31T12:00:00Z", "2026-01-31 12:00:00+05:30", "0001-01-01T00:00:00+14:00", "x", " ", "é", '"', "a,b"),
+    ]
+)
+READ_BACK: dict[pa.DataType, Callable[[str], Any]] = {
+    TEXT: str,
+    LONG: int,
+    NUMBER: Decimal,
+    BOOLEAN: lambda text: text.lower() == "true",
+    DATE: date.fromisoformat,
+    TIME: datetime.fromisoformat,
+    ZONED: datetime.fromisoformat,
+}
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.lists(TRICKY, min_size=1, max_size=4), min_size=1, max_size=4))
+def test_no_value_is_another_whatever_is_read_beside_it(shelf: Shelf, files: list[list[str]]) -> None:
+    for path in shelf.folder.glob("*.csv"):
+        path.unlink()
+    for number, values in enumerate(files):
+        quoted = "".join('"' + value.replace('"', '""') + '"\n' for value in values)
+        shelf.put(f"{number}.csv", f"a\n{quoted}", minutes(number))
+    found = shelf.read("*.csv")
+    texts = [value for values in files for value in values]
+    kind = found.kind("a")
+    assert found.column("a") == [READ_BACK[kind](text) for text in texts]
+    # A type is given only to texts that say nothing but a value of it.
+    if kind in (LONG, DATE):
+        assert [str(value) for value in found.column("a")] == texts
+    # Read again when the lake has text already, and when nothing but the last file is new.
+    again = shelf.read("*.csv", since(minutes(0)), text_columns=("a",))
+    assert (again.kind("a"), again.column("a")) == (TEXT, texts)
+    alone = shelf.read("*.csv", since(minutes(len(files) - 1)))
+    assert alone.column("a") == [READ_BACK[alone.kind("a")](text) for text in files[-1]]
 
 
 def test_bytes_are_no_numbers(shelf: Shelf) -> None:
