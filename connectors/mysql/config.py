@@ -1,17 +1,18 @@
 """The connection's fields: the form, their check, and the frozen configuration that comes out."""
 
-import re
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from connectors import tls
 from connectors.base import FormField, SourceForm
 from connectors.errors import ConfigurationError
+from connectors.hosts import checked_host, checked_port
 from connectors.outbound import CLOSED, OutboundPolicy
 from connectors.surroundings import Surroundings
+from connectors.tls import NO_CERTIFICATES, Certificates, certificates
+from connectors.tunnels import TUNNEL_FIELDS, UNTRIMMED, Bastion, bastion_of
 
-SSL_MODES = ("disable", "prefer", "require", "verify-ca", "verify-full")
 DEFAULT_PORT = 3306
 
 FORM = SourceForm(
@@ -25,12 +26,15 @@ FORM = SourceForm(
         FormField("database", "Database", required=True),
         FormField("user", "User", required=True),
         FormField("password", "Password", type="password", secret=True),
-        FormField("sslmode", "TLS mode", type="select", default="prefer", options=SSL_MODES),
+        FormField("sslmode", "TLS mode", type="select", default="prefer", options=tls.MODES),
         FormField("ssl_ca", "Certificate of the authority (PEM)", type="textarea"),
+        FormField("ssl_cert", "Client certificate (PEM)", type="textarea"),
+        FormField("ssl_key", "Key of the client certificate (PEM)", type="textarea", secret=True),
+        *TUNNEL_FIELDS,
     ),
 )
 
-_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.\-]*[A-Za-z0-9_.])?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")
+_UNTRIMMED = UNTRIMMED | {"password"}
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,10 @@ class MySqlConfig:
     user: str
     password: str = field(repr=False)
     sslmode: str = "prefer"
-    ssl_ca: str | None = None
+    certificates: Certificates = NO_CERTIFICATES
     outbound: OutboundPolicy = CLOSED
+    bastion: Bastion | None = None
+    """Through which the host is reached; its name is then one that the bastion knows."""
 
 
 def parse_config(inputs: Mapping[str, Any], surroundings: Surroundings) -> MySqlConfig:
@@ -53,17 +59,18 @@ def parse_config(inputs: Mapping[str, Any], surroundings: Surroundings) -> MySql
         if not values[name]:
             raise ConfigurationError(f"The field {name} is missing.", attr=name)
     sslmode = values["sslmode"] or "prefer"
-    if sslmode not in SSL_MODES:
-        raise ConfigurationError(f"The TLS mode must be one of {', '.join(SSL_MODES)}.", attr="sslmode")
+    if sslmode not in tls.MODES:
+        raise ConfigurationError(f"The TLS mode must be one of {', '.join(tls.MODES)}.", attr="sslmode")
     return MySqlConfig(
-        host=_host(values["host"]),
-        port=_port(values["port"]),
+        host=checked_host(values["host"]),
+        port=checked_port(values["port"], DEFAULT_PORT),
         database=values["database"],
         user=values["user"],
         password=values["password"],
         sslmode=sslmode,
-        ssl_ca=_certificate(values["ssl_ca"]),
+        certificates=certificates(values["ssl_ca"], values["ssl_cert"], values["ssl_key"]),
         outbound=surroundings.outbound,
+        bastion=bastion_of(values, surroundings.outbound),
     )
 
 
@@ -76,30 +83,4 @@ def _text(inputs: Mapping[str, Any], name: str) -> str:
     text = str(value)
     if "\0" in text:
         raise ConfigurationError(f"The field {name} holds a null character.", attr=name)
-    return text if name == "password" else text.strip()
-
-
-def _host(text: str) -> str:
-    if not _HOST.fullmatch(text) or len(text) > 253:
-        raise ConfigurationError("The host must be one host name or IP address.", attr="host")
-    return text
-
-
-def _port(text: str) -> int:
-    if not text:
-        return DEFAULT_PORT
-    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
-        raise ConfigurationError("The port must be a number from 1 to 65535.", attr="port")
-    return int(text)
-
-
-def _certificate(text: str) -> str | None:
-    if not text:
-        return None
-    try:
-        ssl.create_default_context(cadata=text)
-    except (ssl.SSLError, ValueError) as error:
-        raise ConfigurationError(
-            "The authority's certificate is no PEM text (-----BEGIN CERTIFICATE-----).", attr="ssl_ca"
-        ) from error
-    return text + "\n"
+    return text if name in _UNTRIMMED else text.strip()

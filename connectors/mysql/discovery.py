@@ -10,7 +10,7 @@ from connectors.mysql.filters import kind_of, labels_of
 from connectors.mysql.session import Session
 
 CURSOR_TYPES = {
-    **dict.fromkeys((*INTEGERS, "year"), "integer"),
+    **dict.fromkeys(INTEGERS, "integer"),
     "decimal": "numeric",
     "date": "date",
     "datetime": "timestamp",

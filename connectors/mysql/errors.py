@@ -19,12 +19,13 @@ from connectors.errors import (
     UnreachableError,
 )
 from connectors.mysql.config import MySqlConfig
+from connectors.tls import refusal
 
 NO_TLS_OFFERED = 2026
 LOST = (2006, 2013, 2055)
 """The client's own numbers for a connection that is gone."""
-_NAME_MISMATCH, _EXPIRED = 62, 10
-"""OpenSSL's numbers for what is wrong with a certificate."""
+_NAME_MISMATCH = (62, 64)
+"""Of OpenSSL's X509_V_ERR: for names, and for addresses."""
 
 _Login = Callable[[MySqlConfig], SourceError]
 
@@ -111,6 +112,14 @@ def login_error(error: Exception, config: MySqlConfig) -> SourceError:
     )
 
 
+def unreachable(config: MySqlConfig) -> SourceError:
+    """Nobody takes the connection."""
+    return UnreachableError(
+        f"Nothing answers on {config.host}, port {config.port}: check host and port, and that the server is running.",
+        attr="host",
+    )
+
+
 def late_login(config: MySqlConfig) -> SourceError:
     """The host took the connection and then did not answer in time."""
     return UnreachableError(
@@ -122,14 +131,9 @@ def late_login(config: MySqlConfig) -> SourceError:
 def _tls_error(error: ssl.SSLError, config: MySqlConfig) -> SourceError:
     if not isinstance(error, ssl.SSLCertVerificationError):
         return ConfigurationError("The server and Syncline agree on no way to encrypt.", attr="sslmode")
-    if error.verify_code == _EXPIRED:
-        return ConfigurationError("The server's certificate has expired.", attr="sslmode")
-    if error.verify_code == _NAME_MISMATCH or "mismatch" in error.verify_message:
+    if error.verify_code in _NAME_MISMATCH:
         return ConfigurationError(f"The server's certificate is not made out to {config.host}.", attr="host")
-    return ConfigurationError(
-        "The server's certificate is not signed by a trusted authority: give the authority's certificate.",
-        attr="ssl_ca",
-    )
+    return refusal(error, config.host)
 
 
 def _broken(what: str) -> SourceError:
@@ -161,6 +165,7 @@ _FAILURES: dict[int, Callable[[str], SourceError]] = {
     **dict.fromkeys((1356, 1449), _bad_view),
     **dict.fromkeys((1049, 1051, 1146), lambda what: SchemaChangedError(f"The source no longer has {what}.")),
     1054: lambda what: SchemaChangedError(f"A column of {what} is gone: refresh the source's schemas."),
+    1820: lambda what: CredentialsError("The password of the account has expired.", attr="password"),
     1317: lambda what: ReadCancelledError(f"The read of {what} was cancelled."),
     **dict.fromkeys((1053, 1152, 1158, 1159, 1160, 1161, 1184, 1927, *LOST), _broken),
     1205: lambda what: BusyError(f"A lock on {what} did not become free in time."),

@@ -35,6 +35,8 @@ _KINDS = {
     **dict.fromkeys((*BYTES, *GEOMETRIES), "binary"),
 }
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64, "year": 16}
+_CODECS = {"latin1": "cp1252", "koi8r": "koi8-r", "koi8u": "koi8-u", "ujis": "euc-jp", "ucs2": "unsupported"}
+"""Python's names for the server's character sets, where they differ."""
 _LABEL = re.compile(r"'((?:[^']|'')*)'")
 _TIME = re.compile(r"-?\d{1,3}:[0-5]\d(:[0-5]\d(\.\d{1,6})?)?")
 
@@ -71,7 +73,7 @@ def filter_condition(table: SourceTable, wanted: RowFilter) -> str:
             found = [comparison(column, "=", each) for each in wanted.value]
             return " OR ".join(each for each in found if each != NONE) or NONE
         case "like":
-            shown = f"CAST({here} AS CHAR)" if column.base == "json" else here
+            shown = f"CAST({here} AS CHAR)" if column.base == "json" else _comparable(column, wanted.value)
             return f"{shown} LIKE {literal(wanted.value)}"
         case _:
             return comparison(column, wanted.op, wanted.value)
@@ -82,10 +84,29 @@ def comparison(column: SourceColumn, op: str, value: Any) -> str:
     here = reference(column.name)
     kind = kind_of(column)
     if kind in ("integer", "numeric"):
-        return _exact(column, op, _number(value)).format(here=here)
+        # A year is no number to the server: it takes 1 for 2001.
+        return _exact(column, op, _number(value)).format(here=f"({here} + 0)" if column.base == "year" else here)
     if kind == "float":
         return f"{here} {_OPERATORS[op]} {_floating(column, _number(value))}"
-    return f"{here} {_OPERATORS[op]} {constant(column, value)}"
+    return f"{_comparable(column, value)} {_OPERATORS[op]} {constant(column, value)}"
+
+
+def _comparable(column: SourceColumn, value: Any) -> str:
+    """The column, in a character set that has the text's characters: with others the server compares nothing."""
+    here = reference(column.name)
+    if column.charset is None or not isinstance(value, str) or value.isascii() or _has(column.charset, value):
+        return here
+    return f"CONVERT({here} USING utf8mb4) COLLATE utf8mb4_bin"
+
+
+def _has(charset: str, text: str) -> bool:
+    if charset.startswith("utf"):
+        return True
+    try:
+        text.encode(_CODECS.get(charset, charset))
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True
 
 
 def constant(column: SourceColumn, value: Any) -> str:

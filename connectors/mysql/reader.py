@@ -59,12 +59,11 @@ class MySqlRead:
         self._request = request
         names, self._gone = _column_names(table, request)
         self._query = _query(table, names, request)
+        self._edge = self._edge_of_read()
         text = self._text_columns(named(table, names), set(request.text_columns))
         plans = planned(table, names, text, request.type_overrides)
         self._check = ValueCheck(plans, arrow_schema(plans))
         self._rows = 0
-        self._edge: str | None = None
-        """The value at which a read of ``max_rows`` ends; None where it goes on to the last row."""
         self.table: DiscoveredTable = described(table)
         self.report = ReadReport(text_columns=tuple(sorted(text)))
 
@@ -95,9 +94,6 @@ class MySqlRead:
             return
         if cursor.include_nulls:
             yield from self._read(query.select(self._check.plans, cursor.unordered))
-        if cursor.max_rows is not None:
-            edge = self._session.rows(query.edge())
-            self._edge = edge_constant(cursor.column, edge[0][0]) if edge else None
         yield from self._read(query.select_ordered(self._check.plans, self._edge))
 
     def _read(self, sql: str) -> Iterator[pa.RecordBatch]:
@@ -106,6 +102,14 @@ class MySqlRead:
             batch = self._check.batch(rows)
             self._rows += batch.num_rows
             yield batch
+
+    def _edge_of_read(self) -> str | None:
+        """The cursor's value at which a read of ``max_rows`` ends; None where it goes on to the last row."""
+        cursor = self._query.cursor
+        if cursor is None or cursor.max_rows is None:
+            return None
+        edge = self._session.rows(self._query.edge())
+        return edge_constant(cursor.column, edge[0][0]) if edge else None
 
     def _text_columns(self, columns: list[SourceColumn], stored_as_text: set[str]) -> set[str]:
         """Decimals that travel as text: those the lake holds so, and those whose values fit no decimal of the lake."""
@@ -123,11 +127,11 @@ class MySqlRead:
         return found
 
     def _misfitting(self, columns: list[SourceColumn]) -> set[str]:
-        """Those with a value that ``decimal(38,18)`` cannot hold, among the rows of this read or those behind it."""
+        """Those with a value that ``decimal(38,18)`` cannot hold, among the rows of this read."""
         if not columns:
             return set()
         cursor = self._query.cursor
-        extent = cursor.ordered if cursor is not None and cursor.resumed else None
+        extent = self._query.until(self._edge) if cursor is not None and cursor.resumed else None
         (answer,) = self._session.rows(self._query.aggregate([f"MAX({misfits(each)})" for each in columns], extent))
         return {column.name for column, misfit in zip(columns, answer, strict=True) if misfit}
 

@@ -1,7 +1,6 @@
 """Sessions at the source: how every connection is made, marked and set up."""
 
 import hashlib
-import os
 import re
 import socket
 import ssl
@@ -17,10 +16,11 @@ import pymysql
 from connectors.deadline import remaining
 from connectors.errors import SourceError
 from connectors.mysql.config import MySqlConfig
-from connectors.mysql.errors import late_login, login_error, number, query_error
+from connectors.mysql.errors import late_login, login_error, number, query_error, unreachable
 from connectors.mysql.sql import literal
 from connectors.mysql.wire import Rows, stream
-from connectors.outbound import connect_to
+from connectors.tls import Files, files
+from connectors.tunnels import Endpoint, reach
 
 CONNECT_TIMEOUT_SECONDS = 10
 LOCK_TIMEOUT_SECONDS = 30
@@ -117,15 +117,15 @@ def connect(config: MySqlConfig, mark: str, statement_seconds: int | None = None
     Where there is a deadline, neither the login nor the block outlasts it by more than a moment, whatever the server
     does.
     """
-    line = _line(config)
-    connection = _connection(config)
-    left = remaining()
-    seconds = CONNECT_TIMEOUT_SECONDS if left is None else min(left, CONNECT_TIMEOUT_SECONDS)
-    with _copy(line) as copy:
+    with (
+        reach(config.bastion, config.outbound, config.host, config.port) as endpoint,
+        files(config.sslmode, config.certificates) as pems,
+        _line(config, endpoint) as line,
+    ):
+        connection = _connection(config, pems)
         try:
-            with _hung_up_after(copy, seconds) as late:
-                _log_in(connection, line, config, late)
-            with _hung_up_after(copy, remaining()):
+            _log_in(connection, line, config, endpoint)
+            with _hung_up_after(line, remaining()):
                 session = Session(connection, mark)
                 session.set_up(statement_seconds)
                 yield session
@@ -135,22 +135,35 @@ def connect(config: MySqlConfig, mark: str, statement_seconds: int | None = None
             _hang_up(connection)
 
 
-def _line(config: MySqlConfig) -> socket.socket:
-    """An open connection to the server. All that is known of the way there is known here."""
-    line = connect_to(config.outbound, config.host, config.port, CONNECT_TIMEOUT_SECONDS)
-    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    return line
+@contextmanager
+def _line(config: MySqlConfig, endpoint: Endpoint) -> Iterator[socket.socket]:
+    """An open connection to the first of the addresses that takes one. They share the time."""
+    left = remaining()
+    until = time.monotonic() + (CONNECT_TIMEOUT_SECONDS if left is None else min(left, CONNECT_TIMEOUT_SECONDS))
+    failure = OSError("no time was left")
+    for place, address in enumerate(endpoint.addresses):
+        share = (until - time.monotonic()) / (len(endpoint.addresses) - place)
+        try:
+            line = socket.create_connection((address, endpoint.port), timeout=max(share, 0.001))
+            break
+        except OSError as error:
+            failure = error
+    else:
+        why = late_login(config) if isinstance(failure, TimeoutError) else unreachable(config)
+        raise endpoint.failure or why from failure
+    with line:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        yield line
 
 
-def _connection(config: MySqlConfig) -> "pymysql.Connection[Any]":
+def _connection(config: MySqlConfig, pems: Files) -> Any:
     tls: dict[str, Any] = {}
     if config.sslmode == "disable":
         tls = {"ssl_disabled": True}
     elif config.sslmode != "prefer":
-        # Without any of these the driver encrypts where the server offers it.
-        tls = {"ssl": _tls(config)}
-    return pymysql.Connection(
+        tls = {"ssl": _tls(config, pems)}
+    connection: Any = pymysql.Connection(
         host=config.host,
         port=config.port,
         user=config.user,
@@ -162,34 +175,35 @@ def _connection(config: MySqlConfig) -> "pymysql.Connection[Any]":
         defer_connect=True,
         **tls,
     )
+    if config.sslmode == "prefer":
+        # Told nothing, the driver encrypts where the server offers it.
+        connection.ctx = _tls(config, pems)
+    return connection
 
 
-def _tls(config: MySqlConfig) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=config.ssl_ca)
-    # Certificates that the servers make for themselves do not pass it.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+def _tls(config: MySqlConfig, pems: Files) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = config.sslmode == "verify-full"
-    if config.sslmode == "require":
+    if pems.authority is None:
         context.verify_mode = ssl.CERT_NONE
+    else:
+        context.load_verify_locations(pems.authority)
+    if pems.own is not None:
+        context.load_cert_chain(pems.own, pems.key)
     return context
 
 
-def _log_in(
-    connection: "pymysql.Connection[Any]", line: socket.socket, config: MySqlConfig, late: threading.Event
-) -> None:
-    try:
-        connection.connect(line)
-    except Exception as error:
-        # Whatever answers there may be no MySQL at all, and confuse the driver in any way.
-        line.close()
-        raise (late_login(config) if late.is_set() else login_error(error, config)) from error
-
-
-@contextmanager
-def _copy(line: socket.socket) -> Iterator[socket.socket]:
-    """A descriptor of our own for the same connection: the driver may close its own at any time."""
-    with socket.socket(fileno=os.dup(line.fileno())) as copy:
-        yield copy
+def _log_in(connection: Any, line: socket.socket, config: MySqlConfig, endpoint: Endpoint) -> None:
+    left = remaining()
+    seconds = CONNECT_TIMEOUT_SECONDS if left is None else min(left, CONNECT_TIMEOUT_SECONDS)
+    with _hung_up_after(line, seconds) as late:
+        try:
+            # The driver closes what it is given at times of its own.
+            connection.connect(line.dup())
+        except Exception as error:
+            # Whatever answers there may be no MySQL at all, and confuse the driver in any way.
+            why = late_login(config) if late.is_set() else login_error(error, config)
+            raise endpoint.failure or why from error
 
 
 @contextmanager
@@ -214,7 +228,7 @@ def _hung_up_after(line: socket.socket, seconds: float | None) -> Iterator[threa
         timer.join()
 
 
-def _hang_up(connection: "pymysql.Connection[Any]") -> None:
+def _hang_up(connection: Any) -> None:
     if connection.open:
         with suppress(pymysql.Error):
             connection.close()
