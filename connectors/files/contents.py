@@ -46,10 +46,10 @@ class FromMemory:
 
     def __init__(self, entry: FileEntry, contents: bytes) -> None:
         self.entry = entry
-        self._contents = contents
+        self.contents = contents
 
     def open(self) -> Any:
-        return BytesIO(self._contents)
+        return BytesIO(self.contents)
 
 
 @contextmanager

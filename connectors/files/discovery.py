@@ -11,7 +11,7 @@ from connectors.files.config import FilesConfig
 from connectors.files.entry import FileEntry, Place
 from connectors.files.errors import BadFileError
 from connectors.files.filters import kind_of
-from connectors.files.inspection import reconciled, shapes
+from connectors.files.inspection import Contents, reconciled, shapes
 from connectors.files.kinds import EMPTY, TEXT
 from connectors.files.pieces import OWN, Wanted
 from connectors.files.place import opened_place
@@ -86,7 +86,7 @@ def _discovered(place: Place, table: FileTable) -> DiscoveredTable:
         return described(table, pa.schema(own), no_files(table))
     wanted = Wanted(table, verbatim=frozenset(name for name, _ in table.columns), sample_bytes=SAMPLE_BYTES)
     try:
-        types = reconciled(table.name, list(shapes(place, _sampled(listed), wanted)), wanted.verbatim)
+        types = reconciled(table.name, list(shapes(Contents(place), _sampled(listed), wanted)), wanted.verbatim)
     except (BadFileError, ConfigurationError, SchemaChangedError) as error:
         return described(table, pa.schema(own), error.message)
     declared = {name: lake_type(kind) for name, kind in table.columns}

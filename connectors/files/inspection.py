@@ -38,6 +38,7 @@ _PACKED = ("gz", "gzip", "zst", "zstd")
 AHEAD_BYTES = 2**20
 """Files up to this size are fetched ahead, several at once, where they are not on this machine."""
 AHEAD_FILES = 32
+KEPT_BYTES = 2**25
 FETCHES_AT_ONCE = 8
 
 
@@ -57,28 +58,55 @@ def format_of(table: FileTable, entry: FileEntry) -> Format:
     return _FORMATS[_ENDINGS[ending]]
 
 
-def openers(place: Place, entries: Iterable[FileEntry]) -> Iterator[Opener]:
-    """The files in this order; small ones of another machine are fetched while those before them are worked on."""
-    if not place.is_remote:
-        yield from (FromPlace(place, entry) for entry in entries)
-        return
-    coming: deque[Future[Opener]] = deque()
-    with ThreadPoolExecutor(FETCHES_AT_ONCE, "syncline-fetch") as threads:
-        try:
-            for entry in entries:
-                coming.append(threads.submit(_fetched, place, entry))
-                if len(coming) >= AHEAD_FILES:
-                    yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
-        finally:
-            threads.shutdown(cancel_futures=True)
+class Contents:
+    """The contents of files, for both ways through them. Of another machine's, small ones are fetched several at once
+    while those before them are worked on, and kept for the second way as long as there is room.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._kept: dict[FileEntry, bytes] = {}
+        self._room = KEPT_BYTES
+
+    def openers(self, entries: Iterable[FileEntry]) -> Iterator[Opener]:
+        """The files in this order."""
+        if not self._place.is_remote:
+            yield from (FromPlace(self._place, entry) for entry in entries)
+            return
+        coming: deque[Future[Opener]] = deque()
+        with ThreadPoolExecutor(FETCHES_AT_ONCE, "syncline-fetch") as threads:
+            try:
+                for entry in entries:
+                    coming.append(threads.submit(self._fetched, entry))
+                    if len(coming) >= AHEAD_FILES:
+                        yield self._kept_too(coming.popleft().result())
+                while coming:
+                    yield self._kept_too(coming.popleft().result())
+            finally:
+                threads.shutdown(cancel_futures=True)
+
+    def _fetched(self, entry: FileEntry) -> Opener:
+        if entry in self._kept:
+            return FromMemory(entry, self._kept[entry])
+        if not 0 <= entry.size <= AHEAD_BYTES:
+            return FromPlace(self._place, entry)
+        with self._place.open(entry) as stream:
+            parts = []
+            while part := stream.read(AHEAD_BYTES):
+                parts.append(part)
+        return FromMemory(entry, b"".join(parts))
+
+    def _kept_too(self, opener: Opener) -> Opener:
+        if isinstance(opener, FromMemory) and opener.entry not in self._kept and len(opener.contents) <= self._room:
+            self._kept[opener.entry] = opener.contents
+            self._room -= len(opener.contents)
+        return opener
 
 
-def shapes(place: Place, entries: Sequence[FileEntry], wanted: Wanted) -> Iterator[tuple[FileEntry, Shape]]:
+def shapes(contents: Contents, entries: Sequence[FileEntry], wanted: Wanted) -> Iterator[tuple[FileEntry, Shape]]:
     """What each file holds, in the order given."""
     alike: dict[tuple[tuple[str, pa.DataType], ...], dict[str, pa.DataType]] = {}
-    for opener in openers(place, entries):
+    for opener in contents.openers(entries):
         shape = format_of(wanted.table, opener.entry).shape(opener, wanted)
         # Thousands of files are of few kinds.
         types = alike.setdefault(tuple(shape.types.items()), shape.types)
@@ -109,13 +137,3 @@ def reconciled(table: str, found: Sequence[tuple[FileEntry, Shape]], chosen: Col
                 attr="tables",
             ) from error
     return types
-
-
-def _fetched(place: Place, entry: FileEntry) -> Opener:
-    if not 0 <= entry.size <= AHEAD_BYTES:
-        return FromPlace(place, entry)
-    with place.open(entry) as stream:
-        parts = []
-        while part := stream.read(AHEAD_BYTES):
-            parts.append(part)
-    return FromMemory(entry, b"".join(parts))

@@ -24,7 +24,7 @@ from connectors.files.discovery import FILE, MODIFIED_AT, OWN_FIELDS, ROW, descr
 from connectors.files.entry import FileEntry, Place
 from connectors.files.errors import changed
 from connectors.files.filters import check_filters, filtered
-from connectors.files.inspection import format_of, openers, reconciled, shapes
+from connectors.files.inspection import Contents, format_of, reconciled, shapes
 from connectors.files.kinds import BOOLEAN, EMPTY, TEXT, TIME, ZONED, out_of_range
 from connectors.files.pieces import Shape, Wanted
 from connectors.files.place import opened_place
@@ -68,14 +68,16 @@ def open_read(config: FilesConfig, request: ReadRequest) -> Iterator["FilesRead"
             f"The source has no table {request.table} any more: its field tables names it no longer."
         )
     with opened_place(config.place) as place:
-        yield FilesRead(place, _planned(place, table, request), request)
+        contents = Contents(place)
+        yield FilesRead(place, contents, _planned(place, contents, table, request), request)
 
 
 class FilesRead:
     """An open read: ``connectors.base.TableRead``."""
 
-    def __init__(self, place: Place, plan: _Plan, request: ReadRequest) -> None:
+    def __init__(self, place: Place, contents: Contents, plan: _Plan, request: ReadRequest) -> None:
         self._place = place
+        self._contents = contents
         self._plan = plan
         self._filters = request.row_filters
         self._batch_bytes = plan.wanted.batch_bytes
@@ -99,7 +101,7 @@ class FilesRead:
 
     def _rows(self) -> Iterator[pa.RecordBatch]:
         by_entry = dict(self._plan.files)
-        for opener in openers(self._place, by_entry):
+        for opener in self._contents.openers(by_entry):
             entry, shape, rows = opener.entry, by_entry[opener.entry], 0
             for piece in format_of(self._plan.table, entry).pieces(opener, self._plan.wanted, shape):
                 yield self._converted(piece, entry, shape, rows)
@@ -148,7 +150,7 @@ class FilesRead:
         return pc.if_else(outside, pa.scalar(None, values.type), values)
 
 
-def _planned(place: Place, table: FileTable, request: ReadRequest) -> _Plan:
+def _planned(place: Place, contents: Contents, table: FileTable, request: ReadRequest) -> _Plan:
     cursor = request.cursor
     if cursor is not None and cursor.field != MODIFIED_AT:
         raise ConfigurationError(f"Files are read by the incremental field {MODIFIED_AT}, not by {cursor.field}.")
@@ -167,7 +169,7 @@ def _planned(place: Place, table: FileTable, request: ReadRequest) -> _Plan:
     found: list[_Inspected] = []
     files: list[_Inspected] = []
     quota = _Quota(cursor, bool(request.row_filters))
-    for each in shapes(place, entries, wanted):
+    for each in shapes(contents, entries, wanted):
         found.append(each)
         if quota.takes(*each):
             files.append(each)
