@@ -225,3 +225,55 @@ def test_a_view_that_fails_at_its_rows(file: SqliteFile) -> None:
     with pytest.raises(SourceError, match="could not compute the rows of v") as caught:
         file.read("v")
     assert not caught.value.retryable
+
+
+WRITER = """
+import random, sqlite3, sys, time
+path, mode, until = sys.argv[1], sys.argv[2], time.monotonic() + float(sys.argv[3])
+def connect():
+    c = sqlite3.connect(path, isolation_level=None, timeout=10)
+    c.execute("PRAGMA synchronous = OFF")
+    return c
+c = connect()
+while time.monotonic() < until:
+    c.execute("BEGIN IMMEDIATE")
+    for _ in range(random.randrange(1, 30)):
+        one, other, sum = random.randrange(4000), random.randrange(4000), random.randrange(100)
+        c.execute("UPDATE t SET n = n - ?, v = zeroblob(n % 300) WHERE id = ?", (sum, one))
+        c.execute("UPDATE t SET n = n + ?, v = zeroblob(n % 300) WHERE id = ?", (sum, other))
+    c.execute("COMMIT")
+    if mode == "closing" and random.random() < 0.3:
+        c.close()
+        time.sleep(random.random() / 20)
+        c = connect()
+    elif random.random() < 0.1:
+        c.execute("PRAGMA wal_checkpoint(RESTART)")
+    time.sleep(0.002)
+"""
+
+
+@pytest.mark.parametrize("mode", ["journal", "log", "closing"])
+def test_sums_hold_whatever_a_writer_does(file: SqliteFile, mode: str) -> None:
+    """A program moves amounts between rows, in transactions: every read that succeeds has the same sum."""
+    file.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n INT, v BLOB)")
+    file.insert("t", [(number, 1000, b"") for number in range(4000)])
+    if mode != "journal":
+        with_log(file)
+    command = [sys.executable, "-c", WRITER, str(file.path), mode, "1"]
+    sums, busy, states = set(), 0, set()
+    with subprocess.Popen(command) as writer:
+        while writer.poll() is None:
+            try:
+                found = file.read("t", batch_bytes=2**15).column("n")
+            except BusyError:
+                busy += 1
+                continue
+            sums.add(sum(found))
+            states.add(tuple(found))
+        assert writer.returncode == 0
+    assert sums == {4_000_000}
+    assert len(states) > 3, f"busy {busy} times"
+    assert sum(file.read("t").column("n")) == 4_000_000
+    if mode != "journal":
+        file.rows("SELECT count(*) FROM t")
+        assert file.beside() == {"shop.db"}
