@@ -85,7 +85,7 @@ class Engine:
 
     def _live_rows(self, table: LiveTable, tree: dict[str, Any], seconds: float) -> LiveStream:
         columns = needed_columns(tree, table.column_types)
-        filters = row_filters(tree, table.name, table.column_types)
+        filters = row_filters(tree, table.name, table.column_types, table.source_type)
         stream = open_live(table, columns, filters, seconds)
         self.streams.append(stream)
         return stream

@@ -2,7 +2,8 @@
 
 The engine applies the whole query again, so that what is pushed down must only never leave out too much. Columns: all
 whose names occur anywhere in the query. Conditions: comparisons of a column with a constant, joined by AND in the WHERE
-right over the one place where the table is named, and only for types whose order is the same on both sides.
+right over the one place where the table is named, and only for types whose order is the same on both sides: which
+those are, each kind of source has its own names for. A kind that has none here is asked for columns only.
 """
 
 import re
@@ -21,6 +22,9 @@ _OPERATORS = {
 }
 _MIRRORED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
+_MYSQL_INTEGER = re.compile(r"(tiny|small|medium|big)?int(\(\d+\))?( unsigned)?( zerofill)?")
+_MYSQL_TEXT = re.compile(r"(var)?char\(\d+\)|(tiny|medium|long)?text")
+_MYSQL_MOMENT = re.compile(r"(datetime|timestamp)(\(\d\))?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d{1,6})?)?")
 _TEXTS = ("text", "character varying")
@@ -49,8 +53,11 @@ def needed_columns(tree: Any, columns: Mapping[str, str]) -> tuple[str, ...] | N
     return needed or tuple(columns)[:1] or None
 
 
-def row_filters(tree: Any, table: str, columns: Mapping[str, str]) -> tuple[RowFilter, ...]:
+def row_filters(tree: Any, table: str, columns: Mapping[str, str], source_type: str) -> tuple[RowFilter, ...]:
     """Conditions on the table (in lower case) that its source may apply first. ``columns``: declared types by name."""
+    if source_type not in _FITTING:
+        return ()
+    fits = {name: _FITTING[source_type](declared) for name, declared in columns.items()}
     places = [node for node in _objects(tree) if node.get("type") == "BASE_TABLE" and _names(node, table)]
     if len(places) != 1:
         return ()
@@ -59,7 +66,7 @@ def row_filters(tree: Any, table: str, columns: Mapping[str, str]) -> tuple[RowF
             continue
         tables = list(_plain_tables(node["from_table"]))
         if len(tables) == 1 and tables[0] is places[0] and not places[0]["column_name_alias"]:
-            return tuple(_conditions(node["where_clause"], places[0]["alias"].lower() or table, columns))
+            return tuple(_conditions(node["where_clause"], places[0]["alias"].lower() or table, fits))
     return ()
 
 
@@ -82,7 +89,7 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
             yield from _objects(part)
 
 
-def _conditions(clause: Any, alias: str, columns: Mapping[str, str]) -> Iterator[RowFilter]:
+def _conditions(clause: Any, alias: str, columns: Mapping[str, "_Fits | None"]) -> Iterator[RowFilter]:
     if not isinstance(clause, dict):
         return
     if clause.get("type") == "CONJUNCTION_AND":
@@ -95,7 +102,7 @@ def _conditions(clause: Any, alias: str, columns: Mapping[str, str]) -> Iterator
 
 
 def _comparison(
-    left: Mapping[str, Any], operator: str, right: Mapping[str, Any], alias: str, columns: Mapping[str, str]
+    left: Mapping[str, Any], operator: str, right: Mapping[str, Any], alias: str, columns: Mapping[str, "_Fits | None"]
 ) -> Iterator[RowFilter]:
     if left["class"] != "COLUMN_REF":
         return
@@ -104,7 +111,7 @@ def _comparison(
     if len(column) != 1 or [part.lower() for part in qualifier] not in ([], [alias]):
         return
     constant = _constant(right)
-    fits = _fitting(columns[column[0]])
+    fits = columns[column[0]]
     if constant is not None and fits is not None and fits(constant, operator):
         yield RowFilter(column[0], operator, constant)
 
@@ -119,21 +126,59 @@ def _constant(node: Mapping[str, Any]) -> Any:
     return value if isinstance(value, bool | int | str) and "\0" not in str(value) else None
 
 
-def _fitting(declared: str) -> Callable[[Any, str], bool] | None:
-    """Which constants mean the same to both sides, for a column of this type."""
+_Fits = Callable[[Any, str], bool]
+"""Whether a constant means the same to both sides, under that operator."""
+
+
+def _of_postgres(declared: str) -> _Fits | None:
     if declared in _INTEGERS:
-        bound = _INTEGERS[declared]
-        return lambda value, _: isinstance(value, int) and not isinstance(value, bool) and -bound <= value < bound
+        return _within(_INTEGERS[declared])
     if declared in _TEXTS or declared.startswith("character varying("):
-        # Whatever the collation, what is equal byte by byte is equal.
-        return lambda value, operator: isinstance(value, str) and operator == "="
+        return _is_equal_text
     if declared == "uuid":
-        return lambda value, operator: isinstance(value, str) and operator == "=" and _is_uuid(value)
+        return _is_equal_uuid
     if declared == "date":
-        return lambda value, _: isinstance(value, str) and _DATE.fullmatch(value) is not None
+        return _is_day
     if declared in ("timestamp without time zone", "timestamp with time zone"):
-        return lambda value, _: isinstance(value, str) and _MOMENT.fullmatch(value) is not None
+        return _is_moment
     return None
+
+
+def _of_mysql(declared: str) -> _Fits | None:
+    if _MYSQL_INTEGER.fullmatch(declared):
+        return _within(2**63)
+    if _MYSQL_TEXT.fullmatch(declared):
+        return _is_equal_text
+    if declared == "uuid":
+        return _is_equal_uuid
+    if declared == "date":
+        return _is_day
+    return _is_moment if _MYSQL_MOMENT.fullmatch(declared) else None
+
+
+_FITTING: dict[str, Callable[[str], _Fits | None]] = {"Postgres": _of_postgres, "MySQL": _of_mysql}
+"""By the type of the source: for a column of that declared type, if for any, which constants fit."""
+
+
+def _within(bound: int) -> _Fits:
+    return lambda value, _: isinstance(value, int) and not isinstance(value, bool) and -bound <= value < bound
+
+
+def _is_equal_text(value: Any, operator: str) -> bool:
+    """Whatever the collation, what is equal byte by byte is equal."""
+    return isinstance(value, str) and operator == "="
+
+
+def _is_equal_uuid(value: Any, operator: str) -> bool:
+    return isinstance(value, str) and operator == "=" and _is_uuid(value)
+
+
+def _is_day(value: Any, operator: str) -> bool:
+    return isinstance(value, str) and _DATE.fullmatch(value) is not None
+
+
+def _is_moment(value: Any, operator: str) -> bool:
+    return isinstance(value, str) and _MOMENT.fullmatch(value) is not None
 
 
 def _is_uuid(text: str) -> bool:

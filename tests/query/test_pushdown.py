@@ -76,7 +76,44 @@ def test_columns(sql: str, needed: tuple[str, ...] | None) -> None:
     ],
 )
 def test_conditions(sql: str, filters: list[tuple[str, str, Any]]) -> None:
-    assert row_filters(tree(sql), "t", COLUMNS) == tuple(RowFilter(*each) for each in filters)
+    assert row_filters(tree(sql), "t", COLUMNS, "Postgres") == tuple(RowFilter(*each) for each in filters)
+
+
+MYSQL_COLUMNS = {
+    "id": "bigint(20) unsigned",
+    "n": "int",
+    "name": "varchar(50)",
+    "note": "longtext",
+    "kind": "enum('a','b')",
+    "day": "date",
+    "made": "datetime(6)",
+    "seen": "timestamp",
+    "total": "decimal(12,2)",
+    "raw": "varbinary(9)",
+}
+
+
+@pytest.mark.parametrize(
+    ("sql", "filters"),
+    [
+        ("select * from t where id >= 5 and n < -1", [("id", ">=", 5), ("n", "<", -1)]),
+        ("select * from t where name = 'x' and note = 'y'", [("name", "=", "x"), ("note", "=", "y")]),
+        ("select * from t where day < '2024-01-01'", [("day", "<", "2024-01-01")]),
+        (
+            "select * from t where made > '2024-01-01 10:00:00.5' and seen <= timestamp '2024-01-01'",
+            [("made", ">", "2024-01-01 10:00:00.5"), ("seen", "<=", "2024-01-01")],
+        ),
+        ("select * from t where name < 'x' and kind = 'a' and total = 1 and raw = 'x'", []),
+        ("select * from t where id = 99999999999999999999 and n = '5'", []),
+    ],
+)
+def test_conditions_for_mysql(sql: str, filters: list[tuple[str, str, Any]]) -> None:
+    assert row_filters(tree(sql), "t", MYSQL_COLUMNS, "MySQL") == tuple(RowFilter(*each) for each in filters)
+
+
+def test_no_conditions_for_a_source_whose_types_are_not_known() -> None:
+    """Whatever its types are called."""
+    assert row_filters(tree("select * from t where id = 5"), "t", COLUMNS, "SQLite") == ()
 
 
 def test_a_column_wins_over_an_alias_of_the_same_name() -> None:
