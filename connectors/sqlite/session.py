@@ -31,6 +31,8 @@ _CLOCK_SECONDS = 0.1
 """A file that was written twice within a tick of the file system's clock has the same time both times."""
 _SETTINGS = ("PRAGMA query_only = ON", "PRAGMA trusted_schema = OFF", "PRAGMA cell_size_check = ON")
 _LOOK = "SELECT 1 FROM sqlite_schema LIMIT 1"
+_LIVE, _STILL = "&readonly_shm=1", "&immutable=1"
+"""How a database with a write-ahead log is opened: while another program has it open, and while none has."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,6 @@ def transaction(config: SqliteConfig, table: str | None = None, seconds: float |
             yield Session(connection, path, kept, table, seconds)
     except sqlite3.Error as error:
         raise translated(error, table) from error
-
-
-_LIVE, _STILL = "&readonly_shm=1", "&immutable=1"
 
 
 def _way_in(path: str) -> tuple[_Stamp, str]:

@@ -34,6 +34,8 @@ _TYPES = {
 }
 _TIMES = (Rule.DATE, Rule.MOMENT)
 _ROWS_AT_ONCE = 1024
+_CONDITIONS_AT_ONCE = 200
+"""A statement has no more than 2,000 columns."""
 _CLASSES = ("integer", "real", "text", "blob")
 _OF_ONE_CLASS = {"integer": pa.int64(), "real": pa.float64(), "text": pa.string(), "blob": pa.binary()}
 
@@ -177,9 +179,6 @@ def _any(
         answers += [bool(each) for each in found]
     remaining = iter(answers)
     return [[next(remaining) for _ in group] for group in conditions]
-
-
-_CONDITIONS_AT_ONCE = 200
 
 
 def _no_float(here: str) -> str:
