@@ -1,6 +1,5 @@
 """CSV and TSV, by Arrow's reader, as texts of which the types are inferred."""
 
-import csv
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,15 +10,13 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from connectors.files.contents import Framed, Opener, Readable, texts
+from connectors.files.dialect import END, dialect_of, first_line, head_of, ragged_line, undecodable_line
 from connectors.files.errors import BadFileError, changed
 from connectors.files.kinds import EMPTY, TEXT, inferred
 from connectors.files.pieces import Shape, Wanted, is_ours, public_names
 
 BLOCK_BYTES = (2**20, 2**23, 2**26)
 """What is parsed at once; the larger ones for files with lines that are longer."""
-HEAD_BYTES = 2**20
-_END = "\x1eend of the file\x1e"
-"""A line of our own behind the last: a quote that is never closed takes it in, and so is found."""
 
 
 class _LongLineError(Exception):
@@ -88,10 +85,10 @@ class Delimited:
     def _opened(self, opener: Opener, wanted: Wanted, block_bytes: int) -> Iterator[_Open]:
         options, name = wanted.table.delimited, opener.entry.name
         delimiter = options.delimiter or self._delimiter
-        dialect = _dialect(wanted, delimiter)
+        dialect = dialect_of(wanted, delimiter)
         with texts(opener, wanted.table.encoding) as contents:
-            head = _head(contents, wanted.sample_bytes)
-            first, length = _first_line(head, dialect, name)
+            head = head_of(contents, wanted.sample_bytes)
+            first, length = first_line(head, dialect, name)
             if options.header is True:
                 names, head = public_names(first, name), head[length:]
             elif options.header is False:
@@ -103,7 +100,7 @@ class Delimited:
                 return
             sampled = wanted.sample_bytes is not None
             bad = _BadLines(skips=sampled or wanted.table.skips_bad_lines)
-            end = delimiter.join([_END] * len(names)).encode() + b"\n"
+            end = delimiter.join([END] * len(names)).encode() + b"\n"
             rest: Readable = io.BytesIO() if sampled else contents
             framed = Framed(head, rest, lambda last: end if last in (b"\n", b"\r", b"") else b"\n" + end)
             reader = _reader(framed, names, wanted, delimiter, block_bytes, bad)
@@ -177,59 +174,7 @@ class _Lazy:
 
 
 def _is_end(piece: pa.RecordBatch) -> bool:
-    return bool(piece.column(0)[-1].as_py() == _END)
-
-
-def _head(contents: Readable, sample_bytes: int | None) -> bytes:
-    """Enough for the first line; of a sample all of it, cut where a line ends."""
-    size = sample_bytes or HEAD_BYTES
-    head = bytearray()
-    while len(head) < size and (chunk := contents.read(size - len(head))):
-        head += chunk
-    if sample_bytes is not None and len(head) >= size:
-        del head[head.rfind(b"\n") + 1 :]
-    return bytes(head)
-
-
-def _first_line(head: bytes, dialect: dict[str, Any], name: str) -> tuple[list[str], int]:
-    """Its fields, and how many bytes there are up to its end, with empty lines before it."""
-    taken = 0
-
-    def lines() -> Iterator[str]:
-        nonlocal taken
-        for line in io.StringIO(head.decode("utf-8", "surrogateescape"), newline=""):
-            taken += len(line.encode("utf-8", "surrogateescape"))
-            yield line
-        yield _END
-
-    try:
-        fields = next((fields for fields in csv.reader(lines(), **dialect) if fields), [])
-    except csv.Error as error:
-        raise BadFileError(f"The first line of the file {name} is no line of columns.") from error
-    if fields == [_END]:
-        return [], taken
-    if fields and fields[-1].endswith(_END):
-        raise BadFileError(
-            f"The first line of the file {name} has a quote that is never closed, or the option quote is another."
-        )
-    if taken >= HEAD_BYTES and not head.endswith((b"\n", b"\r")):
-        raise BadFileError(f"The first line of the file {name} has more than {HEAD_BYTES >> 20} MB.")
-    if any(not _is_valid(each) for each in fields):
-        raise BadFileError(
-            f"The file {name} is no valid utf-8 in its first line: set the option encoding of its table."
-        )
-    return fields, taken
-
-
-def _dialect(wanted: Wanted, delimiter: str) -> dict[str, Any]:
-    """As Python's own reader has it, which tells the lines."""
-    options = wanted.table.delimited
-    return {
-        "delimiter": delimiter,
-        "quotechar": options.quote or None,
-        "quoting": csv.QUOTE_MINIMAL if options.quote else csv.QUOTE_NONE,
-        "escapechar": options.escape or None,
-    }
+    return bool(piece.column(0)[-1].as_py() == END)
 
 
 @contextmanager
@@ -243,12 +188,12 @@ def _failures(opener: Opener, wanted: Wanted, opened: _Open, delimiter: str) -> 
             raise _LongLineError from error
         if "invalid UTF8" in told:
             raise BadFileError(
-                f"The file {name} is no valid utf-8{_at(_undecodable_line(opener, wanted))}: set the option encoding "
+                f"The file {name} is no valid utf-8{_at(undecodable_line(opener, wanted))}: set the option encoding "
                 "of its table."
             ) from error
         if opened.bad.first is not None:
             row = opened.bad.first
-            line = _ragged_line(opener, wanted, wanted.table.delimited.delimiter or delimiter, len(opened.names))
+            line = ragged_line(opener, wanted, wanted.table.delimited.delimiter or delimiter, len(opened.names))
             raise BadFileError(
                 f"The file {name} has {row.actual_columns} fields in place of {row.expected_columns}"
                 f"{_at(line or row.number)}: mend it, or set the option bad_lines of its table to skip."
@@ -262,44 +207,3 @@ def _failures(opener: Opener, wanted: Wanted, opened: _Open, delimiter: str) -> 
 
 def _at(line: int | None) -> str:
     return f" at line {line}" if line else ""
-
-
-def _undecodable_line(opener: Opener, wanted: Wanted) -> int | None:
-    with texts(opener, wanted.table.encoding) as contents:
-        return next((number for number, line in enumerate(_lines(contents), 1) if not _decodes(line)), None)
-
-
-def _ragged_line(opener: Opener, wanted: Wanted, delimiter: str, columns: int) -> int | None:
-    """Found by Python's own reader, which knows where each row begins; None where it reads the file otherwise."""
-    with texts(opener, wanted.table.encoding) as contents:
-        rows = csv.reader((line.decode("utf-8", "replace") for line in _lines(contents)), **_dialect(wanted, delimiter))
-        begun = 1
-        try:
-            for fields in rows:
-                if fields and len(fields) != columns:
-                    return begun
-                begun = rows.line_num + 1
-        except csv.Error:
-            pass
-    return None
-
-
-def _lines(contents: Readable) -> Iterator[bytes]:
-    rest = b""
-    while chunk := contents.read(2**16):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from (line + b"\n" for line in lines)
-    if rest:
-        yield rest
-
-
-def _decodes(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _is_valid(text: str) -> bool:
-    return not any("\ud800" <= each <= "\udfff" for each in text)

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.base import GONE, CursorRange, RowFilter
+from connectors.base import GONE, CursorRange, ReadRequest, RowFilter
 from connectors.cursor import encode
 from connectors.errors import AccessError, BusyError, ConfigurationError, SchemaChangedError
-from connectors.files import reader
+from connectors.files import planning
 from connectors.files.entry import FileEntry
 from connectors.files.errors import BadFileError
 from connectors.files.folder import FolderPlace
@@ -328,9 +328,9 @@ def test_a_format_is_told_by_the_name_or_the_table(shelf: Shelf) -> None:
 
 @pytest.mark.parametrize("change", ["longer", "touched", "replaced", "gone"])
 def test_a_file_that_changes_while_it_is_read(shelf: Shelf, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "GATHERED_BYTES", 1000)
+    monkeypatch.setattr(planning, "GATHERED_BYTES", 1000)
     path = shelf.put("1.csv", "a\n" + "1\n" * 1000, NOON)
-    with FILES.read(shelf.config({"t": "*.csv"}), reader.ReadRequest("t", "r")) as opened:
+    with FILES.read(shelf.config({"t": "*.csv"}), ReadRequest("t", "r")) as opened:
         batches = opened.batches()
         next(batches)
         match change:
@@ -351,7 +351,7 @@ def test_a_file_that_changes_while_it_is_read(shelf: Shelf, change: str, monkeyp
 
 def test_a_file_that_changes_between_looking_and_reading(shelf: Shelf) -> None:
     shelf.put("1.csv", "a\n1\n", NOON)
-    with FILES.read(shelf.config({"t": "*.csv"}), reader.ReadRequest("t", "r")) as opened:
+    with FILES.read(shelf.config({"t": "*.csv"}), ReadRequest("t", "r")) as opened:
         shelf.put("1.csv", "a\nx\n", NOON)
         shelf.touch("1.csv", minutes(1))
         with pytest.raises(BusyError):
@@ -388,7 +388,7 @@ def test_a_link_that_is_put_in_place_of_a_file(shelf: Shelf, tmp_path: Path) -> 
     target = tmp_path.parent / f"{tmp_path.name}-outside.csv"
     target.write_text("a\n1\n")
     path = shelf.put("1.csv", "a\n1\n")
-    with FILES.read(shelf.config({"t": "*.csv"}), reader.ReadRequest("t", "r")) as opened:
+    with FILES.read(shelf.config({"t": "*.csv"}), ReadRequest("t", "r")) as opened:
         path.unlink()
         path.symlink_to(target)
         with pytest.raises((AccessError, BusyError)):
