@@ -1,6 +1,7 @@
 """Row filters as conditions that SQLite computes itself, over the table's alias ``t``.
 
-A value that is not of the column's kind is compared as SQLite compares it. ``like`` knows capitals from small letters
+A value that is not of the column's kind is compared as SQLite compares it; where nothing is declared, a text that is a
+number is one to numbers. ``like`` knows capitals from small letters
 and takes a backslash for what makes the next character an ordinary one, as it does at every source.
 """
 
@@ -56,7 +57,14 @@ def _comparison(column: SourceColumn, op: str, value: Any) -> Condition:
         time = moment(value)
         assert time is not None
         return Condition(f"{canonical(here)} {_OPERATORS[op]} ?", (canonical_text(time),))
-    return Condition(f"{here} {_OPERATORS[op]} ?", (_encodable(value),))
+    as_text = Condition(f"{here} {_OPERATORS[op]} ?", (_encodable(value),))
+    if column.rule is not Rule.OPEN or number(value) is None:
+        return as_text
+    as_number = _number(column, op, value)
+    numeric = f"typeof({here}) IN ('integer', 'real')"
+    return Condition(
+        f"CASE WHEN {numeric} THEN {as_number.sql} ELSE {as_text.sql} END", as_number.values + as_text.values
+    )
 
 
 def _number(column: SourceColumn, op: str, value: Any) -> Condition:
