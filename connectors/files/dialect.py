@@ -9,6 +9,9 @@ from connectors.files.contents import Opener, Readable, texts
 from connectors.files.errors import BadFileError
 from connectors.files.pieces import Wanted
 
+# By itself the reader takes no field of more than 128 kB; it is one for the whole process.
+csv.field_size_limit(2**31 - 1)
+
 HEAD_BYTES = 2**20
 """Of which the first line is a part."""
 END = "\x1eend of the file\x1e"

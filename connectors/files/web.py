@@ -30,7 +30,8 @@ from connectors.outbound import CLOSED, OutboundPolicy
 MOST_REDIRECTS = 5
 LOOKS_AT_ONCE = 8
 _MOVED = (301, 302, 303, 307, 308)
-_NOT_TO_BE_ASKED = (400, 405, 501)
+_NOT_TO_BE_ASKED = (400, 403, 405, 501)
+"""What a server may answer to HEAD that gives the file all the same, as an address that was signed for GET does."""
 _CHUNK = 2**18
 
 
@@ -51,7 +52,7 @@ class WebPlace:
 
     def __init__(self, server: WebServer) -> None:
         self._server = server
-        authorities = ssl.create_default_context(cadata=server.ca)
+        authorities = _authorities(server.ca)
         self._client = httpx.Client(
             transport=guarded_transport(server.outbound, authorities),
             trust_env=False,
@@ -169,6 +170,15 @@ class _WebStream(RawIOBase):
         if not self.closed:
             self._context.__exit__(None, None, None)
         super().close()
+
+
+def _authorities(own: str | None) -> ssl.SSLContext:
+    """One's own, or else those of the public and of the system."""
+    if own is not None:
+        return ssl.create_default_context(cadata=own)
+    context = httpx.create_ssl_context(trust_env=False)
+    context.load_default_certs()
+    return context
 
 
 def file_name(url: str) -> str:

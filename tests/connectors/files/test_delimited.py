@@ -164,6 +164,11 @@ def test_bad_lines_are_skipped_and_counted(shelf: Shelf) -> None:
     assert found.warnings() == {("_row", "bad lines, which were skipped"): 2}
 
 
+def test_a_long_first_line(shelf: Shelf) -> None:
+    long = "x" * 500_000
+    assert shelf.read_one("t.csv", f"{long},1\n", header=["a", "b"]).rows() == [{"a": long, "b": 1}]
+
+
 def test_long_lines(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     long = "x" * (delimited.BLOCK_BYTES[0] + 10)
     assert shelf.read_one("t.csv", f"a,b\n1,{long}\n2,y\n").column("b") == [long, "y"]

@@ -76,9 +76,10 @@ def test_parquet_is_taken_whole(web: RunningWebServer) -> None:
     assert found.table.drop_columns(["_file", "_row", "_file_modified_at"]).equals(table)
 
 
-def test_a_server_that_says_little(web: RunningWebServer) -> None:
+@pytest.mark.parametrize("refusal", [403, 405])
+def test_a_server_that_says_little(web: RunningWebServer, refusal: int) -> None:
     """No time of modification, no answer to HEAD."""
-    web.pages["/1.csv"] = Page(b"a\n1\n", methods=("GET",))
+    web.pages["/1.csv"] = Page(b"a\n1\n", methods=("GET",), refusal=refusal)
     given = config(web.url, "1.csv")
     assert FILES.discover(given)[0].columns[0].name == "a"
     assert read(given, "t", CursorRange("_file_modified_at", None, include_nulls=True)).column("a") == [1]

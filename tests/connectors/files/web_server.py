@@ -27,6 +27,8 @@ class Page:
     headers: dict[str, str] = field(default_factory=dict)
     sent: int | None = None
     methods: tuple[str, ...] = ("HEAD", "GET")
+    refusal: int = 405
+    """The status for all other methods."""
 
 
 @dataclass
@@ -121,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
         running.asked.append(Asked(self.command, self.path, dict(self.headers)))
         page = running.pages.get(self.path, Page(status=404))
         if self.command not in page.methods:
-            page = Page(status=405)
+            page = Page(status=page.refusal)
         self.send_response(page.status)
         for name, value in page.headers.items():
             self.send_header(name, value)
