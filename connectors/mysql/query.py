@@ -1,8 +1,9 @@
 """The statements of a read: columns, and where a cursor read begins and ends.
 
 A cursor read has two parts. First, where they are wanted, the rows without a usable cursor value (null, and days that
-no calendar has). Then the rest in order of the cursor, which an index can give. ``max_rows`` counts the second part
-only; it ends behind the last of the rows that share the value at its edge, which is looked up first.
+no calendar has). Then the rest in order of the cursor, which an index can give. Of these, ``max_rows`` counts those
+behind the lower bound: so each read gets further, however many rows share a value. It ends behind the last row that has
+the value of its edge, which is looked up first.
 """
 
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ class Cursor:
     column: SourceColumn
     ordered: str
     """True for rows that have a place in the order, at or after the lower bound."""
+    new: str
+    """True for those behind the lower bound."""
     unordered: str
     """True for rows without one."""
     max_rows: int | None
@@ -74,7 +77,7 @@ class ReadQuery:
         assert self.cursor is not None
         assert self.cursor.max_rows is not None
         here, skipped = self.cursor.here, self.cursor.max_rows - 1
-        where = self.where(self.cursor.ordered)
+        where = self.where(self.cursor.new)
         return f"SELECT CAST({here} AS CHAR) FROM {self.source}{where} ORDER BY {here} LIMIT 1 OFFSET {skipped}"
 
     def beyond(self, edge: str) -> str:
@@ -102,13 +105,14 @@ def cursor_of(table: SourceTable, wanted: CursorRange) -> Cursor:
             f"The incremental field {wanted.field} of {table.name} is of type {column.type}, "
             "which has no order to follow: choose another field."
         )
-    usable = _usable(column)
-    ordered = usable
+    usable = ordered = new = _usable(column)
     if wanted.lower is not None:
-        ordered = f"{usable} AND {reference(column.name)} >= {_bound(table, column, field_type, wanted.lower)}"
+        here, bound = reference(column.name), _bound(table, column, field_type, wanted.lower)
+        ordered, new = f"{usable} AND {here} >= {bound}", f"{usable} AND {here} > {bound}"
     return Cursor(
         column=column,
         ordered=ordered,
+        new=new,
         unordered=f"({usable}) IS NOT TRUE",
         max_rows=_max_rows(table, wanted),
         include_nulls=wanted.include_nulls,

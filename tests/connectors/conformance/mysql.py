@@ -12,7 +12,6 @@ from tests.connectors.conformance.subject import SqlSubject
 
 class MySqlSubject(SqlSubject):
     source_type = "MySQL"
-    passes_ties = False
     types = {"integer": "BIGINT", "text": "VARCHAR(3000)", "time": "DATETIME"}  # noqa: RUF012
 
     def __init__(self, server: MariaDbServer, database: str) -> None:
