@@ -1,6 +1,7 @@
 """Sessions at the source: how every connection is made, marked and set up."""
 
 import hashlib
+import math
 import re
 import socket
 import ssl
@@ -98,9 +99,8 @@ class Session:
         self.rows("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         self.rows("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 
-    def set_up(self, statement_seconds: int | None) -> None:
-        """The settings of a read, whatever the server's own are."""
-        seconds = statement_seconds or 0
+    def set_up(self, seconds: int) -> None:
+        """The settings of a read, whatever the server's own are; ``seconds`` for each statement, 0 for no limit."""
         limits = (
             {"max_statement_time": str(seconds), "idle_transaction_timeout": "0"}
             if self.is_mariadb
@@ -127,12 +127,19 @@ def connect(config: MySqlConfig, mark: str, statement_seconds: int | None = None
             _log_in(connection, line, config, endpoint)
             with _hung_up_after(line, remaining()):
                 session = Session(connection, mark)
-                session.set_up(statement_seconds)
+                session.set_up(_limit(statement_seconds))
                 yield session
         except pymysql.Error as error:
             raise query_error(error) from error
         finally:
             _hang_up(connection)
+
+
+def _limit(statement_seconds: int | None) -> int:
+    """After how many seconds the server itself ends a statement that nobody waits for any more; 0 for none."""
+    left = remaining()
+    limits = [statement_seconds, None if left is None else math.ceil(left) + 1]
+    return min((limit for limit in limits if limit), default=0)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import pytest
 from connectors.mysql import reader
 from tests.connectors.mysql.source import Source
 from tests.connectors.mysql.type_cases import EVERY_CHOICE, EVERY_TYPE, MySqlTable
+from tests.connectors.mysql.types_page import PAGE, page
 from tests.connectors.type_cases import exact
 
 
@@ -32,3 +33,7 @@ def test_every_type_arrives_as_the_contract_says(
     assert not wrong
     assert len(rows) == table.height
     assert result.warnings() == table.warnings()
+
+
+def test_the_page_says_what_the_tests_prove() -> None:
+    assert PAGE.read_text() == page(), "the tables are stale: python -m tests.connectors.mysql.types_page"
