@@ -6,7 +6,7 @@ can give. ``max_rows`` counts the second part only, and the server itself lets t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from connectors.base import CursorRange
 from connectors.cursor import decode
@@ -37,8 +37,12 @@ class Cursor:
     """True for rows without one."""
     max_rows: int | None
     include_nulls: bool
-    resumed: bool
-    """It begins at a lower bound."""
+    lower: str | None
+    """Where it begins; rows that have this very value come again."""
+
+    @property
+    def resumed(self) -> bool:
+        return self.lower is not None
 
     @property
     def field_type(self) -> str:
@@ -87,6 +91,22 @@ class ReadQuery:
         """As ``aggregate``, over the rows that the ordered part of a cursor read will give, and no others."""
         return f"SELECT {_outputs(expressions)} FROM {self._next_rows()}"
 
+    def count_at_edge(self) -> str:
+        """How many rows have the value that the read begins at."""
+        assert self.cursor is not None
+        assert self.cursor.lower is not None
+        return self.aggregate(["count(*)"], f"{self.cursor.ordered} AND {self.cursor.at_most(self.cursor.lower)}")
+
+    def past_the_edge(self, again: int) -> "ReadQuery":
+        """The query with room for more than so many rows that come again, where it has none: it would never get past
+        them.
+        """
+        assert self.cursor is not None
+        assert self.cursor.max_rows is not None
+        if again < self.cursor.max_rows:
+            return self
+        return replace(self, cursor=replace(self.cursor, max_rows=self.cursor.max_rows + again))
+
     def _next_rows(self) -> str:
         assert self.cursor is not None
         columns = ", ".join(reference(column.name) for column in self.table.columns)
@@ -119,7 +139,7 @@ def cursor_of(table: SourceTable, wanted: CursorRange, version: int) -> Cursor:
         unordered=unusable,
         max_rows=_max_rows(table, wanted),
         include_nulls=wanted.include_nulls,
-        resumed=wanted.lower is not None,
+        lower=wanted.lower,
     )
 
 

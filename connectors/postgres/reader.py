@@ -6,7 +6,7 @@ Everything happens in one transaction at the server (repeatable read), so all pa
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import psycopg
@@ -39,6 +39,8 @@ GATHERED_BYTES = 4 * 1024 * 1024
 UNKNOWN_WIDTH = 4096
 FEW_VALUES = 10_000
 """Psycopg has them read by the time that DuckDB is set up."""
+ESTIMATES_ERR = 8
+"""How many times more rows a table may have than the planner makes of its size."""
 WITHOUT_CURSOR = "no cursor value: read by the first load only"
 
 
@@ -65,6 +67,8 @@ class _Outline:
     """So few rows are expected that setting up the fast driver would take longer than reading them."""
     parts: tuple[Part, ...] = ()
     """Those that the table had better be read in."""
+    may_be_held: bool = False
+    """As many rows as one read may give may have the value that it begins at."""
 
 
 @contextmanager
@@ -132,6 +136,9 @@ def _opened(
         ((rewritten,),) = session.rows(rewritten_query(outline.query.source))
         now = check_steady(connection, config, request, outline.query.table, rewritten)
         catalogue.close()
+        if outline.may_be_held:
+            ((again,),) = session.rows(outline.query.count_at_edge())
+            outline = replace(outline, query=outline.query.past_the_edge(again))
         yield PostgresRead(session, described(now, config), outline, request)
 
 
@@ -282,12 +289,15 @@ def _outline(
         cursor = cursor_of(table, request.cursor, server.version) if request.cursor else None
         undecided = not (request.narrow or parts or request.part)
         few = undecided and _are_few(connection, ReadQuery(table, cursor=cursor), len(names))
+        may_be_held = _may_be_held(connection, ReadQuery(table, cursor=cursor))
     if cursor is not None and cursor.column.name not in names:
         raise ConfigurationError(f"The incremental field {cursor.column.name} must be among the columns of the read.")
     filters = tuple(filter_condition(table, each) for each in request.row_filters)
     if request.part is not None:
         filters += (partitions.condition(request.part),)
-    return _Outline(ReadQuery(table, filters, cursor), names, gone, server, width or UNKNOWN_WIDTH, few, parts)
+    return _Outline(
+        ReadQuery(table, filters, cursor), names, gone, server, width or UNKNOWN_WIDTH, few, parts, may_be_held
+    )
 
 
 @contextmanager
@@ -304,6 +314,16 @@ def _are_few(connection: psycopg.Connection, query: ReadQuery, columns: int) -> 
     if cursor is not None and cursor.resumed and query.table.is_indexed(cursor.column.name):
         condition = cursor.ordered
     return expected_rows(connection, query.source, condition) * columns < FEW_VALUES
+
+
+def _may_be_held(connection: psycopg.Connection, query: ReadQuery) -> bool:
+    """Without an index it takes a scan to know: then only of tables that may have so many rows."""
+    cursor = query.cursor
+    if cursor is None or not cursor.resumed or cursor.max_rows is None:
+        return False
+    if query.table.is_indexed(cursor.column.name):
+        return True
+    return ESTIMATES_ERR * expected_rows(connection, query.source, "true") >= cursor.max_rows
 
 
 def _is_raw(connection: psycopg.Connection) -> bool:

@@ -13,7 +13,6 @@ from tests.connectors.conformance.subject import SqlSubject
 
 class PostgresSubject(SqlSubject):
     source_type = "Postgres"
-    passes_ties = False
     types = {"integer": "bigint", "text": "text", "time": "timestamp"}  # noqa: RUF012
 
     def __init__(self, server: PostgresServer, database: str, schema: str) -> None:

@@ -27,8 +27,6 @@ class Subject(ABC):
     """Columns that the connector adds to those of a table."""
     secret: ClassVar[str] = "s3cr3t-of-the-suite"
     """What stands in each secret field of ``spoilt`` inputs."""
-    passes_ties: ClassVar[bool] = True
-    """Whether a cursor gets beyond a value that more than ``max_rows`` rows have."""
     surroundings: Surroundings = Surroundings(OPEN)
     """Those in which the source may be reached."""
     closed: Surroundings = Surroundings()

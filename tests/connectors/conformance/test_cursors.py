@@ -91,8 +91,6 @@ def test_parts_that_are_exactly_full_end_the_read(subject: Subject, field: str) 
 
 
 def test_more_ties_than_a_part_holds(subject: Subject, field: str) -> None:
-    if not subject.passes_ties:
-        pytest.xfail(f"{subject.source_type} reads more than max_rows ties again and again")
     create(subject, 300, ties=100)
     parts = read_in_parts(subject, "t", field, max_rows=10)
     assert {key for part in parts for key in part.column("id")} == set(range(300))
