@@ -10,7 +10,7 @@ from connectors.mysql.sql import literal
 _KINDS = {"BASE TABLE": "table", "SYSTEM VERSIONED": "table", "VIEW": "view"}
 
 _TABLES = """
-SELECT TABLE_NAME, TABLE_TYPE, TABLE_ROWS, AVG_ROW_LENGTH, TABLE_COMMENT
+SELECT TABLE_NAME, TABLE_TYPE, TABLE_ROWS, TABLE_COMMENT
 FROM information_schema.TABLES WHERE TABLE_SCHEMA = {schema} {names} ORDER BY 1
 """
 # Of a table that the user may not SELECT from, other rights may show the columns.
@@ -65,8 +65,6 @@ class SourceTable:
     kind: str
     comment: str | None
     row_estimate: int | None
-    row_bytes: int | None
-    """Average size of a row, with what lies out of line."""
     columns: tuple[SourceColumn, ...]
     indexes: tuple[Index, ...]
 
@@ -92,11 +90,10 @@ def tables(session: Session, database: str, names: Iterable[str] | None = None) 
             kind=_KINDS[kind],
             comment=comment if comment and kind != "VIEW" else None,
             row_estimate=None if kind == "VIEW" or estimate is None else int(estimate),
-            row_bytes=int(width) if width else None,
             columns=tuple(columns[name]),
             indexes=tuple(indexes[name]),
         )
-        for name, kind, estimate, width, comment in session.rows(_sql(_TABLES, database, wanted))
+        for name, kind, estimate, comment in session.rows(_sql(_TABLES, database, wanted))
         if kind in _KINDS and columns[name] and (wanted is None or name in wanted)
     ]
 

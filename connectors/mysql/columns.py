@@ -53,7 +53,7 @@ class ColumnPlan:
     expression: str
     arrow: pa.DataType
     trimmed: bool = False
-    """The zeros behind a number are taken off its text: so equal numbers are equal texts."""
+    """The zeros behind a number are taken off its text: equal numbers are equal texts, and no longer than they need."""
     misfit: str = NOT_UTF8
     """Why a value of the source has no place in ``arrow``: it becomes null, and is counted under this reason."""
 
@@ -82,8 +82,9 @@ def plan(column: SourceColumn, *, to_text: bool = False) -> ColumnPlan:
         case "decimal" if to_text:
             return ColumnPlan(column.name, here, pa.string(), trimmed=True)
         case "decimal":
-            declared = None if is_unbounded(column) else pa.decimal128(column.precision, column.scale)
-            return ColumnPlan(column.name, here, declared or UNBOUNDED)
+            if is_unbounded(column):
+                return ColumnPlan(column.name, here, UNBOUNDED, trimmed=True)
+            return ColumnPlan(column.name, here, pa.decimal128(column.precision, column.scale))
         case base if base in FLOATS:
             # As they are, some of their digits are not shown.
             return ColumnPlan(column.name, f"{here} * 1e0", FLOATS[base])

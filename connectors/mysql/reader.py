@@ -37,7 +37,7 @@ WITHOUT_CURSOR = "no cursor value: read by the first load only"
 
 @contextmanager
 def open_read(config: MySqlConfig, request: ReadRequest) -> Iterator["MySqlRead"]:
-    reading = Reading(config, mark_of(request.read_id), request.table, filtered=bool(request.row_filters))
+    reading = Reading(mark_of(request.read_id), request.table, filtered=bool(request.row_filters))
     with connect(config, reading.mark, request.statement_seconds) as session:
         try:
             session.begin()

@@ -3,12 +3,9 @@
 import hashlib
 import math
 import re
-import socket
-import ssl
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +14,11 @@ import pymysql
 from connectors.deadline import remaining
 from connectors.errors import SourceError
 from connectors.mysql.config import MySqlConfig
-from connectors.mysql.errors import late_login, login_error, number, query_error, unreachable
+from connectors.mysql.errors import number, query_error
+from connectors.mysql.login import logged_in
 from connectors.mysql.sql import literal
 from connectors.mysql.wire import Rows, stream
-from connectors.tls import Files, files
-from connectors.tunnels import Endpoint, reach
 
-CONNECT_TIMEOUT_SECONDS = 10
 LOCK_TIMEOUT_SECONDS = 30
 STALL_SECONDS = 3600
 """How long the server waits for us while a batch is being written, before it takes us for dead."""
@@ -45,13 +40,11 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class Reading:
-    """The read that a session serves: where, under which mark, and how errors speak of it."""
+    """The read that a session serves: its mark, and how errors speak of it."""
 
-    config: MySqlConfig
     mark: str
     what: str
     filtered: bool = False
-    statement_seconds: int | None = None
 
     def error(self, error: Exception) -> SourceError:
         return query_error(error, self.what, filtered=self.filtered)
@@ -117,22 +110,13 @@ def connect(config: MySqlConfig, mark: str, statement_seconds: int | None = None
     Where there is a deadline, neither the login nor the block outlasts it by more than a moment, whatever the server
     does.
     """
-    with (
-        reach(config.bastion, config.outbound, config.host, config.port) as endpoint,
-        files(config.sslmode, config.certificates) as pems,
-        _line(config, endpoint) as line,
-    ):
-        connection = _connection(config, pems)
+    with logged_in(config) as connection:
         try:
-            _log_in(connection, line, config, endpoint)
-            with _hung_up_after(line, remaining()):
-                session = Session(connection, mark)
-                session.set_up(_limit(statement_seconds))
-                yield session
+            session = Session(connection, mark)
+            session.set_up(_limit(statement_seconds))
+            yield session
         except pymysql.Error as error:
             raise query_error(error) from error
-        finally:
-            _hang_up(connection)
 
 
 def _limit(statement_seconds: int | None) -> int:
@@ -140,105 +124,6 @@ def _limit(statement_seconds: int | None) -> int:
     left = remaining()
     limits = [statement_seconds, None if left is None else math.ceil(left) + 1]
     return min((limit for limit in limits if limit), default=0)
-
-
-@contextmanager
-def _line(config: MySqlConfig, endpoint: Endpoint) -> Iterator[socket.socket]:
-    """An open connection to the first of the addresses that takes one. They share the time."""
-    left = remaining()
-    until = time.monotonic() + (CONNECT_TIMEOUT_SECONDS if left is None else min(left, CONNECT_TIMEOUT_SECONDS))
-    failure = OSError("no time was left")
-    for place, address in enumerate(endpoint.addresses):
-        share = (until - time.monotonic()) / (len(endpoint.addresses) - place)
-        try:
-            line = socket.create_connection((address, endpoint.port), timeout=max(share, 0.001))
-            break
-        except OSError as error:
-            failure = error
-    else:
-        why = late_login(config) if isinstance(failure, TimeoutError) else unreachable(config)
-        raise endpoint.failure or why from failure
-    with line:
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        yield line
-
-
-def _connection(config: MySqlConfig, pems: Files) -> Any:
-    tls: dict[str, Any] = {}
-    if config.sslmode == "disable":
-        tls = {"ssl_disabled": True}
-    elif config.sslmode != "prefer":
-        tls = {"ssl": _tls(config, pems)}
-    connection: Any = pymysql.Connection(
-        host=config.host,
-        port=config.port,
-        user=config.user,
-        # The driver would write a text in latin1.
-        password=config.password.encode(),
-        database=config.database,
-        charset="utf8mb4",
-        autocommit=True,
-        defer_connect=True,
-        **tls,
-    )
-    if config.sslmode == "prefer":
-        # Told nothing, the driver encrypts where the server offers it.
-        connection.ctx = _tls(config, pems)
-    return connection
-
-
-def _tls(config: MySqlConfig, pems: Files) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = config.sslmode == "verify-full"
-    if pems.authority is None:
-        context.verify_mode = ssl.CERT_NONE
-    else:
-        context.load_verify_locations(pems.authority)
-    if pems.own is not None:
-        context.load_cert_chain(pems.own, pems.key)
-    return context
-
-
-def _log_in(connection: Any, line: socket.socket, config: MySqlConfig, endpoint: Endpoint) -> None:
-    left = remaining()
-    seconds = CONNECT_TIMEOUT_SECONDS if left is None else min(left, CONNECT_TIMEOUT_SECONDS)
-    with _hung_up_after(line, seconds) as late:
-        try:
-            # The driver closes what it is given at times of its own.
-            connection.connect(line.dup())
-        except Exception as error:
-            # Whatever answers there may be no MySQL at all, and confuse the driver in any way.
-            why = late_login(config) if late.is_set() else login_error(error, config)
-            raise endpoint.failure or why from error
-
-
-@contextmanager
-def _hung_up_after(line: socket.socket, seconds: float | None) -> Iterator[threading.Event]:
-    """Whoever waits for the server in the block waits no longer than that. The event tells that it came to it."""
-    late = threading.Event()
-    if seconds is None:
-        yield late
-        return
-
-    def hang_up() -> None:
-        late.set()
-        with suppress(OSError):
-            line.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(seconds, hang_up)
-    timer.start()
-    try:
-        yield late
-    finally:
-        timer.cancel()
-        timer.join()
-
-
-def _hang_up(connection: Any) -> None:
-    if connection.open:
-        with suppress(pymysql.Error):
-            connection.close()
 
 
 def cancel(config: MySqlConfig, mark: str) -> None:

@@ -55,8 +55,8 @@ class Rows:
 def stream(connection: Any, sql: str, size_bytes: int) -> Iterator[Rows]:
     """The rows of a query over PyMySQL's connection, as many at once as ``size_bytes`` hold, or one.
 
-    Raises PyMySQL's errors and ``OSError``. Afterwards, and where the rows were not read to their end, the connection
-    is good for nothing but to be closed.
+    Raises PyMySQL's errors and ``OSError``. A connection whose rows were not read to their end is good for nothing but
+    to be closed.
     """
     connection._execute_command(COMMAND.COM_QUERY, sql)
     packets = _Packets(connection._sock, size_bytes)

@@ -120,7 +120,7 @@ def test_hosts_that_do_not_answer(source: Source) -> None:
 
 
 def test_a_host_that_accepts_and_keeps_silent(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connectors.mysql.session.CONNECT_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr("connectors.mysql.login.CONNECT_TIMEOUT_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert "did not answer in time" in refusal(source, port=silent.getsockname()[1]).message
 
