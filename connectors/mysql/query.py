@@ -20,6 +20,12 @@ from connectors.mysql.discovery import cursor_type
 from connectors.mysql.filters import time_constant
 from connectors.mysql.sql import literal, relation
 
+_FIRST = {
+    "date": "DATE'0001-01-01'",
+    "datetime": "TIMESTAMP'0001-01-01 00:00:00'",
+    # The first that the type has. No index serves a comparison with an earlier one.
+    "timestamp": "TIMESTAMP'1970-01-01 00:00:01'",
+}
 PASSES_WITHOUT_INDEX = 8
 """Into how many reads a table without an index on its cursor is cut at the most: each of them sorts all of it."""
 
@@ -35,6 +41,8 @@ class Cursor:
     """True for those behind the lower bound."""
     unordered: str
     """True for rows without one."""
+    counted: str
+    """As ``unordered``, but for what no index finds: days of a month or year 0, and beyond a month's end."""
     max_rows: int | None
     include_nulls: bool
     resumed: bool
@@ -105,7 +113,8 @@ def cursor_of(table: SourceTable, wanted: CursorRange) -> Cursor:
             f"The incremental field {wanted.field} of {table.name} is of type {column.type}, "
             "which has no order to follow: choose another field."
         )
-    usable = ordered = new = _usable(column)
+    usable, unordered, counted = _places(column)
+    ordered = new = usable
     if wanted.lower is not None:
         here, bound = reference(column.name), _bound(table, column, field_type, wanted.lower)
         ordered, new = f"{usable} AND {here} >= {bound}", f"{usable} AND {here} > {bound}"
@@ -113,7 +122,8 @@ def cursor_of(table: SourceTable, wanted: CursorRange) -> Cursor:
         column=column,
         ordered=ordered,
         new=new,
-        unordered=f"({usable}) IS NOT TRUE",
+        unordered=unordered,
+        counted=counted,
         max_rows=_max_rows(table, wanted),
         include_nulls=wanted.include_nulls,
         resumed=wanted.lower is not None,
@@ -127,12 +137,14 @@ def edge_constant(column: SourceColumn, shown: str) -> str:
     return shown
 
 
-def _usable(column: SourceColumn) -> str:
+def _places(column: SourceColumn) -> tuple[str, str, str]:
+    """Conditions for the values that have a place in the order, for those that have none, and for most of these."""
     here = reference(column.name)
-    if column.base not in MOMENTS:
-        return f"{here} IS NOT NULL"
-    first = "DATE'0001-01-01'" if column.base == "date" else "TIMESTAMP'0001-01-01 00:00:00'"
-    return f"{here} >= {first} AND DAYOFMONTH({here}) BETWEEN 1 AND DAYOFMONTH(LAST_DAY({here}))"
+    first = _FIRST.get(column.base)
+    if first is None:
+        return f"{here} IS NOT NULL", f"{here} IS NULL", f"{here} IS NULL"
+    usable = f"{here} >= {first} AND DAYOFMONTH({here}) BETWEEN 1 AND DAYOFMONTH(LAST_DAY({here}))"
+    return usable, f"({usable}) IS NOT TRUE", f"{here} IS NULL OR {here} < {first}"
 
 
 def _bound(table: SourceTable, column: SourceColumn, field_type: str, text: str) -> str:

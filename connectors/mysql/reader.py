@@ -140,7 +140,7 @@ class MySqlRead:
         cursor = self._query.cursor
         if cursor is None or cursor.include_nulls or not self._query.table.is_indexed(cursor.column.name):
             return []
-        count = self._answer(self._query.aggregate(["COUNT(*)"], cursor.unordered))
+        count = self._answer(self._query.aggregate(["COUNT(*)"], cursor.counted))
         return [ValueWarning(cursor.column.name, WITHOUT_CURSOR, int(count))] if count else []
 
     def _answer(self, sql: str) -> Any:

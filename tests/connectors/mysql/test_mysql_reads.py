@@ -11,6 +11,9 @@ from connectors.base import CursorRange, ReadRequest, RowFilter
 from connectors.cursor import encode
 from connectors.errors import ConfigurationError, SchemaChangedError, SourceError
 from connectors.mysql import reader, wire
+from connectors.mysql.catalogue import tables
+from connectors.mysql.query import ReadQuery, cursor_of
+from connectors.mysql.session import connect
 from tests.connectors.mysql.source import MYSQL, Source
 from tests.connectors.source import ReadResult
 
@@ -112,6 +115,27 @@ def test_days_that_are_none_count_as_nulls_of_a_cursor(source: Source) -> None:
         assert not first.report.more
         assert source.read("events", cursor=CursorRange(field)).column("id") == [5]
         assert source.read("events", cursor=CursorRange(field, "2021-02-01")).column("id") == [5]
+
+
+def test_an_index_finds_what_a_later_run_asks_for(source: Source) -> None:
+    source.execute(
+        "CREATE TABLE events (id int PRIMARY KEY, at timestamp(6) NULL, day date, KEY (at), KEY (day))",
+        "INSERT INTO events SELECT seq, '2024-01-01' + INTERVAL seq SECOND, '2000-01-01' + INTERVAL seq DAY "
+        "FROM seq_1_to_20000",
+        "ANALYZE TABLE events",
+    )
+    with connect(source.config(), "syncline") as session:
+        (table,) = tables(session, source.database, ["events"])
+        for field, lower in ("id", "19990"), ("at", "2024-01-01T05:33:10.000000+00:00"), ("day", "2054-09-25"):
+            cursor = cursor_of(table, CursorRange(field, lower, max_rows=5))
+            query = ReadQuery(table, cursor=cursor)
+            for sql in (
+                query.aggregate(["t.*"], cursor.counted),
+                query.edge(),
+                f"SELECT * FROM {query.source}{query.where(cursor.ordered)}",
+            ):
+                (plan,) = session.rows(f"EXPLAIN {sql.replace(' AS c0', '')}")
+                assert plan[8] is None or int(plan[8]) < 100, (sql, plan)
 
 
 def test_parts_that_are_exactly_full_end_the_read(source: Source) -> None:
