@@ -48,9 +48,11 @@ def _locked(config: MySqlConfig) -> SourceError:
     return CredentialsError(f"The account {config.user} is locked.", attr="user")
 
 
-def _no_password_login(config: MySqlConfig) -> SourceError:
+def _other_login(config: MySqlConfig) -> SourceError:
     return CredentialsError(
-        f"The account {config.user} does not log in with a password: give it one, or use another account.", attr="user"
+        f"The account {config.user} logs in by a method that Syncline does not have: give it a password of the usual "
+        "kind, or use another account.",
+        attr="user",
     )
 
 
@@ -76,9 +78,9 @@ _LOGIN_FAILURES: dict[int, _Login] = {
     1045: _refused,
     1044: _no_database,
     1049: _no_database,
-    1698: _no_password_login,
-    1251: _no_password_login,
-    2059: _no_password_login,
+    1698: _other_login,
+    1251: _other_login,
+    2059: _other_login,
     1820: _expired,
     1862: _expired,
     3118: _locked,
@@ -104,6 +106,9 @@ def login_error(error: Exception, config: MySqlConfig) -> SourceError:
     cause = getattr(error, "original_exception", error)
     if isinstance(cause, ssl.SSLError):
         return _tls_error(cause, config)
+    if isinstance(error, RuntimeError):
+        # PyMySQL's word for a package that a method needs.
+        return _other_login(config)
     if make := _LOGIN_FAILURES.get(number(error)):
         return make(config)
     return UnreachableError(
