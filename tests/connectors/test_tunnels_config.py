@@ -101,6 +101,8 @@ def test_a_malformed_field_is_named(changes: dict[str, Any], attr: str) -> None:
         (f"[bastion]:2222,10.0.0.1 {LINE} comment", f"ssh-ed25519 {FINGERPRINT}"),
         ("", "None"),
     ],
+    # The key is another one in each process: it is no name for a case.
+    ids=["fingerprint", "padded", "kind", "ssh-keygen", "public key", "ssh-keyscan", "known_hosts", "none"],
 )
 def test_host_keys_as_they_are_pasted(text: str, shown: str) -> None:
     bastion = parsed(ssh_host_key=text).bastion

@@ -72,11 +72,11 @@ def test_what_is_no_text_says_the_same_as_its_text(texts: list[str]) -> None:
         assert pa.array(texts, TEXT).cast(kind).to_pylist() == [Decimal(text) for text in texts]
 
 
-SOME = {
+SOME = [
     *ANY,
     *(TEXT, EMPTY, pa.int16(), pa.int32(), pa.float32(), pa.float64()),
     *(pa.decimal128(5, 2), pa.decimal128(10, 0), pa.decimal128(38, 0), pa.decimal128(20, 20)),
-}
+]
 
 
 @pytest.mark.parametrize("one", SOME, ids=str)
