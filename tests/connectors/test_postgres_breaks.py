@@ -51,7 +51,11 @@ def await_no_session(source: Source) -> None:
 
 
 @DRIVERS
-def test_cancel_in_the_middle_of_a_sleeping_query(source: Source, narrow: bool) -> None:
+def test_cancel_in_the_middle_of_a_sleeping_query(
+    source: Source, narrow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a busy machine it may take a while: the session is not to be ended meanwhile.
+    monkeypatch.setattr(session, "CANCEL_PATIENCE_SECONDS", 4)
     source.execute(SLEEPY)
     config = source.config()
     with ThreadPoolExecutor() as pool:

@@ -118,6 +118,7 @@ def run_server(
     port = choose_ports(["api"])["api"]
     with metadata_templates.postgres_copy(postgres18) as url:
         environment = {
+            "OUTBOUND": "any",
             "HOME": str(folder / "home"),
             "API_PORT": str(port),
             "API_REQUESTS_PER_SECOND": "0",

@@ -26,15 +26,21 @@ LIMITS = QueryLimits(seconds=4, memory_mb=512, result_bytes=2**20)
 ENDLESS = hostile.ENDLESS[1]
 
 
+_elsewhere: set[int] = set()
+"""Processes of the queries of other tests' installations."""
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    _elsewhere.update(children())
     with project_with(tmp_path_factory.mktemp("small"), LIMITS) as project:
         yield project
 
 
 def children() -> set[int]:
     """The processes of queries, those that wait for one too."""
-    return {process.pid for process in psutil.Process().children() if "query.child" in command(process)}
+    found = {process.pid for process in psutil.Process().children() if "query.child" in command(process)}
+    return found - _elsewhere
 
 
 def command(process: psutil.Process) -> list[str]:
