@@ -108,6 +108,7 @@ def end(captured: Captured) -> None:
     eventually(lambda: captured.at_source() == (0, 0), "slot and publication to go")
 
 
+@pytest.mark.long
 def test_a_worker_killed_as_it_has_made_a_slot_anew(platform: Platform, database: SourceDatabase) -> None:
     platform.start_worker()
     captured = begin(platform, database, "t")
@@ -270,6 +271,7 @@ def own_database(fragile: Fragile) -> Iterator[SourceDatabase]:
         yield database
 
 
+@pytest.mark.long
 def test_what_was_away_for_a_while(fragile: Fragile, own_database: SourceDatabase) -> None:
     """Each server, and the stream itself: nothing that comes back has its tables read anew."""
     captured = begin(fragile.platform, own_database, "t", "u", cdc_continuous=True)

@@ -424,6 +424,7 @@ def test_disabling_stops_the_run_and_enabling_goes_on(platform: Platform, databa
     assert_lake(platform, database, source, "t", "SELECT id, v, at FROM t")
 
 
+@pytest.mark.long
 def test_a_worker_killed_while_it_takes_columns_out(own_platform: Platform, database: SourceDatabase) -> None:
     """Killed before the commit; the next worker right after it; the third finds it done."""
     platform = own_platform

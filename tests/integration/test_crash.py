@@ -26,12 +26,10 @@ MODES: dict[str, dict[str, Any]] = {
     "appended": {"sync_type": "append", **CURSOR},
 }
 STEPS = [
-    "reading",
     "before-commit",
-    "after-commit",
     *(
         pytest.param(step, marks=pytest.mark.long)
-        for step in ("after-begin", "staged", "after-publish", "before-finish")
+        for step in ("after-begin", "reading", "staged", "after-commit", "after-publish", "before-finish")
     ),
 ]
 
@@ -88,7 +86,9 @@ def test_a_worker_killed_in_a_first_load_and_in_a_later_run(
 
 
 @pytest.mark.parametrize("step", ["after-commit", pytest.param("after-publish", marks=pytest.mark.long)])
-@pytest.mark.parametrize("mode", ["whole", "keyed", pytest.param("appended", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "mode", ["keyed", *(pytest.param(mode, marks=pytest.mark.long) for mode in ("whole", "appended"))]
+)
 def test_a_short_batch_is_committed_once_and_told_whole(
     idle_platform: Platform, database: SourceDatabase, mode: str, step: str
 ) -> None:

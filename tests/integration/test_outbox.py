@@ -15,7 +15,10 @@ from tests.kit.operator import Operator
 from tests.kit.platform import Platform, eventually, named, run_platform
 from tests.kit.servers import MetadataTemplates, RunningStore, run_temporal
 
-CRASHES = ["outbox-written", "outbox-claimed", "outbox-fulfilled"]
+CRASHES = [
+    "outbox-claimed",
+    *(pytest.param(step, marks=pytest.mark.long) for step in ("outbox-written", "outbox-fulfilled")),
+]
 HOURS = {f"{hours}hour": timedelta(hours=hours) for hours in (1, 6, 12, 24)}
 ENABLED = {"should_sync": True, "sync_type": "full_refresh", "sync_frequency": "24hour"}
 
