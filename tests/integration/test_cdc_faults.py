@@ -58,14 +58,18 @@ def database(postgres18: PostgresServer, object_store: RunningStore) -> Iterator
 
 
 STEPS = [
+    "before-entry",
     "after-entry",
-    *(
-        pytest.param(step, marks=pytest.mark.long)
-        for step in ("before-entry", "reading", "staged", "folding", "before-commit", "after-commit", "after-publish")
-    ),
+    "reading",
+    "staged",
+    "folding",
+    "before-commit",
+    "after-commit",
+    "after-publish",
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", STEPS)
 def test_a_worker_killed_in_a_first_load_and_in_a_later_run(
     platform: Platform, database: SourceDatabase, step: str
@@ -127,6 +131,7 @@ def test_a_worker_killed_as_it_has_made_a_slot_anew(platform: Platform, database
     end(captured)
 
 
+@pytest.mark.long
 def test_a_log_that_is_lost_in_the_middle_of_a_first_load(platform: Platform, database: SourceDatabase) -> None:
     """What was read already stands at a place of the log that is gone: the load begins anew."""
     platform.start_worker("doomed", FAILPOINT="after-publish")

@@ -202,6 +202,7 @@ def test_a_first_load_goes_on_where_it_stopped(own_platform: Platform, database:
     assert_large_equal(platform, database, schema)
 
 
+@pytest.mark.long
 def test_postgres_restarted_while_it_is_read(
     temporal: RunningTemporal,
     object_store: RunningStore,

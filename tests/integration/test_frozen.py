@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from tests.integration.conftest import SourceDatabase
 from tests.integration.test_control import FULL, MANY, path, reading, sources_of, with_table
@@ -35,6 +36,7 @@ def cancel(platform: Platform, source: dict[str, Any], schema: dict[str, Any], r
     return jobs[0]
 
 
+@pytest.mark.long
 def test_a_source_that_is_frozen(
     temporal: RunningTemporal, object_store: RunningStore, sqlite_metadata_url: str, lake_url: str, tmp_path: Path
 ) -> None:
@@ -51,6 +53,7 @@ def test_a_source_that_is_frozen(
         assert platform.sync(source, schema)["status"] == "Completed"
 
 
+@pytest.mark.long
 def test_a_store_that_is_frozen_before_the_run_has_planned(
     temporal: RunningTemporal, database: SourceDatabase, sqlite_metadata_url: str, tmp_path: Path
 ) -> None:

@@ -42,7 +42,8 @@ def test_small_files_of_many_runs_become_one(platform: Platform, database: Sourc
     database.assert_in_lake(platform, schema)
 
 
-@pytest.mark.parametrize("place", ["compacting", pytest.param("compacted", marks=pytest.mark.long)])
+@pytest.mark.parametrize("place", ["compacting", "compacted"])
+@pytest.mark.long
 def test_a_run_that_is_stopped_or_dies_while_it_merges_files_keeps_its_rows(
     idle_platform: Platform, database: SourceDatabase, place: str
 ) -> None:

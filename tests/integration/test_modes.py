@@ -122,6 +122,7 @@ def test_every_mode_twice_in_a_row(platform: Platform, database: SourceDatabase)
     sync_twice(platform, database)
 
 
+@pytest.mark.long
 def test_every_mode_from_an_older_postgres_with_the_metadata_in_postgres(
     postgres16: PostgresServer,
     postgres18: PostgresServer,

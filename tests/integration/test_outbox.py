@@ -73,6 +73,7 @@ def test_an_api_killed_after_the_commit_starts_the_first_run_once(
     database.assert_in_lake(own_platform, schema)
 
 
+@pytest.mark.long
 def test_an_api_killed_after_temporal_heard_of_a_resync_rebuilds_once(
     own_platform: Platform, database: SourceDatabase
 ) -> None:
@@ -102,6 +103,7 @@ def test_an_api_killed_while_it_deletes_leaves_nothing_behind(own_platform: Plat
     eventually(lambda: not database.store.keys(root), "the data to go")
 
 
+@pytest.mark.long
 def test_temporal_away_for_a_while(
     tmp_path: Path,
     metadata_templates: MetadataTemplates,

@@ -166,6 +166,7 @@ def test_workers_share_a_table_and_one_is_killed(
     assert 1 + parts <= counts.total() <= 1 + 2 * parts
 
 
+@pytest.mark.long
 def test_a_reader_killed_costs_one_part(
     own_divider: Platform, database: SourceDatabase, temporal: RunningTemporal
 ) -> None:
@@ -211,6 +212,7 @@ def ports(process: psutil.Process, server: int) -> set[int]:
     return {each.laddr.port for each in found if each.raddr and each.raddr.port == server}
 
 
+@pytest.mark.long
 def test_parts_that_did_not_change_outlive_the_snapshot(
     own_divider: Platform, database: SourceDatabase, temporal: RunningTemporal
 ) -> None:
@@ -270,6 +272,7 @@ def test_parts_are_of_one_state_while_rows_move(divider: Platform, database: Sou
     assert frame["id"].n_unique() == frame.height == SLOW_ROWS + 1
 
 
+@pytest.mark.long
 def test_the_source_killed_between_parts(own_divider: Platform, database: SourceDatabase) -> None:
     platform = own_divider
     with run_postgres(18) as server:
@@ -325,6 +328,7 @@ def test_a_key_that_is_dropped_between_parts_is_missed(divider: Platform, databa
     assert divider.schema(schema["id"])["table"] is None
 
 
+@pytest.mark.long
 def test_a_read_replica_whose_recovery_cancels_reads(own_divider: Platform, database: SourceDatabase) -> None:
     """With no delay for readers a vacuum at the primary ends them, and what they had in view: another is taken."""
     platform = own_divider

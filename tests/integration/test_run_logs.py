@@ -5,6 +5,7 @@ import sqlite3
 from typing import Any
 
 import psycopg
+import pytest
 
 from scheduling.contract import SWEEP
 from tests.integration.conftest import SourceDatabase
@@ -142,6 +143,7 @@ def newest(platform: Platform, source: dict[str, Any]) -> dict[str, Any]:
     return platform.jobs(source)[0]
 
 
+@pytest.mark.long
 def test_a_run_whose_worker_was_killed(own_platform: Platform, database: SourceDatabase) -> None:
     platform = own_platform
     database.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t SELECT generate_series(1, 100)")
