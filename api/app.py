@@ -63,7 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(
         title="Syncline",
-        summary="Copies tables from databases into Delta Lake tables.",
+        summary="Copies tables from databases and files into Delta Lake tables.",
         version=version("syncline"),
         openapi_url="/api/schema/",
         docs_url=None,
