@@ -12,8 +12,8 @@ import pyarrow as pa
 import pymysql
 
 from connectors.base import GONE, DiscoveredTable, ReadReport, ReadRequest, ValueWarning
+from connectors.batches import GATHERED_BYTES, ahead, joined
 from connectors.errors import ConfigurationError, SchemaChangedError
-from connectors.mysql.batches import ahead, joined
 from connectors.mysql.catalogue import SourceColumn, SourceTable, tables
 from connectors.mysql.chosen import planned
 from connectors.mysql.columns import is_unbounded, misfits, named
@@ -30,8 +30,6 @@ CHUNK_BYTES = 2 * 1024 * 1024
 NARROW_BYTES = 256 * 1024
 LARGEST_GROWTH = 8
 """By how much a chunk grows at the most when its texts become numbers."""
-GATHERED_BYTES = 4 * 1024 * 1024
-"""Small chunks are put together up to this: several batches are on their way at once, and larger ones gain nothing."""
 WITHOUT_CURSOR = "no cursor value: read by the first load only"
 
 

@@ -4,7 +4,6 @@ Everything happens in one transaction at the server (repeatable read), so all pa
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ import psycopg
 import pyarrow as pa
 
 from connectors.base import GONE, DiscoveredTable, Division, Part, ReadReport, ReadRequest, Snapshot, ValueWarning
+from connectors.batches import GATHERED_BYTES, ahead, joined
 from connectors.cursor import encode
 from connectors.errors import ConfigurationError, SchemaChangedError
 from connectors.postgres import partitions
@@ -31,11 +31,8 @@ from connectors.postgres.session import Reading, application_name, connect, sett
 from connectors.postgres.steady import check_steady, rewritten_query
 from connectors.postgres.values import ValueCheck, arrow_schema
 
-MAXIMUM_BATCH_ROWS = 131_072
 CHUNKS_AT_ONCE = 4
 """In the driver, on their way, at work and in the writer: so many share what a batch may hold."""
-GATHERED_BYTES = 4 * 1024 * 1024
-"""Small chunks are put together up to this: several batches are on their way at once, and larger ones gain nothing."""
 UNKNOWN_WIDTH = 4096
 FEW_VALUES = 10_000
 """Psycopg has them read by the time that DuckDB is set up."""
@@ -176,7 +173,7 @@ class PostgresRead:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Batches of ``batch_bytes`` at the most, or of one row. The next is fetched while one is worked on."""
-        yield from _joined(_ahead(self._chunks()), min(self._batch_bytes, GATHERED_BYTES))
+        yield from joined(ahead(self._chunks()), min(self._batch_bytes, GATHERED_BYTES))
         self.report.warnings += [*self._check.warnings(), *self._values_nulled(), *self._rows_left_out()]
         self.report.warnings += [ValueWarning(name, GONE, self._rows) for name in self._gone if self._rows]
         self.report.more = self._is_more()
@@ -339,39 +336,3 @@ def _column_names(table: SourceTable, request: ReadRequest) -> tuple[tuple[str, 
     if not found:
         raise SchemaChangedError(f"{request.table} no longer has any of the columns that are enabled.")
     return found, tuple(name for name in request.columns if name not in available)
-
-
-def _ahead(items: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Fetch the next item on a thread of its own while the last one is worked on."""
-    with ThreadPoolExecutor(1, thread_name_prefix="syncline-read") as thread:
-        following = thread.submit(next, items, None)
-        while (item := following.result()) is not None:
-            following = thread.submit(next, items, None)
-            yield item
-
-
-def _joined(chunks: Iterator[pa.RecordBatch], size_bytes: int) -> Iterator[pa.RecordBatch]:
-    """Chunks put together, or cut, to batches that hold no more than so much."""
-    gathered: list[pa.RecordBatch] = []
-    size = rows = 0
-    for chunk in chunks:
-        if gathered and (size + chunk.nbytes > size_bytes or rows + chunk.num_rows > MAXIMUM_BATCH_ROWS):
-            yield pa.concat_batches(gathered)
-            gathered, size, rows = [], 0, 0
-        if chunk.nbytes > size_bytes:
-            yield from _cut(chunk, size_bytes)
-            continue
-        gathered.append(chunk)
-        size += chunk.nbytes
-        rows += chunk.num_rows
-    if gathered:
-        yield pa.concat_batches(gathered)
-
-
-def _cut(chunk: pa.RecordBatch, size_bytes: int) -> Iterator[pa.RecordBatch]:
-    if chunk.nbytes <= size_bytes or chunk.num_rows == 1:
-        yield chunk
-        return
-    half = chunk.num_rows // 2
-    yield from _cut(chunk.slice(0, half), size_bytes)
-    yield from _cut(chunk.slice(half), size_bytes)

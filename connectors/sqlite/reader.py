@@ -6,12 +6,13 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from connectors.base import GONE, DiscoveredTable, ReadReport, ReadRequest, ValueWarning
+from connectors.batches import GATHERED_BYTES, joined
 from connectors.errors import ConfigurationError, SchemaChangedError
 from connectors.sqlite.catalogue import SourceTable, tables
 from connectors.sqlite.config import SqliteConfig
 from connectors.sqlite.discovery import described
 from connectors.sqlite.filters import filter_condition
-from connectors.sqlite.pace import GATHERED_BYTES, Pace, joined
+from connectors.sqlite.pace import Pace
 from connectors.sqlite.query import read_query, unordered
 from connectors.sqlite.session import Session, transaction
 from connectors.sqlite.shapes import planned

@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 
 MAXIMUM_ROWS = 131_072
+GATHERED_BYTES = 4 * 1024 * 1024
+"""Small chunks are put together up to this: several batches are on their way at once, and larger ones gain nothing."""
 
 
 def ahead(items: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
