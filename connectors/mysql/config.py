@@ -1,17 +1,12 @@
-"""The connection's fields: the form, their check, and the frozen configuration that comes out."""
+"""The connection's fields: the form, and the frozen configuration that comes out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from connectors import tls
 from connectors.base import FormField, SourceForm
-from connectors.errors import ConfigurationError
-from connectors.hosts import checked_host, checked_port
-from connectors.outbound import CLOSED, OutboundPolicy
+from connectors.servers import TLS_FIELDS, ServerConfig, texts_of
 from connectors.surroundings import Surroundings
-from connectors.tls import NO_CERTIFICATES, Certificates, certificates
-from connectors.tunnels import TUNNEL_FIELDS, UNTRIMMED, Bastion, bastion_of
+from connectors.tunnels import TUNNEL_FIELDS
 
 DEFAULT_PORT = 3306
 
@@ -26,61 +21,15 @@ FORM = SourceForm(
         FormField("database", "Database", required=True),
         FormField("user", "User", required=True),
         FormField("password", "Password", type="password", secret=True),
-        FormField("sslmode", "TLS mode", type="select", default="prefer", options=tls.MODES),
-        FormField("ssl_ca", "Certificate of the authority (PEM)", type="textarea"),
-        FormField("ssl_cert", "Client certificate (PEM)", type="textarea"),
-        FormField("ssl_key", "Key of the client certificate (PEM)", type="textarea", secret=True),
+        *TLS_FIELDS,
         *TUNNEL_FIELDS,
     ),
 )
 
-_UNTRIMMED = UNTRIMMED | {"password"}
 
-
-@dataclass(frozen=True)
-class MySqlConfig:
-    """Where a database is and how to log in."""
-
-    host: str
-    port: int
-    database: str
-    user: str
-    password: str = field(repr=False)
-    sslmode: str = "prefer"
-    certificates: Certificates = NO_CERTIFICATES
-    outbound: OutboundPolicy = CLOSED
-    bastion: Bastion | None = None
-    """Through which the host is reached; its name is then one that the bastion knows."""
+class MySqlConfig(ServerConfig):
+    """Where a database of MySQL or MariaDB is and how to log in."""
 
 
 def parse_config(inputs: Mapping[str, Any], surroundings: Surroundings) -> MySqlConfig:
-    values = {each.name: _text(inputs, each.name) for each in FORM.fields}
-    for name in ("host", "database", "user"):
-        if not values[name]:
-            raise ConfigurationError(f"The field {name} is missing.", attr=name)
-    sslmode = values["sslmode"] or "prefer"
-    if sslmode not in tls.MODES:
-        raise ConfigurationError(f"The TLS mode must be one of {', '.join(tls.MODES)}.", attr="sslmode")
-    return MySqlConfig(
-        host=checked_host(values["host"]),
-        port=checked_port(values["port"], DEFAULT_PORT),
-        database=values["database"],
-        user=values["user"],
-        password=values["password"],
-        sslmode=sslmode,
-        certificates=certificates(values["ssl_ca"], values["ssl_cert"], values["ssl_key"]),
-        outbound=surroundings.outbound,
-        bastion=bastion_of(values, surroundings.outbound),
-    )
-
-
-def _text(inputs: Mapping[str, Any], name: str) -> str:
-    value = inputs.get(name)
-    if value is None:
-        return ""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ConfigurationError(f"The field {name} must be text.", attr=name)
-    text = str(value)
-    if "\0" in text:
-        raise ConfigurationError(f"The field {name} holds a null character.", attr=name)
-    return text if name in _UNTRIMMED else text.strip()
+    return MySqlConfig.of(texts_of(FORM, inputs), surroundings, default_port=DEFAULT_PORT)

@@ -1,20 +1,17 @@
-"""The connection's fields: the form, their check, and the frozen configuration that comes out."""
+"""The connection's fields: the form, the connection string, and the frozen configuration that comes out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
-from connectors import tls
 from connectors.base import FormField, SourceForm
 from connectors.errors import ConfigurationError
-from connectors.hosts import checked_host, checked_port
-from connectors.outbound import CLOSED, OutboundPolicy
+from connectors.servers import DEFAULT_TLS_MODE, TLS_FIELDS, ServerConfig, texts_of
 from connectors.surroundings import Surroundings
-from connectors.tls import NO_CERTIFICATES, Certificates, certificates
-from connectors.tunnels import TUNNEL_FIELDS, UNTRIMMED, Bastion, bastion_of
+from connectors.tunnels import TUNNEL_FIELDS
 
 DEFAULT_PORT = 5432
 
@@ -31,10 +28,7 @@ FORM = SourceForm(
         FormField("user", "User"),
         FormField("password", "Password", type="password", secret=True),
         FormField("schema", "Schema", placeholder="public; empty for all schemas"),
-        FormField("sslmode", "TLS mode", type="select", default="prefer", options=tls.MODES),
-        FormField("ssl_ca", "Certificate of the authority (PEM)", type="textarea"),
-        FormField("ssl_cert", "Client certificate (PEM)", type="textarea"),
-        FormField("ssl_key", "Key of the client certificate (PEM)", type="textarea", secret=True),
+        *TLS_FIELDS,
         FormField(
             "connection_string",
             "Connection string",
@@ -56,65 +50,25 @@ _FROM_STRING = {
     "sslmode": "sslmode",
 }
 _HARMLESS_IN_STRING = {"application_name", "connect_timeout", "channel_binding", "gssencmode"}
-_UNTRIMMED = UNTRIMMED | {"password"}
 
 
 @dataclass(frozen=True)
-class PostgresConfig:
+class PostgresConfig(ServerConfig):
     """Where a database is and how to log in. ``schema`` None: all schemas of users."""
 
-    host: str
-    port: int
-    database: str
-    user: str
-    password: str = field(repr=False)
     schema: str | None = None
-    sslmode: str = "prefer"
-    certificates: Certificates = NO_CERTIFICATES
-    outbound: OutboundPolicy = CLOSED
-    bastion: Bastion | None = None
-    """Through which the host is reached; its name is then one that the bastion knows."""
 
 
 def parse_config(inputs: Mapping[str, Any], surroundings: Surroundings) -> PostgresConfig:
     """The configuration of these fields; a connection string stands in for the fields that it holds."""
-    values = {name: _text(inputs, name) for name in (each.name for each in FORM.fields)}
+    values = texts_of(FORM, inputs)
     given = _connection_string(values["connection_string"])
     for name, value in given.items():
-        default = {"port": str(DEFAULT_PORT), "sslmode": "prefer"}.get(name)
+        default = {"port": str(DEFAULT_PORT), "sslmode": DEFAULT_TLS_MODE}.get(name)
         if values[name] not in ("", default, value):
             raise ConfigurationError(f"The field {name} and the connection string contradict each other.", attr=name)
         values[name] = value
-    for name in ("host", "database", "user"):
-        if not values[name]:
-            raise ConfigurationError(f"The field {name} is missing.", attr=name)
-    sslmode = values["sslmode"] or "prefer"
-    if sslmode not in tls.MODES:
-        raise ConfigurationError(f"The TLS mode must be one of {', '.join(tls.MODES)}.", attr="sslmode")
-    return PostgresConfig(
-        host=checked_host(values["host"]),
-        port=checked_port(values["port"], DEFAULT_PORT),
-        database=values["database"],
-        user=values["user"],
-        password=values["password"],
-        schema=values["schema"] or None,
-        sslmode=sslmode,
-        certificates=certificates(values["ssl_ca"], values["ssl_cert"], values["ssl_key"]),
-        outbound=surroundings.outbound,
-        bastion=bastion_of(values, surroundings.outbound),
-    )
-
-
-def _text(inputs: Mapping[str, Any], name: str) -> str:
-    value = inputs.get(name)
-    if value is None:
-        return ""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ConfigurationError(f"The field {name} must be text.", attr=name)
-    text = str(value)
-    if "\0" in text:
-        raise ConfigurationError(f"The field {name} holds a null character.", attr=name)
-    return text if name in _UNTRIMMED else text.strip()
+    return PostgresConfig.of(values, surroundings, default_port=DEFAULT_PORT, schema=values["schema"] or None)
 
 
 def _connection_string(text: str) -> dict[str, str]:
