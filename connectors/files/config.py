@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from connectors.addresses import check_address
 from connectors.base import FormField, SourceForm
 from connectors.errors import ConfigurationError
-from connectors.files.bucket import Bucket
 from connectors.files.folder import Folder
 from connectors.files.patterns import compiled
 from connectors.files.tables import FileTable, parse_tables
 from connectors.files.web import WebServer, file_name
+from connectors.s3 import S3_FIELDS, Bucket, bucket_of
 from connectors.surroundings import Surroundings
-
-DEFAULT_REGION = "us-east-1"
 
 FORM = SourceForm(
     name="Files",
@@ -33,10 +32,7 @@ FORM = SourceForm(
             decides_host=True,
         ),
         FormField("tables", "Tables", type="textarea", required=True, placeholder="orders: orders/*.csv.gz"),
-        FormField("access_key_id", "S3 access key"),
-        FormField("secret_access_key", "S3 secret key", type="password", secret=True),
-        FormField("region", "S3 region", default=DEFAULT_REGION),
-        FormField("endpoint", "S3 endpoint", placeholder="empty for AWS", decides_host=True),
+        *S3_FIELDS,
         FormField(
             "authorization",
             "Authorization (https)",
@@ -48,8 +44,6 @@ FORM = SourceForm(
     ),
 )
 
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{1,253}[A-Za-z0-9]")
-_REGION = re.compile(r"[a-z0-9][a-z0-9\-]{0,62}")
 _HEADER = re.compile(r"[\x20-\x7e]+")
 
 
@@ -119,35 +113,15 @@ def _folder(location: str, surroundings: Surroundings) -> Folder:
 
 def _bucket(location: str, values: Mapping[str, str], surroundings: Surroundings) -> Bucket:
     name, _, prefix = location.removeprefix("s3://").partition("/")
-    if not _BUCKET.fullmatch(name):
-        raise ConfigurationError("The location must name a bucket: s3://bucket/folder.", attr="location")
-    if any(not each or each in (".", "..") for each in prefix.rstrip("/").split("/")) and prefix.rstrip("/"):
+    folder = prefix.rstrip("/")
+    if folder and any(not each or each in (".", "..") for each in folder.split("/")):
         raise ConfigurationError("The location's folder has an empty part, . or .. in it.", attr="location")
-    region = values["region"] or DEFAULT_REGION
-    if not _REGION.fullmatch(region):
-        raise ConfigurationError("The region must be a name such as eu-central-1.", attr="region")
-    key, secret = values["access_key_id"], values["secret_access_key"]
-    if bool(key) != bool(secret):
-        missing = "secret_access_key" if key else "access_key_id"
-        raise ConfigurationError(f"The field {missing} is missing.", attr=missing)
-    endpoint = values["endpoint"].rstrip("/") or None
-    if endpoint is not None:
-        _check_address(endpoint, "endpoint", surroundings)
-        if urlsplit(endpoint).path or urlsplit(endpoint).query:
-            raise ConfigurationError("The endpoint must be an address without a path.", attr="endpoint")
-    return Bucket(
-        name=name,
-        prefix=f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else "",
-        endpoint=endpoint,
-        region=region,
-        access_key_id=key or None,
-        secret_access_key=secret or None,
-        outbound=surroundings.outbound,
-    )
+    prefix = f"{folder}/" if folder else ""
+    return bucket_of(name, prefix, values, surroundings, named_in="location", example="s3://bucket/folder")
 
 
 def _web_server(location: str, values: Mapping[str, str], surroundings: Surroundings) -> WebServer:
-    _check_address(location, "location", surroundings)
+    check_address(location, "location", surroundings)
     if values["authorization"] and not _HEADER.fullmatch(values["authorization"]):
         raise ConfigurationError("The authorization must be one line of plain characters.", attr="authorization")
     if values["ssl_ca"]:
@@ -165,7 +139,7 @@ def _check_addresses(location: str, tables: tuple[FileTable, ...], surroundings:
         addresses = [urljoin(location, pattern) for pattern in table.patterns]
         for address in addresses:
             try:
-                _check_address(address, "tables", surroundings)
+                check_address(address, "tables", surroundings)
             except ConfigurationError as error:
                 raise ConfigurationError(
                     f"The option files of the table {table.name} is no list of addresses: {error.message}",
@@ -177,18 +151,3 @@ def _check_addresses(location: str, tables: tuple[FileTable, ...], surroundings:
                 "mark of their addresses: make them two tables.",
                 attr="tables",
             )
-
-
-def _check_address(address: str, attr: str, surroundings: Surroundings) -> None:
-    """http is for installations that trust all that they reach."""
-    try:
-        parts = urlsplit(address)
-        port = parts.port
-    except ValueError as error:
-        raise ConfigurationError("An address is malformed: write https://host/path.", attr=attr) from error
-    if parts.scheme not in ("https", "http") or not parts.hostname or port == 0:
-        raise ConfigurationError("An address is malformed: write https://host/path.", attr=attr)
-    if parts.scheme == "http" and surroundings.outbound.guarded:
-        raise ConfigurationError("This installation connects by https only.", attr=attr)
-    if parts.username is not None or parts.password is not None:
-        raise ConfigurationError("An address must have no login in it: use the field authorization.", attr=attr)

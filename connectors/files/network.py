@@ -6,43 +6,15 @@ addresses gain nothing.
 
 import ssl
 from collections.abc import Iterable
-from typing import Any
 
 import httpcore
 import httpx
-from botocore.awsrequest import (
-    AWSHTTPConnection,
-    AWSHTTPConnectionPool,
-    AWSHTTPSConnection,
-    AWSHTTPSConnectionPool,
-)
-from botocore.httpsession import URLLib3Session
 
-from connectors.outbound import OutboundPolicy, connect_to, resolve
+from connectors.outbound import OutboundPolicy, resolve
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 MOST_CONNECTIONS = 32
-
-
-def guarded_session(policy: OutboundPolicy, connect_seconds: float, read_seconds: float) -> Any:
-    """Botocore's HTTP session, without the proxies and certificates that the environment names."""
-
-    def connected(connection: Any) -> Any:
-        opened = connect_to(policy, connection.host, connection.port, connect_seconds, attr=None)
-        for option in connection.socket_options or ():
-            opened.setsockopt(*option)
-        return opened
-
-    plain = type("GuardedConnection", (AWSHTTPConnection,), {"_new_conn": connected})
-    encrypted = type("GuardedTlsConnection", (AWSHTTPSConnection,), {"_new_conn": connected})
-    own: Any = URLLib3Session
-    session = own(timeout=(connect_seconds, read_seconds), max_pool_connections=MOST_CONNECTIONS)
-    session._manager.pool_classes_by_scheme = {
-        "http": type("GuardedPool", (AWSHTTPConnectionPool,), {"ConnectionCls": plain}),
-        "https": type("GuardedTlsPool", (AWSHTTPSConnectionPool,), {"ConnectionCls": encrypted}),
-    }
-    return session
 
 
 def guarded_transport(policy: OutboundPolicy, authorities: ssl.SSLContext) -> httpx.BaseTransport:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from connectors.files.bucket import Bucket, BucketPlace
+from connectors.files.bucket import BucketPlace
 from connectors.files.entry import Place
 from connectors.files.folder import Folder, FolderPlace
 from connectors.files.web import WebPlace, WebServer
+from connectors.s3 import Bucket
 
 
 @contextmanager
@@ -16,6 +17,17 @@ def opened_place(where: Folder | Bucket | WebServer) -> Iterator[Place]:
         yield place
     finally:
         place.close()
+
+
+def location_of(where: Folder | Bucket | WebServer) -> str:
+    """What tells the place from others."""
+    match where:
+        case Folder():
+            return where.path
+        case Bucket():
+            return f"{where.endpoint or ''} s3://{where.name}/{where.prefix}"
+        case _:
+            return where.url
 
 
 def _place(where: Folder | Bucket | WebServer) -> Place:

@@ -26,9 +26,12 @@ from connectors.errors import (
     SourceError,
     UnreachableError,
 )
-from connectors.files import bucket, inspection
+from connectors.files import inspection
+from connectors.files.bucket import BucketPlace
 from connectors.files.config import FilesConfig
 from connectors.outbound import OPEN, ForbiddenHostError, OutboundPolicy, allowed
+from connectors.s3 import Bucket, BucketClient, StoredObject, client
+from connectors.s3.session import guarded_session
 from connectors.surroundings import Surroundings
 from tests.connectors.files.shelf import FILES, read
 from tests.connectors.files.web_server import run_web_server
@@ -104,13 +107,13 @@ def test_parquet_and_its_footer(prefix: Prefix, tmp_path: Path, monkeypatch: pyt
     prefix.put("t.parquet", (tmp_path / "t.parquet").read_bytes())
     given = prefix.config("*.parquet")
     asked: list[int] = []
-    original = bucket.BucketPlace.body
+    original = BucketClient.body
 
-    def watched(self: bucket.BucketPlace, entry: Any, position: int) -> Any:
-        asked.append(entry.size - position)
-        return original(self, entry, position)
+    def watched(self: BucketClient, wanted: StoredObject, position: int) -> Any:
+        asked.append(wanted.size - position)
+        return original(self, wanted, position)
 
-    monkeypatch.setattr(bucket.BucketPlace, "body", watched)
+    monkeypatch.setattr(BucketClient, "body", watched)
     monkeypatch.setattr(inspection, "AHEAD_BYTES", 0)
     assert [column.name for column in FILES.discover(given)[0].columns][:2] == ["a", "b"]
     found = read(given, "t")
@@ -119,7 +122,7 @@ def test_parquet_and_its_footer(prefix: Prefix, tmp_path: Path, monkeypatch: pyt
 
 
 def test_more_objects_than_a_page_lists(prefix: Prefix, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bucket, "PAGE_OBJECTS", 20)
+    monkeypatch.setattr(client, "PAGE_OBJECTS", 20)
     for number in range(90):
         prefix.put(f"{number:02}.csv", f"a\n{number}\n")
     assert sorted(read(prefix.config("*.csv"), "t").column("a")) == list(range(90))
@@ -162,8 +165,9 @@ def test_a_guarded_installation_connects_to_public_hosts_only(prefix: Prefix) ->
     assert caught.value.attr == "endpoint"
     # Each connection is checked for itself: what was let through by its name may have another address by now.
     given = prefix.config("*.csv")
-    place = bucket.BucketPlace(given.place)  # type: ignore[arg-type]
-    place._client._endpoint.http_session = bucket.guarded_session(OutboundPolicy(allowed=allowed("10.0.0.1")), 1, 1)
+    assert isinstance(given.place, Bucket)
+    place = BucketPlace(given.place)
+    place._client._client._endpoint.http_session = guarded_session(OutboundPolicy(allowed=allowed("10.0.0.1")), 1, 1)
     with pytest.raises(ForbiddenHostError):
         place.listed(["*.csv"])
     place.close()
@@ -190,13 +194,13 @@ def test_a_connection_that_breaks_is_taken_up_again(prefix: Prefix, monkeypatch:
     lines = "".join(f"{number}\n" for number in range(500_000))
     prefix.put("1.csv", "a\n" + lines)
     opened: list[int] = []
-    original = bucket.BucketPlace.body
+    original = BucketClient.body
 
-    def breaking(self: bucket.BucketPlace, entry: Any, position: int) -> Any:
+    def breaking(self: BucketClient, wanted: StoredObject, position: int) -> Any:
         opened.append(position)
-        return _Breaking(original(self, entry, position))
+        return _Breaking(original(self, wanted, position))
 
-    monkeypatch.setattr(bucket.BucketPlace, "body", breaking)
+    monkeypatch.setattr(BucketClient, "body", breaking)
     assert read(prefix.config("*.csv"), "t").column("a") == list(range(500_000))
     assert len(set(opened)) > 3
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from connectors.errors import ConfigurationError
-from connectors.files.bucket import Bucket
 from connectors.files.config import FORM, parse_config
 from connectors.files.folder import Folder
 from connectors.files.patterns import compiled, literal_prefix
 from connectors.files.tables import DelimitedOptions, FileTable, parse_tables
 from connectors.files.web import WebServer
 from connectors.outbound import CLOSED, OPEN
+from connectors.s3 import Bucket
 from connectors.surroundings import Surroundings
 
 SERVER = Surroundings(CLOSED, (Path("/srv/exports"),))
