@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from connectors.mysql.session import Session
 from connectors.mysql.sql import literal
+from connectors.tables import Index, SqlTable
 
 _KINDS = {"BASE TABLE": "table", "SYSTEM VERSIONED": "table", "VIEW": "view"}
 
@@ -15,7 +16,7 @@ FROM information_schema.TABLES WHERE TABLE_SCHEMA = {schema} {names} ORDER BY 1
 """
 # Of a table that the user may not SELECT from, other rights may show the columns.
 _COLUMNS = """
-SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE = 'YES', CHARACTER_SET_NAME,
+SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE = 'NO', CHARACTER_SET_NAME,
        NUMERIC_PRECISION, NUMERIC_SCALE
 FROM information_schema.COLUMNS
 WHERE TABLE_SCHEMA = {schema} {names} AND FIND_IN_SET('select', PRIVILEGES)
@@ -36,7 +37,7 @@ class SourceColumn:
     name: str
     base: str
     type: str
-    nullable: bool
+    not_null: bool
     charset: str | None
     precision: int | None
     scale: int | None
@@ -47,33 +48,10 @@ class SourceColumn:
 
 
 @dataclass(frozen=True)
-class Index:
-    """Columns of an index by order; None stands for an expression. ``ordered``: rows come by its first column."""
-
-    primary: bool
-    unique: bool
-    ordered: bool
-    columns: tuple[str | None, ...]
-
-
-@dataclass(frozen=True)
-class SourceTable:
-    """A table or view, with the columns that the user may SELECT."""
+class SourceTable(SqlTable[SourceColumn]):
+    """A table or view of one database."""
 
     database: str
-    name: str
-    kind: str
-    comment: str | None
-    row_estimate: int | None
-    columns: tuple[SourceColumn, ...]
-    indexes: tuple[Index, ...]
-
-    def column(self, name: str) -> SourceColumn | None:
-        return next((each for each in self.columns if each.name == name), None)
-
-    def is_indexed(self, column: str) -> bool:
-        """Whether an index gives the table's rows in the order of this column."""
-        return any(each.ordered and each.columns[:1] == (column,) for each in self.indexes)
 
 
 def tables(session: Session, database: str, names: Iterable[str] | None = None) -> list[SourceTable]:
@@ -100,8 +78,8 @@ def tables(session: Session, database: str, names: Iterable[str] | None = None) 
 
 def _columns(session: Session, database: str, names: Sequence[str] | None) -> dict[str, list[SourceColumn]]:
     found: dict[str, list[SourceColumn]] = defaultdict(list)
-    for table, name, base, kind, nullable, charset, precision, scale in session.rows(_sql(_COLUMNS, database, names)):
-        found[table].append(SourceColumn(name, base.lower(), kind, bool(nullable), charset, precision, scale))
+    for table, name, base, kind, not_null, charset, precision, scale in session.rows(_sql(_COLUMNS, database, names)):
+        found[table].append(SourceColumn(name, base.lower(), kind, bool(not_null), charset, precision, scale))
     return found
 
 

@@ -7,6 +7,8 @@ from typing import LiteralString
 
 import psycopg
 
+from connectors.tables import Index, SqlTable
+
 _KINDS = {"r": "table", "p": "partitioned_table", "v": "view", "m": "materialized_view", "f": "foreign_table"}
 
 _TABLES: LiteralString = """
@@ -107,34 +109,11 @@ class SourceType:
 
 
 @dataclass(frozen=True)
-class Index:
-    """Columns of an index by order; None stands for an expression."""
-
-    primary: bool
-    unique: bool
-    ordered: bool
-    columns: tuple[str | None, ...]
-
-
-@dataclass(frozen=True)
-class SourceTable:
-    """A readable relation, with the columns that the role may SELECT."""
+class SourceTable(SqlTable[SourceColumn]):
+    """A readable relation of any kind."""
 
     oid: int
     schema: str
-    name: str
-    kind: str
-    comment: str | None
-    row_estimate: int | None
-    columns: tuple[SourceColumn, ...]
-    indexes: tuple[Index, ...]
-
-    def column(self, name: str) -> SourceColumn | None:
-        return next((each for each in self.columns if each.name == name), None)
-
-    def is_indexed(self, column: str) -> bool:
-        """Whether an index gives the table's rows in the order of this column."""
-        return any(each.ordered and each.columns[:1] == (column,) for each in self.indexes)
 
 
 def tables(

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import psycopg
 
-from connectors.base import Column, DiscoveredTable, IncrementalField
+from connectors.base import Column, DiscoveredTable
 from connectors.postgres.catalogue import SourceColumn, SourceTable, tables
 from connectors.postgres.config import PostgresConfig
 from connectors.postgres.filters import kind_of
 from connectors.postgres.names import parse_name, public_name
+from connectors.tables import incremental_fields
 
 CURSOR_TYPES = {
     "int2": "integer",
@@ -35,38 +36,21 @@ def find(connection: psycopg.Connection, config: PostgresConfig, names: Sequence
     return tables(connection, config.schema, wanted)
 
 
+def cursor_type(column: SourceColumn) -> str | None:
+    """An ``IncrementalField``'s type; None for a column that is no cursor."""
+    return CURSOR_TYPES.get(column.base)
+
+
 def described(table: SourceTable, config: PostgresConfig) -> DiscoveredTable:
-    """Unique keys stand in the order of their worth: those without nullable columns first."""
-    readable = {column.name: column for column in table.columns}
-    primary = [_names(index.columns) for index in table.indexes if index.primary]
-    unique = [_names(index.columns) for index in table.indexes if index.unique and not index.primary]
-    usable = [key for key in dict.fromkeys(unique) if key and set(key) <= readable.keys()]
     return DiscoveredTable(
         name=public_name(table.schema, table.name, config.schema),
         kind=table.kind,
         columns=tuple(
             Column(each.name, each.type, not each.not_null, kind_of(each), each.labels) for each in table.columns
         ),
-        primary_key=next((key for key in primary if set(key) <= readable.keys()), ()),
-        unique_keys=tuple(sorted(usable, key=lambda key: not all(readable[name].not_null for name in key))),
-        incremental_fields=tuple(
-            _incremental_field(column, table) for column in table.columns if column.base in CURSOR_TYPES
-        ),
+        primary_key=table.primary_key,
+        unique_keys=table.unique_keys,
+        incremental_fields=incremental_fields(table.columns, cursor_type, table.is_indexed),
         row_estimate=table.row_estimate,
         description=table.comment,
-    )
-
-
-def _names(columns: tuple[str | None, ...]) -> tuple[str, ...]:
-    return tuple(name for name in columns if name is not None)
-
-
-def _incremental_field(column: SourceColumn, table: SourceTable) -> IncrementalField:
-    return IncrementalField(
-        field=column.name,
-        field_type=CURSOR_TYPES[column.base],
-        label=column.name,
-        type=column.type,
-        nullable=not column.not_null,
-        is_indexed=table.is_indexed(column.name),
     )
