@@ -78,10 +78,10 @@ $(PEERS): requirements/peers.txt $(STAMP)
 	$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/peers.txt
 	@touch $@
 
-bench: setup $(PEERS)  ## measure ourselves and the peers on this machine; BENCH="--workload tpch" chooses
+bench: setup $(PEERS) $(MARIADB)  ## measure ourselves and the peers on this machine; BENCH="--workload tpch" chooses
 	$(BIN)/python -m bench $(BENCH)
 
-bench-smoke: setup $(PEERS)  ## every workload at a small size: are the contents right?
+bench-smoke: setup $(PEERS) $(MARIADB)  ## every workload at a small size: are the contents right?
 	$(BIN)/python -m bench --smoke $(BENCH)
 
 lock: setup  ## resolve pyproject.toml into hash-locked requirements

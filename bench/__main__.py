@@ -14,6 +14,7 @@ from bench.ground import PEERS_PYTHON, running
 from bench.report import Row, Section, as_json, is_right, machine, print_report
 from bench.workloads import WORKLOADS, Wish
 from local.demo.client import DemoError
+from local.errors import MissingProgramError
 
 
 def main() -> int:
@@ -29,7 +30,7 @@ def main() -> int:
         for name in arguments.workload or _usual(wish):
             try:
                 sections += WORKLOADS[name].run(ground, wish)
-            except DemoError as error:
+            except (DemoError, MissingProgramError) as error:
                 sections.append(Section(name, [Row("Syncline", 1, None, ours=True, note=str(error))]))
     console = Console(width=190, highlight=False)
     console.print(f"\n{described}")

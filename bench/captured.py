@@ -11,7 +11,6 @@ from temporalio.client import Client, ScheduleHandle
 from bench.measure import Cost
 from bench.ours import PATIENCE, Ours
 from local.demo.client import DemoError, Json
-from local.demo.story import connection_inputs
 from scheduling.contract import capture_schedule_id
 
 _POLL_SECONDS = 0.2
@@ -22,8 +21,7 @@ class Captured(Ours):
 
     def enable(self, **settings: object) -> None:
         """Make the source, none of whose tables is followed yet."""
-        inputs = connection_inputs(self._ground.server, self._database)
-        self._source = self._ground.client.create_source(f"{self._database}_", inputs, [])
+        self._make([])
         self._ground.client.enable_capture(self._source, **settings)
 
     def follow(self, names: Sequence[str], frequency: str) -> None:

@@ -5,9 +5,8 @@ from typing import Any
 
 import psycopg
 
-from bench import changes, data, pgbench
+from bench import changes, data, pgbench, postgres
 from bench.captured import Captured
-from bench.contents import SourceTable
 from bench.following import Change
 from bench.ground import Ground, with_log
 from bench.report import Row, Section
@@ -79,8 +78,8 @@ def _applying(ground: Ground, rows: int) -> Section:
     with ground.server.connect(database) as connection:
         ours.enable()
         loaded = ours.load([table])
-        source = SourceTable(connection, table)
-        found.append(Row("first load", source.contents.rows, loaded, source.compare(ours.dataset(table)), ours=True))
+        source = postgres.table(connection, table)
+        found.append(Row("first load", source.rows, loaded, source.compare(ours.dataset(table)), ours=True))
         with ours.captures_held():
             for name, change in _STEPS.items():
                 count = change(connection)
@@ -90,7 +89,7 @@ def _applying(ground: Ground, rows: int) -> Section:
                 found.append(_applied(ground, ours, connection, f"apply: {name}", table, count))
     ours.remove()
     ground.server.drop_database(database)
-    return Section(f"CDC: changes applied to lineitem ({source.contents.rows:,} rows)", found)
+    return Section(f"CDC: changes applied to lineitem ({source.rows:,} rows)", found)
 
 
 def _applied(
@@ -98,7 +97,7 @@ def _applied(
 ) -> Row:
     cost = ours.reload(table)
     ground.say(f"  {name}: {cost.wall_seconds:.2f} s, {cost.cpu_seconds:.2f} CPU-s")
-    return Row(name, rows, cost, SourceTable(connection, table).compare(ours.dataset(table)), ours=True)
+    return Row(name, rows, cost, postgres.table(connection, table).compare(ours.dataset(table)), ours=True)
 
 
 def _percent(change: Callable[[psycopg.Connection[Any], float], int], share: float) -> Change:

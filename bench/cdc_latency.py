@@ -9,9 +9,9 @@ from datetime import timedelta
 
 from deltalake import DeltaTable
 
-from bench import pgbench
+from bench import pgbench, postgres
 from bench.captured import Captured
-from bench.contents import Comparison, SourceTable
+from bench.contents import Comparison
 from bench.ground import Ground, with_log
 from bench.plot import Line
 from bench.report import Row, Section
@@ -100,7 +100,7 @@ def _compared(ground: Ground, ours: Captured, database: str, tables: list[str]) 
     compared = Comparison()
     with ground.server.connect(database) as connection:
         for table in tables:
-            compared.add(SourceTable(connection, table).compare(ours.dataset(table)))
+            compared.add(postgres.table(connection, table).compare(ours.dataset(table)))
         found = connection.execute("SELECT count(*) FROM pgbench_history").fetchone()
     assert found
     return int(found[0]) * pgbench.CHANGES_OF_A_TRANSACTION, compared

@@ -8,19 +8,18 @@ it altered.
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol
 
 import duckdb
-import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-from psycopg import sql
 
 from local.demo.contents import Contents
 
-_SEPARATOR = "\x1f"
-_NULL = "\\N"
+SEPARATOR = "\x1f"
+NULL = "\\N"
+"""The text of a null."""
 MOST_LOOKED_AT = 20
 """Columns of a copy that differs: each is a scan of its own, and a wide table in CSV has hundreds."""
 _BATCH_ROWS = 32_768
@@ -52,21 +51,40 @@ class Comparison:
         return ("equal" if self.equal else "DIFFERENT") + (f" ({named})" if named else "")
 
 
-class SourceTable:
-    """One table as it is now. Its contents are computed once: make a new one where it has changed."""
+class Original(Protocol):
+    """One table at its source, with which copies are compared."""
 
-    def __init__(self, connection: psycopg.Connection[Any], name: str) -> None:
-        self._connection, self._name = connection, name
+    rows: int
+
+    def compare(self, dataset: ds.Dataset) -> Comparison:
+        """With a copy, which may have more columns."""
+
+
+class Summed(Protocol):
+    """One table, as its own server hashes it.
+
+    The checksum of texts is the sum of the first 64 bits of their MD5; it is known modulo 2^64. The text of a row is
+    that of its values with ``SEPARATOR`` between them.
+    """
+
+    columns: Sequence[Column]
+
+    def of_rows(self) -> tuple[int, int]:
+        """How many there are, and the checksum of their texts."""
+
+    def of_columns(self) -> list[int]:
+        """The checksum of each column's values."""
+
+
+class SourceTable:
+    """``Original`` of a server that computes checksums itself: as the table is now, so make a new one later."""
+
+    def __init__(self, summed: Summed) -> None:
+        self._summed = summed
         self._by_column: dict[str, str] | None = None
-        query = (
-            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
-            "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
-        )
-        self.columns = [Column(*row) for row in connection.execute(query, [f'public."{name}"'])]
-        texts = [_source_text(column) for column in self.columns]
-        row = sql.SQL("concat_ws({}, VARIADIC ARRAY[{}])").format(_SEPARATOR, sql.SQL(", ").join(texts))
-        rows, checksum = self._ask([sql.SQL("count(*)"), _source_sum(row)])
-        self.contents = Contents(rows, _as_hex(checksum))
+        self.columns = summed.columns
+        self.rows, checksum = summed.of_rows()
+        self._contents = Contents(self.rows, _as_hex(checksum))
 
     def compare(self, dataset: ds.Dataset) -> Comparison:
         """With a copy, which may have more columns."""
@@ -76,9 +94,9 @@ class SourceTable:
         plan = [_reading(column, dataset.schema.field(column.name).type) for column in self.columns]
         altered = sorted({reading.altered for reading in plan if reading.altered})
         found = _row_contents(dataset, self.columns)
-        if found == self.contents:
+        if found == self._contents:
             return Comparison(equal=True, rows=found.rows, altered=altered)
-        if found.rows != self.contents.rows:
+        if found.rows != self.rows:
             altered.insert(0, f"{found.rows:,} rows")
         else:
             altered = [f"values of {name}" for name in self._differing(dataset)] + altered
@@ -87,19 +105,11 @@ class SourceTable:
     def _differing(self, dataset: ds.Dataset) -> list[str]:
         """The columns whose values, taken by themselves, are not the source's; the first ones of a wide table."""
         if self._by_column is None:
-            sums = self._ask([_source_sum(_source_text(column)) for column in self.columns])
+            sums = self._summed.of_columns()
             self._by_column = {column.name: _as_hex(total) for column, total in zip(self.columns, sums, strict=True)}
         looked_at = self.columns[:MOST_LOOKED_AT]
         theirs = {column.name: _row_contents(dataset, [column]).checksum for column in looked_at}
         return [name for name, checksum in theirs.items() if self._by_column[name] != checksum]
-
-    def _ask(self, expressions: Sequence[sql.Composable]) -> list[int]:
-        query = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(expressions), sql.Identifier(self._name))
-        found = self._connection.execute(query).fetchone()
-        assert found
-        # A session counts what it read some seconds later, unless it is asked to: it would be somebody else's then.
-        self._connection.execute("SELECT pg_stat_force_next_flush()")
-        return [int(value) for value in found]
 
 
 @dataclass(frozen=True)
@@ -144,7 +154,7 @@ def _texts(dataset: ds.Dataset, columns: Sequence[Column]) -> Iterator[pa.Record
     for batch in dataset.scanner(columns=names, batch_size=_BATCH_ROWS, batch_readahead=2).to_batches():
         if batch.num_rows:
             texts = [_copy_text(column, values) for column, values in zip(columns, batch.columns, strict=True)]
-            joined = pc.binary_join_element_wise(*texts, _SEPARATOR) if len(texts) > 1 else texts[0]
+            joined = pc.binary_join_element_wise(*texts, SEPARATOR) if len(texts) > 1 else texts[0]
             yield pa.RecordBatch.from_arrays([joined], names=["text"])
 
 
@@ -158,25 +168,9 @@ def _copy_text(column: Column, values: pa.Array) -> pa.Array:
         values = pc.cast(values, pa.timestamp("us", values.type.tz)).cast(pa.int64())
     if not pa.types.is_string(values.type):
         values = values.cast(pa.string())
-    return pc.fill_null(values, _NULL)
-
-
-def _source_text(column: Column) -> sql.Composable:
-    name = sql.Identifier(column.name)
-    if column.type.startswith("timestamp"):
-        text = "(extract(epoch FROM {}) * 1000000)::bigint::text"
-    elif column.type.startswith(("character(", "bpchar")):
-        # A cast to text would take the blanks away at the end.
-        text = "textin(bpcharout({}))"
-    else:
-        text = "{}::text"
-    return sql.SQL("coalesce({}, {})").format(sql.SQL(text).format(name), _NULL)
-
-
-def _source_sum(text: sql.Composable) -> sql.Composable:
-    return sql.SQL("coalesce(sum(('x' || left(md5({}), 16))::bit(64)::bigint::numeric), 0)").format(text)
+    return pc.fill_null(values, NULL)
 
 
 def _as_hex(total: int) -> str:
-    """PostgreSQL sums signed numbers, DuckDB unsigned ones: modulo 2^64 they are the same."""
+    """Some sum signed numbers, others unsigned ones: modulo 2^64 they are the same."""
     return f"{total % 2**64:016x}"

@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 from bench.ground import PEERS_PYTHON, Ground
 from bench.measure import Cost
 from bench.ours import Ours, full_refresh
-from bench.peers.floor import file_system
+from bench.peers.parquet import file_system
 from local.demo.story import lake_options
 
 
@@ -39,8 +39,13 @@ class Job:
     tables: Sequence[str]
 
     @property
-    def dsn(self) -> str:
-        return self.ground.server.dsn(self.database)
+    def url(self) -> str:
+        return self.ground.source.url(self.database)
+
+    @property
+    def schema(self) -> str:
+        """What stands before the name of a table."""
+        return "public" if self.url.startswith("postgresql:") else self.database
 
     def place(self, name: str) -> str:
         return self.ground.place(f"{self.database}/{name}")
@@ -66,15 +71,21 @@ class Syncline:
 
 
 class Floor:
-    name = "floor script (Parquet)"
-
-    def __init__(self, job: Job) -> None:
+    def __init__(
+        self,
+        job: Job,
+        name: str = "floor script (Parquet)",
+        python: Path | str = sys.executable,
+        module: str = "bench.peers.floor",
+    ) -> None:
+        self.name = name
+        self._python, self._module = python, module
         self._job, self._target = job, job.place("floor")
 
     def copy(self) -> Iterator[tuple[str, Cost]]:
         job = self._job
-        task = {"dsn": job.dsn, "tables": list(job.tables), "store": job.ground.store, "target": self._target}
-        yield self.name, job.ground.run_script(sys.executable, "bench.peers.floor", task, job.database)
+        task = {"url": job.url, "tables": list(job.tables), "store": job.ground.store, "target": self._target}
+        yield self.name, job.ground.run_script(self._python, self._module, task, job.database)
 
     def dataset(self, table: str) -> ds.Dataset:
         files = file_system(self._job.ground.store)
@@ -91,7 +102,7 @@ class CopyOut:
         self._job = job
 
     def copy(self) -> Iterator[tuple[str, Cost]]:
-        task = {"dsn": self._job.dsn, "tables": list(self._job.tables)}
+        task = {"url": self._job.url, "tables": list(self._job.tables)}
         yield self.name, self._job.ground.run_script(sys.executable, "bench.peers.copy_out", task, self._job.database)
 
     def dataset(self, table: str) -> None:
@@ -102,7 +113,10 @@ class CopyOut:
 
 
 class Dlt:
-    """A fresh pipeline for each round: its folder and its tables are removed before it."""
+    """A fresh pipeline for each round: its folder and its tables are removed before it.
+
+    ``sqlalchemy`` makes Python objects of all values, which takes so much longer that one round is enough.
+    """
 
     def __init__(self, job: Job, backend: str) -> None:
         self.name = f"dlt, {backend}"
@@ -111,10 +125,13 @@ class Dlt:
         self._rounds = 0
 
     def copy(self) -> Iterator[tuple[str, Cost]]:
+        if self._rounds and self._backend == "sqlalchemy":
+            return
         self.clean()
         self._rounds += 1
         task = {
-            "dsn": self._job.dsn,
+            "url": self._job.url,
+            "schema": self._job.schema,
             "tables": list(self._job.tables),
             "backend": self._backend,
             "bucket_url": f"s3://{self._target}",
@@ -153,11 +170,11 @@ class Sling:
         environment = {
             "SLING_HOME_DIR": str(home),
             "SLING_DISABLE_TELEMETRY": "TRUE",
-            "SOURCE": f"{self._job.dsn}?sslmode=disable",
+            "SOURCE": self._job.url + ("?sslmode=disable" if self._job.schema == "public" else ""),
             "STORE": json.dumps({"type": "s3", **store}),
         }
         target = f"s3://{self._target}/{table}.csv"
-        argv = [str(sling_program()), "run", "--src-conn", "SOURCE", "--src-stream", f"public.{table}"]
+        argv = [str(sling_program()), "run", "--src-conn", "SOURCE", "--src-stream", f"{self._job.schema}.{table}"]
         argv += ["--tgt-conn", "STORE", "--tgt-object", target]
         return self._job.ground.run_program(argv, self._job.database, environment=environment)
 

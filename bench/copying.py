@@ -1,11 +1,11 @@
 """Workloads that copy whole tables: each contestant in turn, the best of the rounds counts."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from bench.contents import Comparison, SourceTable
+from bench.contents import Comparison, Original
 from bench.contestants import Contestant, CopyOut, Dlt, Floor, Job, Sling, Syncline
-from bench.ground import ContestantError, Ground
+from bench.ground import PEERS_PYTHON, ContestantError, Ground
 from bench.measure import Cost
 from bench.report import Row, Section
 
@@ -32,24 +32,36 @@ def with_everybody(job: Job) -> Sequence[Contestant]:
     return [*with_dlt(job), Sling(job)]
 
 
+def on_mysql(job: Job) -> Sequence[Contestant]:
+    """Everybody who reads from MySQL and MariaDB."""
+    floor = Floor(job, "floor script (ConnectorX, Parquet)", PEERS_PYTHON, "bench.peers.floor_mysql")
+    return [
+        Syncline(job),
+        floor,
+        *(Dlt(job, backend) for backend in ("connectorx", "pyarrow", "sqlalchemy")),
+        Sling(job),
+    ]
+
+
 def copying(ground: Ground, title: str, database: str, make: Make, rounds: int, who: Choose) -> Section:
     """All of the tables in ``database``, which is dropped afterwards."""
     tables = make(ground, database)
-    with ground.server.connect(database) as connection:
-        sources = {table: SourceTable(connection, table) for table in tables}
-        rows = sum(source.contents.rows for source in sources.values())
+    with ground.source.originals(database, tables) as originals:
+        rows = sum(original.rows for original in originals.values())
         ground.say(f"{title}: {len(tables)} tables, {rows:,} rows")
         found: list[Row] = []
         for contestant in who(Job(ground, database, tables)):
-            found += _rows(ground, contestant, sources, rows, rounds)
+            found += _rows(ground, contestant, originals, rows, rounds)
             contestant.clean()
-    ground.server.drop_database(database)
+    ground.source.drop(database)
     for folder in ground.home.glob(f"{database}-*"):
         shutil.rmtree(folder)
     return Section(f"{title} ({rows:,} rows)", found)
 
 
-def _rows(ground: Ground, contestant: Contestant, sources: dict[str, SourceTable], rows: int, rounds: int) -> list[Row]:
+def _rows(
+    ground: Ground, contestant: Contestant, originals: Mapping[str, Original], rows: int, rounds: int
+) -> list[Row]:
     best: dict[str, Cost] = {}
     try:
         for _ in range(rounds):
@@ -59,17 +71,17 @@ def _rows(ground: Ground, contestant: Contestant, sources: dict[str, SourceTable
                     best[name] = cost
     except ContestantError as error:
         return [Row(contestant.name, rows, None, note=str(error).strip().splitlines()[-1][:120])]
-    comparison = _compare(contestant, sources)
+    comparison = _compare(contestant, originals)
     last = list(best)[-1]
     ours = isinstance(contestant, Syncline)
     return [Row(name, rows, cost, comparison if name == last else None, ours) for name, cost in best.items()]
 
 
-def _compare(contestant: Contestant, sources: dict[str, SourceTable]) -> Comparison | None:
+def _compare(contestant: Contestant, originals: Mapping[str, Original]) -> Comparison | None:
     whole = Comparison()
-    for table, source in sources.items():
+    for table, original in originals.items():
         dataset = contestant.dataset(table)
         if dataset is None:
             return None
-        whole.add(source.compare(dataset))
+        whole.add(original.compare(dataset))
     return whole

@@ -10,8 +10,8 @@ import psycopg
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
-from bench import changes, data
-from bench.contents import SourceTable
+from bench import changes, data, postgres
+from bench.contents import Original
 from bench.contestants import Job
 from bench.ground import PEERS_PYTHON, ContestantError, Ground
 from bench.measure import Cost
@@ -43,19 +43,19 @@ def following(ground: Ground, title: str, rows: int, upsert: bool, steps: dict[s
     followers = _followers(Job(ground, database, [TABLE]), upsert, peers)
     found: list[Row] = []
     with ground.server.connect(database) as connection:
-        loaded = SourceTable(connection, TABLE)
-        ground.say(f"{title}: {loaded.contents.rows:,} rows")
-        found += [_row(ground, follower, loaded.contents.rows, "first load", loaded) for follower in followers]
+        loaded = postgres.table(connection, TABLE)
+        ground.say(f"{title}: {loaded.rows:,} rows")
+        found += [_row(ground, follower, loaded.rows, "first load", loaded) for follower in followers]
         for step, change in steps.items():
             changed = change(connection)
             changes.settle(connection)
-            source = SourceTable(connection, TABLE)
+            source = postgres.table(connection, TABLE)
             ground.say(f" {step}: {changed:,} rows")
             found += [_row(ground, follower, changed, step, source) for follower in followers]
     for follower in followers:
         follower.clean()
     ground.server.drop_database(database)
-    return Section(f"{title} ({loaded.contents.rows:,} rows)", found)
+    return Section(f"{title} ({loaded.rows:,} rows)", found)
 
 
 def nothing_new(ground: Ground, runs: int, tables: int, peers: bool) -> Section:
@@ -75,7 +75,7 @@ def nothing_new(ground: Ground, runs: int, tables: int, peers: bool) -> Section:
     found.append(Row(f"Syncline, {tables} tables at once, the first time", tables, ours.reload_all(), ours=True))
     found.append(Row(f"Syncline, {tables} tables at once, again", tables, ours.reload_all(), ours=True))
     with ground.server.connect(database) as connection:
-        compared = SourceTable(connection, names[0]).compare(ours.dataset(names[0]))
+        compared = postgres.table(connection, names[0]).compare(ours.dataset(names[0]))
     found[-1] = replace(found[-1], comparison=compared)
     ours.remove()
     if peers:
@@ -87,7 +87,7 @@ def nothing_new(ground: Ground, runs: int, tables: int, peers: bool) -> Section:
     return Section("incremental, nothing new (rows are runs, CPU-s is of one run)", found, per=1)
 
 
-def _row(ground: Ground, follower: Follower, rows: int, step: str, source: SourceTable) -> Row:
+def _row(ground: Ground, follower: Follower, rows: int, step: str, source: Original) -> Row:
     name, ours = f"{step}: {follower.name}", isinstance(follower, _Syncline)
     try:
         cost = follower.follow()
@@ -133,7 +133,7 @@ class _DeltaRs:
     def follow(self) -> Cost:
         newer = f" WHERE {data.CURSOR} > '{self._seen}'" if self._seen else ""
         task = {
-            "dsn": self._job.dsn,
+            "source": self._job.url,
             "query": f"SELECT * FROM {TABLE}{newer}",
             "url": f"s3://{self._place}",
             "options": self._options,
@@ -163,7 +163,8 @@ class _Dlt:
         self._job, self._table = job, job.tables[0]
         self._target = job.place("dlt")
         self._task = {
-            "dsn": job.dsn,
+            "url": job.url,
+            "schema": job.schema,
             "tables": list(job.tables),
             "backend": backend,
             "bucket_url": f"s3://{self._target}",

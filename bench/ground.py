@@ -1,27 +1,29 @@
-"""What every contestant runs on: one PostgreSQL, one S3 server, the platform as ``syncline up`` starts it."""
+"""What every contestant runs on: one source, one S3 server, the platform as ``syncline up`` starts it."""
 
 import json
 import os
-import secrets
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import boto3
 import psutil
 
-from bench.measure import Cost, measure, tree_cpu_seconds, watch_memory
-from local.demo.client import DemoClient
+from bench.client import BenchClient
+from bench.contents import Original
+from bench.mariadb import running_mariadb
+from bench.measure import Cost, measure, watch_memory
+from bench.postgres import LOGGING_OPTIONS, Postgres, running_postgres
+from local.demo.client import Json
 from local.demo.story import make_key
-from local.ports import choose_ports
 from local.postgres import PostgresServer
 from local.stack import RunningStack, start_stack, stop_signals
 from settings import Settings
@@ -29,19 +31,31 @@ from settings import Settings
 PEERS_PYTHON = Path(sys.prefix) / "peers" / "bin" / "python"
 _PEERS_PREFIX = "peers"
 _LAKE_PREFIX = "lake"
-_SOURCE_OPTIONS = {
-    "autovacuum": "off",  # the data are vacuumed when they are loaded: nothing then runs beside a contestant
-    "wal_level": "minimal",
-    "max_wal_senders": "0",
-    "max_wal_size": "2GB",
-    "shared_buffers": "512MB",
-}
-_LOGGING_OPTIONS = {
-    **_SOURCE_OPTIONS,
-    "wal_level": "logical",
-    "max_wal_senders": "4",
-    "max_replication_slots": "4",
-}
+
+
+class Source(Protocol):
+    """What contestants read from: a server, or a folder of files. Each workload has a database of its own there."""
+
+    @property
+    def source_type(self) -> str:
+        """As the API calls it."""
+
+    def inputs(self, database: str) -> Json:
+        """The connection's part of a source's payload."""
+
+    def url(self, database: str) -> str:
+        """The same for scripts: ``postgresql://user:password@host:port/database``."""
+
+    def originals(self, database: str, tables: Sequence[str]) -> AbstractContextManager[Mapping[str, Original]]:
+        """The tables as they are now, by name. They can be compared with until the block is over."""
+
+    def drop(self, database: str) -> None: ...
+
+    def cpu_seconds(self) -> float:
+        """What the server has used until now."""
+
+    def rows_read(self, database: str) -> int:
+        """How many rows and index entries of the tables were read until now, as far as the server knows already."""
 
 
 class ContestantError(Exception):
@@ -51,11 +65,17 @@ class ContestantError(Exception):
 @dataclass
 class Ground:
     home: Path
-    server: PostgresServer
+    source: Source
     platform: RunningStack
-    client: DemoClient
+    client: BenchClient
     stop: threading.Event
     say: Callable[[str], None]
+
+    @property
+    def server(self) -> PostgresServer:
+        """Of the workloads that write to their source, all of which know PostgreSQL's ways."""
+        assert isinstance(self.source, Postgres)
+        return self.source.server
 
     @property
     def worker(self) -> psutil.Process:
@@ -144,13 +164,12 @@ class Ground:
 
     @contextmanager
     def _around(self, database: str, prefix: str) -> Iterator[list[Cost]]:
-        """Completes the cost that it is given by what the source's server and the store say before and after."""
+        """Completes the cost that it is given by what the source and the store say before and after."""
         told: list[Cost] = []
-        postmaster = psutil.Process(self.server.pid)
-        stored, read, used = self.objects(prefix), self._rows_read(database), tree_cpu_seconds(postmaster)
+        stored, read, used = self.objects(prefix), self.source.rows_read(database), self.source.cpu_seconds()
         yield told
         cost = told[0]
-        cost.database_cpu_seconds = tree_cpu_seconds(postmaster) - used
+        cost.database_cpu_seconds = self.source.cpu_seconds() - used
         cost.source_rows_read = self._settled_rows_read(database) - read
         cost.bytes_written = sum(
             size for key, (version, size) in self.objects(prefix).items() if stored.get(key, ("", 0))[0] != version
@@ -159,20 +178,10 @@ class Ground:
     def _settled_rows_read(self, database: str) -> int:
         """A session tells what it read when it ends, or a second after its transaction."""
         before = -1
-        while before != (now := self._rows_read(database)):
+        while before != (now := self.source.rows_read(database)):
             before = now
             self.stop.wait(1.2)
         return now
-
-    def _rows_read(self, database: str) -> int:
-        query = (
-            "SELECT coalesce((SELECT sum(seq_tup_read) FROM pg_stat_user_tables), 0) + "
-            "coalesce((SELECT sum(idx_tup_read) FROM pg_stat_user_indexes), 0)"
-        )
-        with self.server.connect(database) as connection:
-            found = connection.execute(query).fetchone()
-        assert found
-        return int(found[0])
 
 
 @contextmanager
@@ -182,26 +191,23 @@ def running(say: Callable[[str], None]) -> Iterator[Ground]:
         stop, in_haste = stack.enter_context(stop_signals())
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="syncline-bench-")))
         home.chmod(0o711)
-        server = stack.enter_context(_source_server(home / "source", _SOURCE_OPTIONS))
+        source = stack.enter_context(running_postgres(home / "source"))
         settings = Settings(home=home, lake_url=None, temporal_address=None, database_url=None)
         platform = stack.enter_context(start_stack(settings, lambda line: None, stop, in_haste))
-        client = stack.enter_context(DemoClient(platform.api_url, make_key(platform, "bench")))
-        yield Ground(home, server, platform, client, stop, say)
+        client = BenchClient(platform.api_url, make_key(platform, "bench"))
+        stack.enter_context(client)
+        yield Ground(home, source, platform, client, stop, say)
 
 
 @contextmanager
 def with_log(ground: Ground) -> Iterator[Ground]:
     """The same with a source of its own, whose log says which rows changed."""
-    with _source_server(ground.home / "logging-source", _LOGGING_OPTIONS) as server:
-        yield replace(ground, server=server)
+    with running_postgres(ground.home / "logging-source", LOGGING_OPTIONS) as source:
+        yield replace(ground, source=source)
 
 
 @contextmanager
-def _source_server(folder: Path, options: Mapping[str, str]) -> Iterator[PostgresServer]:
-    port = choose_ports(["postgres"])["postgres"]
-    server = PostgresServer(18, folder, port, secrets.token_hex(12), throwaway=True, options=options)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
+def with_mariadb(ground: Ground) -> Iterator[Ground]:
+    """The same with a MariaDB as its source."""
+    with running_mariadb(ground.home / "mariadb-source") as source:
+        yield replace(ground, source=source)

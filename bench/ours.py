@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 from bench.ground import Ground
 from bench.measure import Cost
 from local.demo.client import DemoError, Json
-from local.demo.story import connection_inputs, lake_options
+from local.demo.story import lake_options
 
 PATIENCE = timedelta(minutes=30)
 _POLL_SECONDS = 0.03
@@ -19,18 +19,13 @@ _POLL_SECONDS = 0.03
 class Ours:
     """One source of one database."""
 
-    def __init__(self, ground: Ground, database: str) -> None:
-        self._ground, self._database = ground, database
+    def __init__(self, ground: Ground, database: str, patience: timedelta = PATIENCE) -> None:
+        self._ground, self._database, self._patience = ground, database, patience
         self._source: Json = {}
 
     def create(self, wishes: Sequence[Json]) -> Cost:
         """From the call that makes the source until all of its tables are committed."""
-
-        def ask() -> None:
-            inputs = connection_inputs(self._ground.server, self._database)
-            self._source = self._ground.client.create_source(f"{self._database}_", inputs, list(wishes))
-
-        return self._timed(ask, len(wishes))
+        return self._timed(lambda: self._make(wishes), len(wishes))
 
     def reload(self, name: str) -> Cost:
         schema_id = self._schema(name)["id"]
@@ -58,6 +53,11 @@ class Ours:
         """The source with its tables, and wait until the worker is idle again."""
         self._ground.client.delete_sources(f"{self._database}_")
 
+    def _make(self, wishes: Sequence[Json]) -> None:
+        source = self._ground.source
+        inputs = source.inputs(self._database)
+        self._source = self._ground.client.create(source.source_type, f"{self._database}_", inputs, wishes)
+
     def _timed(self, ask: Callable[[], None], runs: int) -> Cost:
         with self._ground.worker_measured(self._database) as cost:
             asked = datetime.now(UTC)
@@ -69,7 +69,7 @@ class Ours:
 
     def _await(self, asked: datetime, runs: int) -> list[Json]:
         """The jobs of so many runs that began since, all ended well."""
-        deadline = time.monotonic() + PATIENCE.total_seconds()
+        deadline = time.monotonic() + self._patience.total_seconds()
         while True:
             looked = time.monotonic()
             jobs = self._ground.client.jobs(self._source, after=asked, limit=max(runs, 1))
@@ -80,7 +80,7 @@ class Ours:
             if len(jobs) == runs and all(job["status"] == "Completed" for job in jobs):
                 return jobs
             if time.monotonic() > deadline:
-                raise DemoError(f"Only {len(jobs)} of {runs} runs began within {PATIENCE}, or some never ended.")
+                raise DemoError(f"Only {len(jobs)} of {runs} runs began within {self._patience}, or some never ended.")
             if self._ground.stop.wait(max(_POLL_SECONDS, 4 * (time.monotonic() - looked))):
                 raise DemoError("stopped")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from temporalio.client import Client
 
-from bench import data
-from bench.contents import Comparison, SourceTable
+from bench import data, postgres
+from bench.contents import Comparison
 from bench.ground import Ground
 from bench.measure import Cost, tree_cpu_seconds, tree_memory_bytes
 from bench.ours import Ours, by_cursor
@@ -66,7 +66,7 @@ def soak(ground: Ground, runs: int) -> Section:
                 seconds.append(spent)
             cpu = (tree_cpu_seconds(ground.worker) - cpu_before) / len(seconds)
             intervals.append(_look(ground, ours, table, number, statistics.median(seconds), cpu, job))
-            compared.add(SourceTable(connection, table).compare(ours.dataset(table)))
+            compared.add(postgres.table(connection, table).compare(ours.dataset(table)))
             ground.say(f"soak: {number} runs, {intervals[-1].seconds:.2f} s each, {intervals[-1]}")
     ours.remove()
     ground.server.drop_database(DATABASE)

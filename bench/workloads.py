@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import data
+from bench import data, mariadb
 from bench.cdc import cdc
 from bench.cdc_latency import Writes, latency, log_kept
-from bench.copying import Choose, copying, ourselves, with_dlt, with_everybody, with_scripts
+from bench.copying import Choose, copying, on_mysql, ourselves, with_dlt, with_everybody, with_scripts
 from bench.following import appends, following, nothing_new, upserts
-from bench.ground import Ground
+from bench.ground import Ground, with_mariadb
 from bench.plot import svg
 from bench.report import Section
 from bench.soak import soak
@@ -50,6 +50,18 @@ def _lineitem(scale: float, most_rounds: int) -> Callable[[Ground, Wish], list[S
         return [copying(ground, title, f"lineitem_{scale:g}", make, rounds, wish.everybody)]
 
     return run
+
+
+def _lineitem_mariadb(ground: Ground, wish: Wish) -> list[Section]:
+    scale = 0.01 if wish.smoke else 1.0
+    with with_mariadb(ground) as here:
+        assert isinstance(here.source, mariadb.MariaDb)
+        server, title = here.source.server, f"lineitem in MariaDB, scale {scale:g}"
+
+        def make(_: Ground, database: str) -> list[str]:
+            return mariadb.lineitem(server, database, scale)
+
+        return [copying(here, title, "lineitem_mariadb", make, wish.rounds, on_mysql if wish.peers else ourselves)]
 
 
 def _tpch(ground: Ground, wish: Wish) -> list[Section]:
@@ -147,6 +159,7 @@ def _upsert(millions: int) -> Callable[[Ground, Wish], list[Section]]:
 WORKLOADS: Mapping[str, Workload] = {
     "lineitem": Workload("lineitem of TPC-H at scale 1", _lineitem(1.0, 9)),
     "lineitem-5": Workload("the same at scale 5", _lineitem(5.0, 1)),
+    "lineitem-mariadb": Workload("lineitem in MariaDB at scale 1", _lineitem_mariadb),
     "tpch": Workload("all eight tables of TPC-H at scale 1", _tpch),
     "wide": Workload("a table of 301 columns", _wide),
     "wide-rows": Workload("rows with a jsonb of 50 kB", _wide_rows),

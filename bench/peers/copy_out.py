@@ -1,6 +1,6 @@
 """PostgreSQL's own ``COPY … (FORMAT binary)`` to nowhere: what one connection can deliver, without using any of it.
 
-``python -m bench.peers.copy_out`` with ``{"dsn", "tables"}`` as JSON on standard input.
+``python -m bench.peers.copy_out`` with ``{"url", "tables"}`` as JSON on standard input.
 """
 
 import json
@@ -14,7 +14,7 @@ from bench.peers.spent import report_spent
 
 def main() -> None:
     task = json.load(sys.stdin)
-    with report_spent(), psycopg.connect(task["dsn"]) as connection, connection.cursor() as cursor:
+    with report_spent(), psycopg.connect(task["url"]) as connection, connection.cursor() as cursor:
         for table in task["tables"]:
             query = sql.SQL("COPY {} TO STDOUT (FORMAT binary)").format(sql.Identifier(table))
             with cursor.copy(query) as copy:

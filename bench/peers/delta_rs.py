@@ -17,7 +17,8 @@ from bench.peers.spent import report_spent
 
 @dataclass(frozen=True)
 class Task:
-    dsn: str
+    source: str
+    """URL of the database."""
     query: str
     """What to read from PostgreSQL."""
     url: str
@@ -29,7 +30,7 @@ class Task:
 
 def main() -> None:
     task = Task(**json.load(sys.stdin))
-    with report_spent(), connect(task.dsn) as connection:
+    with report_spent(), connect(task.source) as connection:
         rows = read(connection, task.query)
         if task.action == "merge":
             merge(task, rows.read_all())

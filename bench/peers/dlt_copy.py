@@ -1,4 +1,4 @@
-"""dlt copies tables from PostgreSQL into Delta tables on S3, as its documentation says to.
+"""dlt copies tables from PostgreSQL or MariaDB into Delta tables on S3, as its documentation says to.
 
 ``python -m bench.peers.dlt_copy`` with a ``Task`` as JSON on standard input, in the peers' environment.
 """
@@ -18,13 +18,16 @@ from dlt.sources.sql_database import sql_database
 
 from bench.peers.spent import report_spent
 
+_DRIVERS = {"postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}
+
 
 @dataclass(frozen=True)
 class Task:
-    dsn: str
+    url: str
+    schema: str
     tables: list[str]
     backend: str
-    """``pyarrow`` or ``connectorx``."""
+    """``pyarrow``, ``connectorx`` or ``sqlalchemy``."""
     bucket_url: str
     """The Delta tables lie below it, in a folder ``copy``."""
     store: dict[str, str]
@@ -53,9 +56,10 @@ def main() -> None:
 
 
 def _source(task: Task) -> Any:
+    scheme, _, rest = task.url.partition("://")
     source = sql_database(
-        credentials=task.dsn.replace("postgresql://", "postgresql+psycopg2://", 1),
-        schema="public",
+        credentials=f"{_DRIVERS[scheme]}://{rest}",
+        schema=task.schema,
         table_names=task.tables,
         backend=task.backend,  # type: ignore[arg-type]
         chunk_size=100_000,
