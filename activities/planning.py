@@ -148,4 +148,5 @@ def _towards(intent: Intent, position: Position) -> Position:
         type_overrides=intent.type_overrides,
         cursor=position.cursor if position.cursor_field == intent.cursor_field else None,
         log=position.log if intent.mode == "cdc" else None,
+        state=position.state if (position.mode, position.cursor_field) == (intent.mode, intent.cursor_field) else None,
     )

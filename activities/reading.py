@@ -23,6 +23,7 @@ from connectors.base import (
     RowFilter,
     TableRead,
     ValueWarning,
+    WholeGroups,
 )
 from connectors.capture import Capturing
 from connectors.errors import SchemaChangedError
@@ -31,6 +32,7 @@ from lake.changelog import ChangeLog, change_log_root
 from lake.failpoints import reach
 from lake.history import record
 from lake.manifest import Manifest, save
+from lake.manifest import WholeGroups as StagedGroups
 from lake.position import LogMark, Position
 from lake.publish import Published, publish
 from lake.snapshots import snapshot_segments
@@ -129,7 +131,7 @@ def _staged(
     if order.batch == 0 and base.loaded and run.cursor_field is not None:
         seen, batches = repeats.look_ahead(batches)
         if seen is not None and not read.report.more:
-            digest = repeats.digest(run, base, read.schema, seen)
+            digest = repeats.digest(run, base, read.schema, seen, read.report)
             if digest == reading.plan.repeat:
                 rows, warnings = sum(batch.num_rows for batch in seen), _as_dicts(read.report.warnings)
                 return Extracted("", rows, 0, more=False, warnings=warnings, repeats=True), None
@@ -143,7 +145,7 @@ def _staged(
         read.schema,
         batch=order.batch,
         cursor=_cursor_spec(run, base, read.schema),
-        primary_key=key_of(run),
+        primary_key=() if read.table is None else key_of(run),
         progress=lambda rows, size_bytes: report(rows, size_bytes, read.row_estimate),
         log_position=base.log.position if base.log else None,
         soft_deletes=run.soft_deletes,
@@ -151,6 +153,7 @@ def _staged(
         read_at=_read_at(store, run, base.log) if run.is_history else None,
     )
     reach("staged")
+    manifest = replace(manifest, state=read.report.state, whole=_whole(run, manifest, read.report.whole_groups))
     if base.log is not None:
         manifest = replace(manifest, log=replace(base.log, horizon=_log_end(reading)))
     extracted = Extracted(
@@ -166,6 +169,13 @@ def _staged(
         digest=digest,
     )
     return extracted, manifest
+
+
+def _whole(run: Run, manifest: Manifest, groups: WholeGroups | None) -> StagedGroups | None:
+    """The groups that were read as a whole, where the table's rows are known by them."""
+    if groups is None or run.mode not in KEYED or groups.column not in run.primary_key:
+        return None
+    return StagedGroups(manifest.columns.names[groups.column], groups.values)
 
 
 def _as_versions(
@@ -252,9 +262,9 @@ def _stored(store: LakeStore, reading: Reading, base: Position) -> dict[str, str
     return query.column_types(open_table(store, table_root(run, plan)))
 
 
-def _check_key(run: Run, table: DiscoveredTable) -> None:
+def _check_key(run: Run, table: DiscoveredTable | None) -> None:
     """A key that the source goes by no longer would have rows take each other's place: none is read by it."""
-    if run.mode not in KEYED:
+    if run.mode not in KEYED or table is None:
         return
     if gone := [name for name in run.primary_key if all(column.name != name for column in table.columns)]:
         raise SchemaChangedError(f"{run.schema_name} no longer has the key column {', '.join(gone)}.")
@@ -278,6 +288,7 @@ def _request(reading: Reading, base: Position, stored_as_text: tuple[str, ...]) 
         narrow=reading.order.narrow,
         text_columns=tuple(part.text_columns) if part else stored_as_text,
         part=part.part if part else None,
+        state=base.state if run.cursor_field is not None else None,
         snapshot=part.held.snapshot if part else None,
     )
 

@@ -15,6 +15,7 @@ from itertools import chain
 import pyarrow as pa
 
 from activities.messages import Run
+from connectors.base import ReadReport
 from lake.position import Position
 
 MOST_ROWS = 10_000
@@ -34,14 +35,18 @@ def look_ahead(batches: Iterator[pa.RecordBatch]) -> tuple[list[pa.RecordBatch] 
     return seen, iter(seen)
 
 
-def digest(run: Run, base: Position, schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> str:
+def digest(
+    run: Run, base: Position, schema: pa.Schema, batches: Sequence[pa.RecordBatch], report: ReadReport
+) -> str:
     """The same for the same rows, read by the same settings and this release, to go to the same version of the table.
 
     Rows that are merely alike (in another order, or with other bytes under a null) may give another one.
     """
     # Each run has a job and a fence of its own, which change nothing of what it reads.
     meant = {name: value for name, value in asdict(run).items() if name not in ("job_id", "fence")}
-    found = hashlib.sha256(json.dumps([version("syncline"), meant, base.as_dict()], sort_keys=True).encode())
+    whole = None if report.whole_groups is None else asdict(report.whole_groups)
+    told = [version("syncline"), meant, base.as_dict(), whole, report.state]
+    found = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema) as stream:
         stream.write_table(pa.Table.from_batches(batches, schema).combine_chunks())

@@ -154,6 +154,8 @@ class ReadRequest:
     snapshot: Snapshot | None = None
     statement_seconds: int | None = None
     """After which the source itself ends a statement of this read; None for no such limit."""
+    state: str | None = None
+    """Of a cursor read: what the report of the last one left, whose rows the table holds. None where there is none."""
 
 
 GONE = "the source no longer has this column"
@@ -168,6 +170,17 @@ class ValueWarning:
     count: int
 
 
+@dataclass(frozen=True)
+class WholeGroups:
+    """Values of a column of the primary key: the read gives all rows that the source has with one of them.
+
+    Of a table that is kept by this key, other rows with such a value are gone.
+    """
+
+    column: str
+    values: tuple[str, ...]
+
+
 @dataclass
 class ReadReport:
     """What a finished read has to say beside its rows."""
@@ -179,14 +192,19 @@ class ReadReport:
     """Numeric columns without a declared precision that came as text: so must those of the table's other parts."""
     lasting: bool = True
     """No crash of the source can take back what was read: a later snapshot may be held against it."""
+    whole_groups: WholeGroups | None = None
+    state: str | None = None
+    """The connector's own text of what it has read, up to some kilobytes: committed with the rows, by which the next
+    read of the cursor knows what it need not read again.
+    """
 
 
 class TableRead(Protocol):
     """An open read. Iterate once; ``report`` is whole when the iteration is over."""
 
     @property
-    def table(self) -> DiscoveredTable:
-        """The table as it is read."""
+    def table(self) -> DiscoveredTable | None:
+        """The table as it is read; None where there is nothing to be read that would show it."""
 
     @property
     def schema(self) -> pa.Schema:

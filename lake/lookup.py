@@ -21,7 +21,7 @@ from lake.duck import ROWS_AT_ONCE, Budget, column_list, engine, row_sets, same
 from lake.evolution import evolve
 from lake.log import Snapshot
 from lake.manifest import Manifest
-from lake.pruning import files_with_keys, may_hold
+from lake.pruning import files_with, may_hold
 from lake.rows import FILE_COLUMN, ROW_COLUMN, RowSets, numbered_rows
 from lake.table import OpenTable
 
@@ -84,15 +84,16 @@ class StoredRows:
         with engine(budget) as connection:
             connection.register("keys", _with_places(keys, self.key))
             connection.execute("create temp table incoming as from keys")
-            files = self.publishing.target_files(files_with_keys(connection, self.publishing))
+            numbers = files_with(connection, self.publishing, "incoming", self.publishing.primary_key)
+            files = self.publishing.target_files(numbers)
             connection.register("stored", numbered_rows(self._table.store, files, read))
             matched = connection.sql(
                 f"""select incoming.{ID}::integer, stored.{FILE_COLUMN}::integer, stored.{ROW_COLUMN}::integer
                 from stored join incoming on {same(self.key.names, "stored", "incoming")} where {condition}"""
             )
             for batch in matched.to_arrow_reader(ROWS_AT_ONCE):
-                places, numbers, rows = (column.to_numpy() for column in batch.columns)
-                found.files[places], found.rows[places] = numbers, rows
+                places, numbered, rows = (column.to_numpy() for column in batch.columns)
+                found.files[places], found.rows[places] = numbered, rows
         return found
 
 

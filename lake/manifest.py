@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from lake.columns import StoredColumns
 from lake.errors import LakeError, StalePositionError
@@ -26,6 +27,14 @@ class RunRef:
 
 
 @dataclass(frozen=True)
+class WholeGroups:
+    """Values of a key column, by its stored name, of which all rows are staged: stored ones with another key go."""
+
+    column: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What one attempt of one batch has staged. Cursor and edge are the connector's canonical text."""
 
@@ -39,11 +48,19 @@ class Manifest:
     """Not rows but keys, of the stored rows that are to go."""
     truncated: bool = False
     """All stored rows go, before the staged ones come."""
+    whole: WholeGroups | None = None
     edge: str | None = None
     cursor: str | None = None
     """Greatest cursor among the fresh rows."""
     log: LogMark | None = None
     """How far the table follows its source's log with this batch."""
+    state: str | None = None
+    """The connector's own text of what it has read, with this batch."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing is to change in the table's rows."""
+        return not (self.fresh or self.overlap or self.deleted or self.truncated or self.whole)
 
     @property
     def rows(self) -> int:
@@ -106,5 +123,10 @@ def load(store: LakeStore, path: str) -> Manifest:
             "overlap": tuple(WrittenFile(**file) for file in values["overlap"]),
             "deleted": tuple(WrittenFile(**file) for file in values["deleted"]),
             "log": LogMark(**values["log"]) if values.get("log") else None,
+            "whole": _whole(values["whole"]) if values.get("whole") else None,
         }
     )
+
+
+def _whole(values: dict[str, Any]) -> WholeGroups:
+    return WholeGroups(values["column"], tuple(values["values"]))

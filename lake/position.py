@@ -61,6 +61,8 @@ class Position:
     """The first load of this generation has come to its end."""
     log: LogMark | None = None
     """Of a table that is kept by its source's log."""
+    state: str | None = None
+    """The connector's own text of what it has read, beside the cursor."""
     version: int = -1
     """Delta version of the commit."""
 

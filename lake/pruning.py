@@ -12,24 +12,27 @@ from lake.log import TableFile
 from lake.statistics import null_count, read_bounds
 
 COMPARISONS_LIMIT = 50_000_000
-"""Keys times files up to which each key is held against each file's bounds."""
+"""Rows times files up to which each row is held against each file's bounds."""
 
 
-def files_with_keys(connection: duckdb.DuckDBPyConnection, publishing: Publishing) -> list[int]:
-    """Numbers of the target's files whose bounds admit one of the keys in the table ``incoming``."""
+def files_with(
+    connection: duckdb.DuckDBPyConnection, publishing: Publishing, table: str, columns: Sequence[str]
+) -> list[int]:
+    """Numbers of the target's files whose bounds admit one of the rows of ``table``, in these columns of both."""
     numbers = list(range(len(publishing.target)))
-    for name in _comparable(publishing):
-        span = connection.sql(f"select min({quoted(name)}), max({quoted(name)}) from incoming").to_arrow_table()
+    comparable = _comparable(publishing, columns)
+    for name in comparable:
+        span = connection.sql(f"select min({quoted(name)}), max({quoted(name)}) from {table}").to_arrow_table()
         lower, upper = (span.column(index)[0] for index in (0, 1))
         kind = publishing.evolution.schema.field(name).type
         numbers = [n for n in numbers if may_hold(publishing.target[n], name, kind, lower, upper)]
-    return _near_a_key(connection, publishing, numbers)
+    return _near_a_row(connection, publishing, table, comparable, numbers)
 
 
-def _comparable(publishing: Publishing) -> list[str]:
-    """Key columns by whose bounds files are told apart: what becomes text now was in another order before."""
+def _comparable(publishing: Publishing, columns: Sequence[str]) -> list[str]:
+    """Columns by whose bounds files are told apart: what becomes text now was in another order before."""
     schema, widened = publishing.evolution.schema, publishing.evolution.widened
-    return [n for n in publishing.primary_key if not (n in widened and pa.types.is_string(schema.field(n).type))]
+    return [n for n in columns if not (n in widened and pa.types.is_string(schema.field(n).type))]
 
 
 def may_hold(file: TableFile, column: str, kind: pa.DataType, lower: pa.Scalar, upper: pa.Scalar) -> bool:
@@ -57,24 +60,30 @@ def bounds(file: TableFile, column: str, kind: pa.DataType) -> tuple[pa.Scalar, 
         return None
 
 
-def _near_a_key(connection: duckdb.DuckDBPyConnection, publishing: Publishing, numbers: Sequence[int]) -> list[int]:
-    counted = connection.sql("select count(*) from incoming").fetchone()
+def _near_a_row(
+    connection: duckdb.DuckDBPyConnection,
+    publishing: Publishing,
+    table: str,
+    comparable: Sequence[str],
+    numbers: Sequence[int],
+) -> list[int]:
+    counted = connection.sql(f"select count(*) from {table}").fetchone()
     if not counted or counted[0] * len(numbers) > COMPARISONS_LIMIT or len(numbers) < 2:
         return list(numbers)
     columns = {"number": pa.array(numbers, pa.int64())}
     conditions = []
-    for position, name in enumerate(_comparable(publishing)):
+    for position, name in enumerate(comparable):
         kind = publishing.evolution.schema.field(name).type
         spans = [bounds(publishing.target[number], name, kind) for number in numbers]
         columns[f"lower{position}"] = pa.array([span and span[0].as_py() for span in spans], kind)
         columns[f"upper{position}"] = pa.array([span and span[1].as_py() for span in spans], kind)
-        key = f"incoming.{quoted(name)}"
+        key = f"{table}.{quoted(name)}"
         least, greatest = f"bounds.lower{position}", f"bounds.upper{position}"
         conditions.append(f"({least} is null or {key} between {least} and {greatest})")
     connection.register("bounds", pa.table(columns))
     found = connection.sql(
         f"""select bounds.number from bounds
-        where exists (select 1 from incoming where {" and ".join(conditions) or "true"}) order by number"""
+        where exists (select 1 from {table} where {" and ".join(conditions) or "true"}) order by number"""
     ).fetchall()
     connection.unregister("bounds")
     return [number for (number,) in found]

@@ -196,6 +196,8 @@ def _change(
     if plan.mode == "full_refresh":
         files = (*manifest.fresh, *manifest.overlap)
         return Change(files, rows_added=manifest.rows, overwrite=table.delta is not None)
+    if manifest.is_empty and not evolution.widened:
+        return Change()
     publishing = Publishing(
         store=store,
         manifest=manifest,
@@ -239,6 +241,7 @@ def _advance(table: OpenTable, manifest: Manifest, plan: PublishPlan) -> Positio
         type_overrides=plan.base.type_overrides,
         loaded=plan.mode == "full_refresh" or plan.base.loaded or (plan.last_batch and _is_complete(plan.mode, log)),
         log=log if plan.mode == "cdc" else None,
+        state=manifest.state,
     )
 
 

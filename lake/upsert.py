@@ -9,20 +9,22 @@ import pyarrow as pa
 
 from lake.change import Change, Publishing, as_data_files
 from lake.columns import is_own
-from lake.duck import Budget, alike, column_list, engine, row_sets, same
+from lake.duck import Budget, alike, column_list, engine, quoted, row_sets, same
 from lake.errors import DuplicateKeyError, IncompatibleSchemaError
-from lake.pruning import files_with_keys
+from lake.pruning import files_with
 from lake.rows import FILE_COLUMN, ROW_COLUMN, RowSets, chosen_rows, numbered_rows
 from lake.staging import describe_key
 
 DELETED = -1
 """In place of the number of the file that brings the new row."""
+GROUPS = "whole_groups"
 
 
 def upsert(publishing: Publishing, budget: Budget) -> Change:
     """Replace rows with the same key, add the others. Overlap rows that the table holds unchanged are left out.
 
     Stored rows with one of the manifest's deleted keys go; one that is also the key of a new row is a row's in the end.
+    So do those of its whole groups that have no new row's key.
     ``DuplicateKeyError`` when two of the new rows share a key.
     """
     check_key_types(publishing)
@@ -34,6 +36,7 @@ def upsert(publishing: Publishing, budget: Budget) -> Change:
         _load_keys(connection, publishing)
         _check_duplicates(connection, publishing.primary_key)
         _load_deleted_keys(connection, publishing)
+        _load_groups(connection, publishing)
         if publishing.target:
             _match_keys(connection, publishing)
             known = _find_unchanged(connection, publishing)
@@ -89,6 +92,17 @@ def _load_deleted_keys(connection: duckdb.DuckDBPyConnection, publishing: Publis
     connection.unregister("deleted")
 
 
+def _load_groups(connection: duckdb.DuckDBPyConnection, publishing: Publishing) -> None:
+    """Table ``whole_groups``, where the manifest has any."""
+    whole = publishing.manifest.whole
+    if whole is None:
+        return
+    column = publishing.evolution.schema.field(whole.column)
+    connection.register("groups", pa.table([pa.array(whole.values, column.type)], [column.name]))
+    connection.execute(f"create temp table {GROUPS} as select distinct {quoted(column.name)} from groups")
+    connection.unregister("groups")
+
+
 def _check_duplicates(connection: duckdb.DuckDBPyConnection, primary_key: tuple[str, ...]) -> None:
     keys = column_list(primary_key)
     example = connection.sql(
@@ -102,14 +116,23 @@ def _check_duplicates(connection: duckdb.DuckDBPyConnection, primary_key: tuple[
 
 
 def _match_keys(connection: duckdb.DuckDBPyConnection, publishing: Publishing) -> None:
-    """Table ``replaced``: stored rows beside the new ones with the same key."""
-    files = publishing.target_files(files_with_keys(connection, publishing))
+    """Table ``replaced``: stored rows beside the new ones with the same key, or beside none in a whole group."""
+    whole = publishing.manifest.whole
+    numbers = set(files_with(connection, publishing, "incoming", publishing.primary_key))
+    outer, wanted = "", "true"
+    if whole is not None:
+        numbers |= set(files_with(connection, publishing, GROUPS, [whole.column]))
+        outer, name = "left", quoted(whole.column)
+        wanted = f"incoming.{FILE_COLUMN} is not null or stored.{name} in (select {name} from {GROUPS})"
+    files = publishing.target_files(sorted(numbers))
     connection.register("stored", numbered_rows(publishing.store, files, _key_schema(publishing)))
     connection.execute(
         f"""create temp table replaced as
         select stored.{FILE_COLUMN}, stored.{ROW_COLUMN},
-               incoming.{FILE_COLUMN} as new_file, incoming.{ROW_COLUMN} as new_row
-        from stored join incoming on {same(publishing.primary_key, "stored", "incoming")}"""
+               coalesce(incoming.{FILE_COLUMN}, {DELETED}) as new_file,
+               coalesce(incoming.{ROW_COLUMN}, {DELETED}) as new_row
+        from stored {outer} join incoming on {same(publishing.primary_key, "stored", "incoming")}
+        where {wanted}"""
     )
     connection.unregister("stored")
 

@@ -7,15 +7,16 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from connectors.base import GONE, CursorRange, ReadRequest, ValueWarning
+from connectors.base import GONE, CursorRange, ReadRequest, ValueWarning, WholeGroups
 from connectors.cursor import decode
 from connectors.errors import ConfigurationError, SchemaChangedError
 from connectors.files.chosen import lake_type
-from connectors.files.discovery import MODIFIED_AT, OWN_FIELDS, ROW, no_files
+from connectors.files.discovery import FILE, MODIFIED_AT, OWN_FIELDS, ROW, no_files
 from connectors.files.entry import FileEntry, Place
 from connectors.files.filters import check_filters
 from connectors.files.inspection import Contents, reconciled, shapes
 from connectors.files.kinds import BOOLEAN, EMPTY, TEXT, TIME, ZONED
+from connectors.files.known import KnownFiles
 from connectors.files.pieces import Shape, Wanted
 from connectors.files.tables import FileTable
 
@@ -41,10 +42,12 @@ class Plan:
     chosen: dict[str, str]
     more: bool
     warnings: tuple[ValueWarning, ...]
+    whole_groups: WholeGroups | None
+    state: str | None
 
 
-def planned(place: Place, contents: Contents, table: FileTable, request: ReadRequest) -> Plan:
-    """Look through the files that are to be read."""
+def planned(place: Place, contents: Contents, table: FileTable, request: ReadRequest, location: str) -> Plan:
+    """Look through the files that are to be read. ``location`` tells the place from others."""
     cursor = request.cursor
     if cursor is not None and cursor.field != MODIFIED_AT:
         raise ConfigurationError(f"Files are read by the incremental field {MODIFIED_AT}, not by {cursor.field}.")
@@ -53,6 +56,9 @@ def planned(place: Place, contents: Contents, table: FileTable, request: ReadReq
     if not listed and not resumed:
         raise SchemaChangedError(no_files(table))
     entries, warnings = _selected(listed, cursor)
+    known = KnownFiles(location, table, request.state)
+    if resumed:
+        entries = [each for each in entries if not known.has(each)]
     chosen = dict(table.columns) | dict(request.type_overrides)
     wanted = Wanted(
         table,
@@ -62,12 +68,24 @@ def planned(place: Place, contents: Contents, table: FileTable, request: ReadReq
     )
     files, types = _inspected(contents, entries, wanted, request)
     schema = _schema(types, wanted, chosen, request.text_columns, resumed)
-    check_filters(schema, request.row_filters)
+    if files:
+        check_filters(schema, request.row_filters)
     if not resumed:
         warnings += _gone(request, files, schema)
     if skipped := sum(shape.bad_lines for _, shape in files):
         warnings.append(ValueWarning(ROW, SKIPPED, skipped))
-    return Plan(table, files, schema, wanted, chosen, len(files) < len(entries), tuple(warnings))
+    read = [entry for entry, _ in files]
+    return Plan(
+        table,
+        files,
+        schema,
+        wanted,
+        chosen,
+        more=len(files) < len(entries),
+        warnings=tuple(warnings),
+        whole_groups=WholeGroups(FILE, tuple(each.name for each in read)) if resumed and read else None,
+        state=None if cursor is None else known.with_read(listed, read),
+    )
 
 
 def _inspected(

@@ -24,7 +24,7 @@ from connectors.files.gathering import gathered
 from connectors.files.inspection import Contents, format_of
 from connectors.files.kinds import EMPTY, TEXT, out_of_range
 from connectors.files.pieces import Shape
-from connectors.files.place import opened_place
+from connectors.files.place import location_of, opened_place
 from connectors.files.planning import Plan, planned
 from connectors.files.texts import as_text, hexadecimal
 
@@ -41,7 +41,8 @@ def open_read(config: FilesConfig, request: ReadRequest) -> Iterator["FilesRead"
         )
     with opened_place(config.place) as place:
         contents = Contents(place)
-        yield FilesRead(place, contents, planned(place, contents, table, request), request)
+        plan = planned(place, contents, table, request, location_of(config.place))
+        yield FilesRead(place, contents, plan, request)
 
 
 class FilesRead:
@@ -55,7 +56,7 @@ class FilesRead:
         self._batch_bytes = plan.wanted.batch_bytes
         self._taken_out: Counter[tuple[str, str]] = Counter()
         self.schema = plan.schema
-        self.table: DiscoveredTable = described(plan.table, plan.schema, None)
+        self.table: DiscoveredTable | None = described(plan.table, plan.schema, None) if plan.files else None
         self.report = ReadReport()
 
     @property
@@ -70,6 +71,8 @@ class FilesRead:
         ]
         self.report.warnings += [*taken_out, *self._plan.warnings]
         self.report.more = self._plan.more
+        self.report.whole_groups = self._plan.whole_groups
+        self.report.state = self._plan.state
 
     def _rows(self) -> Iterator[pa.RecordBatch]:
         by_entry = dict(self._plan.files)

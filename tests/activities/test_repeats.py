@@ -9,6 +9,7 @@ import pytest
 
 from activities import repeats
 from activities.messages import Run
+from connectors.base import ReadReport, WholeGroups
 from lake.position import Position
 
 RUN = Run(1, "source", "schema", "Postgres", "t", "t", "1/t", "job", 7, 1, "incremental", ["id"], cursor_field="at")
@@ -21,14 +22,14 @@ def batch(*rows: tuple[int, str | None]) -> pa.RecordBatch:
 
 
 ROWS = [batch((1, "a"), (2, None)), batch((3, "c"))]
-KNOWN = repeats.digest(RUN, BASE, SCHEMA, ROWS)
+KNOWN = repeats.digest(RUN, BASE, SCHEMA, ROWS, ReadReport())
 
 
 def test_the_same_rows_are_known_again_in_a_later_run_and_in_other_batches() -> None:
     later = replace(RUN, job_id="another", fence=8)
-    assert repeats.digest(later, BASE, SCHEMA, [batch((1, "a")), batch((2, None), (3, "c"))]) == KNOWN
+    assert repeats.digest(later, BASE, SCHEMA, [batch((1, "a")), batch((2, None), (3, "c"))], ReadReport()) == KNOWN
     sliced = batch((0, "no"), (1, "a"), (2, None), (3, "c")).slice(1)
-    assert repeats.digest(later, BASE, SCHEMA, [sliced]) == KNOWN
+    assert repeats.digest(later, BASE, SCHEMA, [sliced], ReadReport()) == KNOWN
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_the_same_rows_are_known_again_in_a_later_run_and_in_other_batches() -> 
     ],
 )
 def test_other_rows_are_other_rows(rows: list[pa.RecordBatch]) -> None:
-    assert repeats.digest(RUN, BASE, SCHEMA, rows) != KNOWN
+    assert repeats.digest(RUN, BASE, SCHEMA, rows, ReadReport()) != KNOWN
 
 
 @pytest.mark.parametrize(
@@ -60,12 +61,20 @@ def test_other_rows_are_other_rows(rows: list[pa.RecordBatch]) -> None:
     ],
 )
 def test_under_other_settings_nothing_is_known(changes: dict[str, Any]) -> None:
-    assert repeats.digest(replace(RUN, **changes), BASE, SCHEMA, ROWS) != KNOWN
+    assert repeats.digest(replace(RUN, **changes), BASE, SCHEMA, ROWS, ReadReport()) != KNOWN
 
 
 @pytest.mark.parametrize("changes", [{"version": 5}, {"sequence": 4}, {"cursor": "8"}, {"generation": 2}])
 def test_a_table_that_moved_is_another(changes: dict[str, Any]) -> None:
-    assert repeats.digest(RUN, replace(BASE, **changes), SCHEMA, ROWS) != KNOWN
+    assert repeats.digest(RUN, replace(BASE, **changes), SCHEMA, ROWS, ReadReport()) != KNOWN
+
+
+@pytest.mark.parametrize(
+    "report", [ReadReport(state="s"), ReadReport(whole_groups=WholeGroups("v", ("a",))), ReadReport(state="t")]
+)
+def test_what_the_connector_says_beside_the_rows_counts(report: ReadReport) -> None:
+    """A file that became empty has no rows to tell it by."""
+    assert repeats.digest(RUN, BASE, SCHEMA, ROWS, report) != KNOWN
 
 
 def test_the_types_and_names_of_the_columns_count() -> None:
@@ -74,7 +83,7 @@ def test_the_types_and_names_of_the_columns_count() -> None:
             pa.RecordBatch.from_arrays([a.cast(f.type) for a, f in zip(one, other, strict=True)], schema=other)
             for one in ROWS
         ]
-        assert repeats.digest(RUN, BASE, other, rows) != KNOWN
+        assert repeats.digest(RUN, BASE, other, rows, ReadReport()) != KNOWN
 
 
 @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 1000])

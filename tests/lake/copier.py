@@ -8,14 +8,14 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from lake.deletes import with_deletes
 from lake.facts import facts
-from lake.manifest import RunRef, save
+from lake.manifest import RunRef, WholeGroups, load, save
 from lake.position import EMPTY, Position
 from lake.publish import Published, PublishPlan, publish, swap_in
 from lake.staging import CursorSpec, stage
 from lake.storage import LakeStore
 from lake.table import open_table
+from tests.lake.deletes import with_deletes
 
 TABLE = "1/postgres/orders"
 SCHEMA = pa.schema([("id", pa.int64()), ("name", pa.string()), ("at", pa.int64())])
@@ -41,6 +41,11 @@ class Planned:
         key = self.plan.primary_key or keys.column_names
         deleting = with_deletes(self.store, self.plan.table_path, self.plan.run, self.manifest, keys.to_batches(), key)
         return replace(self, manifest=deleting)
+
+    def with_groups(self, column: str, *values: str) -> "Planned":
+        """The batch has all rows with these values of a key column."""
+        whole = replace(load(self.store, self.manifest), whole=WholeGroups(column, values))
+        return replace(self, manifest=save(self.store, self.plan.table_path, whole))
 
     def publish(self) -> Published:
         return publish(self.store, self.manifest, self.plan)

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from lake import staging
-from lake.errors import DuplicateKeyError, IncompatibleSchemaError, LakeError
+from lake.errors import IncompatibleSchemaError, LakeError
 from lake.log import read_snapshot
 from lake.table import open_table
 from tests.lake.copier import TABLE, Copier, orders
@@ -56,7 +56,7 @@ def test_a_floating_point_key_is_refused(folder_copier: Copier) -> None:
         folder_copier.copy("incremental", rows)
 
 
-def keys(*ids: int | None) -> pa.Table:
+def keys(*ids: int) -> pa.Table:
     return pa.table([list(ids)], schema=KEY)
 
 
@@ -94,13 +94,42 @@ def test_a_deletion_takes_a_row_of_the_look_back_out_only_where_it_is_not_read_a
     assert copier.rows() == Counter([(2, "b", 2), (3, "C", 3)])
 
 
-def test_deletions_without_a_key_or_of_a_table_without_keys_are_refused(folder_copier: Copier) -> None:
+PAGES = pa.schema([("name", pa.string()), ("id", pa.int64()), ("at", pa.int64())])
+
+
+def test_of_a_whole_group_just_the_new_rows_stay(copier: Copier) -> None:
+    copier.primary_key = ("name", "id")
+    stored = [(name, number, number) for name in ("a", "b", "c", "d") for number in range(1, 6)]
+    for name in ("a", "c"):
+        copier.copy("incremental", orders([row for row in stored if row[0] in (name, chr(ord(name) + 1))], PAGES))
+    before = paths(copier)
+
+    # Of one group fewer rows, of another none, and one that the table does not know.
+    planned = copier.plan("incremental", orders([("a", 1, 1), ("a", 2, 9), ("e", 1, 10)], PAGES))
+    result = planned.with_groups("name", "a", "b", "e").publish()
+
+    assert (result.rows_added, result.rows_changed, result.rows_deleted) == (1, 1, 8)
+    rest = [row for row in stored if row[0] in ("c", "d")]
+    assert copier.rows() == Counter([*rest, ("a", 1, 1), ("a", 2, 9), ("e", 1, 10)])
+    assert len(before & paths(copier)) == 1
+    assert planned.with_groups("name", "a", "b", "e").publish().already_done
+    again = copier.plan("incremental", orders([], PAGES)).with_groups("name", "b").publish()
+    assert again.nothing_new
+
+
+def test_a_group_goes_by_its_value_and_not_by_its_place_in_the_alphabet(folder_copier: Copier) -> None:
+    copier = folder_copier
+    copier.primary_key = ("name", "id")
+    copier.copy("incremental", orders([("a", 1, 1), ("b'\"", 1, 2), ("c", 1, 3)], PAGES))
+    copier.plan("incremental", orders([], PAGES)).with_groups("name", "a", "c").publish()
+    assert copier.rows() == Counter([("b'\"", 1, 2)])
+
+
+def test_deletions_of_a_table_without_keys_are_refused(folder_copier: Copier) -> None:
     copier = folder_copier
     copier.copy("append", [(1, "a", 1)])
     with pytest.raises(LakeError, match="kept by key"):
         copier.plan("append", orders([(2, "b", 2)])).with_deletes(keys(1)).publish()
-    with pytest.raises(DuplicateKeyError, match="id=null"):
-        copier.plan("incremental", orders([])).with_deletes(keys(1, None))
     assert copier.rows() == Counter([(1, "a", 1)])
 
 

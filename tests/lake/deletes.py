@@ -1,14 +1,12 @@
-"""Deleting stored rows by key, in the same commit that brings new ones."""
+"""Staged batches that delete stored rows by key as well, as folded changes do."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
 
-from lake.errors import DuplicateKeyError
 from lake.manifest import RunRef, load, save
 from lake.parquet import ParquetSeries, unique_stem
-from lake.staging import describe_key
 from lake.storage import LakeStore
 
 
@@ -24,7 +22,7 @@ def with_deletes(
 
     ``keys`` have the key columns by their source names, in any order, and may repeat one. They are of what the table
     holds before the batch: where a staged row has the same key, that row is there afterwards. A key that the table
-    does not hold is none to it. Raises ``DuplicateKeyError`` for a key with a null in it.
+    does not hold is none to it.
     """
     staged = load(store, manifest)
     stored = staged.columns.stored(primary_key)
@@ -32,15 +30,7 @@ def with_deletes(
     stem = unique_stem(table_path, run.generation, run.run_id, f"b{staged.batch}-deleted")
     with ParquetSeries(store, stem, schema, stored) as series:
         for batch in keys:
-            series.write(_conformed(batch.select(list(primary_key)), schema))
+            arrays = [batch.column(name).cast(column.type) for name, column in zip(primary_key, schema, strict=True)]
+            series.write(pa.RecordBatch.from_arrays(arrays, schema=schema))
         files = series.close()
     return save(store, table_path, replace(staged, deleted=(*staged.deleted, *files)))
-
-
-def _conformed(keys: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    for values in keys.columns:
-        if values.null_count:
-            row = keys.filter(values.is_null()).slice(0, 1).to_pylist()[0]
-            raise DuplicateKeyError(f"A deletion names no whole key ({describe_key(row)}).")
-    arrays = [values.cast(column.type) for values, column in zip(keys.columns, schema, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
