@@ -7,11 +7,11 @@ of its values.
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from connectors.errors import SchemaChangedError
 from connectors.mysql.catalogue import SourceColumn, SourceTable
 from connectors.mysql.columns import NO_DAY, NOT_UTF8, ColumnPlan, named, plan
 from connectors.mysql.filters import kind_of
-from connectors.overrides import TEXT, OverrideError, override_type
+from connectors.overrides import TEXT
+from connectors.reads import chosen_type
 
 LONG = "long"
 _TIMES = ("timestamp", "timestamp_ntz")
@@ -30,14 +30,7 @@ def planned(
 def plan_as(wanted: str, table: SourceTable, column: SourceColumn) -> ColumnPlan:
     """The plan of a column in the lake type that was chosen for it."""
     kind = kind_of(column)
-    try:
-        arrow = override_type(column.name, kind, wanted)
-    except OverrideError as error:
-        raise SchemaChangedError(
-            f"The column {column.name} of {table.name} is now of type {column.type}, which cannot be copied as "
-            f"{wanted}: change its type override.",
-            attr="type_overrides",
-        ) from error
+    arrow = chosen_type(table, column, kind, wanted)
     trimmed = kind == "numeric" and wanted in (TEXT, LONG)
     misfits = {TEXT: NOT_UTF8, **dict.fromkeys(_TIMES, NO_DAY)}
     misfit = misfits.get(wanted, f"does not fit {wanted}")

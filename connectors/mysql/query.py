@@ -7,18 +7,18 @@ the value of its edge, which is looked up first.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
 from connectors.base import CursorRange
-from connectors.cursor import decode
-from connectors.errors import SchemaChangedError
+from connectors.cursor import CursorValue
 from connectors.mysql.catalogue import SourceColumn, SourceTable
 from connectors.mysql.columns import MOMENTS, ColumnPlan, reference
 from connectors.mysql.discovery import cursor_type
 from connectors.mysql.filters import time_constant
 from connectors.mysql.sql import literal, relation
+from connectors.statements import Selection, bound_value, cursor_column, most_rows
 
 _FIRST = {
     "date": "DATE'0001-01-01'",
@@ -26,8 +26,6 @@ _FIRST = {
     # The first that the type has. No index serves a comparison with an earlier one.
     "timestamp": "TIMESTAMP'1970-01-01 00:00:01'",
 }
-PASSES_WITHOUT_INDEX = 8
-"""Into how many reads a table without an index on its cursor is cut at the most: each of them sorts all of it."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +52,10 @@ class Cursor:
 
 
 @dataclass(frozen=True)
-class ReadQuery:
-    """What one read asks of one table."""
-
-    table: SourceTable
-    filters: tuple[str, ...] = ()
-    cursor: Cursor | None = None
-    source: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "source", f"{relation(self.table.database, self.table.name)} AS t")
-
-    def select(self, plans: Sequence[ColumnPlan], condition: str | None = None) -> str:
-        """Rows in no order."""
-        return self.aggregate([plan.expression for plan in plans], condition)
+class ReadQuery(Selection[SourceTable, Cursor]):
+    @property
+    def source(self) -> str:
+        return f"{relation(self.table.database, self.table.name)} AS t"
 
     def select_ordered(self, plans: Sequence[ColumnPlan], edge: str | None) -> str:
         """The part of a cursor read that is in order, to its end or up to the edge."""
@@ -94,29 +82,13 @@ class ReadQuery:
         where = self.where(f"{self.cursor.ordered} AND {self.cursor.here} > {edge}")
         return f"SELECT EXISTS (SELECT 1 FROM {self.source}{where})"
 
-    def where(self, condition: str | None = None) -> str:
-        conditions = [*self.filters, *([condition] if condition else [])]
-        return " WHERE " + " AND ".join(f"({each})" for each in conditions) if conditions else ""
-
-    def aggregate(self, expressions: Sequence[str], condition: str | None = None) -> str:
-        outputs = ", ".join(f"{expression} AS c{number}" for number, expression in enumerate(expressions))
-        return f"SELECT {outputs} FROM {self.source}{self.where(condition)}"
-
 
 def cursor_of(table: SourceTable, wanted: CursorRange) -> Cursor:
-    column = table.column(wanted.field)
-    if column is None:
-        raise SchemaChangedError(f"The incremental field {wanted.field} of {table.name} is gone.")
-    field_type = cursor_type(column)
-    if field_type is None:
-        raise SchemaChangedError(
-            f"The incremental field {wanted.field} of {table.name} is of type {column.type}, "
-            "which has no order to follow: choose another field."
-        )
+    column, field_type = cursor_column(table, wanted, cursor_type)
     usable, unordered, counted = _places(column)
     ordered = new = usable
     if wanted.lower is not None:
-        here, bound = reference(column.name), _bound(table, column, field_type, wanted.lower)
+        here, bound = reference(column.name), _constant(bound_value(table, column, field_type, wanted.lower))
         ordered, new = f"{usable} AND {here} >= {bound}", f"{usable} AND {here} > {bound}"
     return Cursor(
         column=column,
@@ -124,7 +96,7 @@ def cursor_of(table: SourceTable, wanted: CursorRange) -> Cursor:
         new=new,
         unordered=unordered,
         counted=counted,
-        max_rows=_max_rows(table, wanted),
+        max_rows=most_rows(table, wanted),
         include_nulls=wanted.include_nulls,
         resumed=wanted.lower is not None,
     )
@@ -147,14 +119,7 @@ def _places(column: SourceColumn) -> tuple[str, str, str]:
     return usable, f"({usable}) IS NOT TRUE", f"{here} IS NULL OR {here} < {first}"
 
 
-def _bound(table: SourceTable, column: SourceColumn, field_type: str, text: str) -> str:
-    try:
-        value = decode(text, field_type)
-    except ValueError as error:
-        raise SchemaChangedError(
-            f"The incremental field {column.name} of {table.name} is now of type {column.type}, which does not "
-            "go on from where the copy stands: resync the table."
-        ) from error
+def _constant(value: CursorValue) -> str:
     if isinstance(value, datetime):
         return time_constant(value)
     return (
@@ -164,9 +129,3 @@ def _bound(table: SourceTable, column: SourceColumn, field_type: str, text: str)
         if isinstance(value, Decimal)
         else str(value)
     )
-
-
-def _max_rows(table: SourceTable, wanted: CursorRange) -> int | None:
-    if wanted.max_rows is None or table.is_indexed(wanted.field) or table.row_estimate is None:
-        return wanted.max_rows
-    return max(wanted.max_rows, table.row_estimate // PASSES_WITHOUT_INDEX)

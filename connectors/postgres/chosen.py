@@ -8,8 +8,7 @@ from collections.abc import Collection, Mapping
 
 import pyarrow as pa
 
-from connectors.errors import SchemaChangedError
-from connectors.overrides import TEXT, OverrideError, override_type
+from connectors.overrides import TEXT
 from connectors.postgres.catalogue import SourceColumn, SourceTable
 from connectors.postgres.columns import (
     INFINITE,
@@ -24,6 +23,7 @@ from connectors.postgres.columns import (
     value_of,
 )
 from connectors.postgres.filters import kind_of
+from connectors.reads import chosen_type
 
 _WIRES = {pa.int64(): "int8", pa.float64(): "float8"}
 _LONGS = "-9223372036854775808 AND 9223372036854775807"
@@ -52,14 +52,7 @@ def planned(
 def plan_as(wanted: str, table: SourceTable, column: SourceColumn, server: Server) -> ColumnPlan:
     """The plan of a column in the lake type that was chosen for it."""
     kind = kind_of(column)
-    try:
-        arrow = override_type(column.name, kind, wanted)
-    except OverrideError as error:
-        raise SchemaChangedError(
-            f"The column {column.name} of {table.name} is now of type {column.type}, which cannot be copied as "
-            f"{wanted}: change its type override.",
-            attr="type_overrides",
-        ) from error
+    arrow = chosen_type(table, column, kind, wanted)
     here = value_of(column)
     match kind:
         case _ if wanted == TEXT:

@@ -6,15 +6,14 @@ can give. ``max_rows`` counts the second part only, and the server itself lets t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from connectors.base import CursorRange
-from connectors.cursor import decode
-from connectors.errors import SchemaChangedError
 from connectors.postgres.catalogue import SourceColumn, SourceTable
 from connectors.postgres.columns import ColumnPlan, not_a_value, reference
-from connectors.postgres.discovery import CURSOR_TYPES
+from connectors.postgres.discovery import cursor_type
 from connectors.postgres.sql import literal, relation
+from connectors.statements import Selection, bound_value, cursor_column, most_rows, outputs
 
 FIRST_TIME = {"date": "0001-01-01", "timestamp": "0001-01-01 00:00:00", "timestamptz": "0001-01-01 00:00:00+00"}
 LAST_TIME = {
@@ -22,8 +21,6 @@ LAST_TIME = {
     "timestamp": "9999-12-31 23:59:59.999999",
     "timestamptz": "9999-12-31 23:59:59.999999+00",
 }
-PASSES_WITHOUT_INDEX = 8
-"""Into how many reads a table without an index on its cursor is cut at the most: each of them sorts all of it."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +42,8 @@ class Cursor:
         return self.lower is not None
 
     @property
-    def field_type(self) -> str:
-        return CURSOR_TYPES[self.column.base]
+    def counted(self) -> str:
+        return self.unordered
 
     def at_most(self, edge: str) -> str:
         return f"{reference(self.column.name)} <= {literal(edge, self.column.cast)}"
@@ -56,20 +53,10 @@ class Cursor:
 
 
 @dataclass(frozen=True)
-class ReadQuery:
-    """What one read asks of one table."""
-
-    table: SourceTable
-    filters: tuple[str, ...] = ()
-    cursor: Cursor | None = None
-    source: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "source", f"{relation(self.table.schema, self.table.name)} AS t")
-
-    def select(self, plans: Sequence[ColumnPlan], condition: str | None = None) -> str:
-        """Rows in no order."""
-        return self.aggregate([plan.expression for plan in plans], condition)
+class ReadQuery(Selection[SourceTable, Cursor]):
+    @property
+    def source(self) -> str:
+        return f"{relation(self.table.schema, self.table.name)} AS t"
 
     def select_ordered(self, plans: Sequence[ColumnPlan]) -> str:
         """The part of a cursor read that is in order."""
@@ -78,18 +65,11 @@ class ReadQuery:
         if self.cursor.max_rows is None:
             return self.select(plans, self.cursor.ordered) + order
         # The inner query chooses the rows before anything is computed of them; its order is not sorted again.
-        return f"SELECT {_outputs([plan.expression for plan in plans])} FROM {self._next_rows()}{order}"
-
-    def where(self, condition: str | None = None) -> str:
-        conditions = [*self.filters, *([condition] if condition else [])]
-        return " WHERE " + " AND ".join(f"({each})" for each in conditions) if conditions else ""
-
-    def aggregate(self, expressions: Sequence[str], condition: str | None = None) -> str:
-        return f"SELECT {_outputs(expressions)} FROM {self.source}{self.where(condition)}"
+        return f"SELECT {outputs([plan.expression for plan in plans])} FROM {self._next_rows()}{order}"
 
     def aggregate_next(self, expressions: Sequence[str]) -> str:
         """As ``aggregate``, over the rows that the ordered part of a cursor read will give, and no others."""
-        return f"SELECT {_outputs(expressions)} FROM {self._next_rows()}"
+        return f"SELECT {outputs(expressions)} FROM {self._next_rows()}"
 
     def count_at_edge(self) -> str:
         """How many rows have the value that the read begins at."""
@@ -115,29 +95,19 @@ class ReadQuery:
         return f"(SELECT {columns} FROM {self.source}{self.where(self.cursor.ordered)}{order}{limit}) AS t"
 
 
-def _outputs(expressions: Sequence[str]) -> str:
-    """Output columns are named ``c0, c1, …``: the driver knows no two names that differ by case only."""
-    return ", ".join(f"{expression} AS c{number}" for number, expression in enumerate(expressions))
-
-
 def cursor_of(table: SourceTable, wanted: CursorRange, version: int) -> Cursor:
-    column = table.column(wanted.field)
-    if column is None:
-        raise SchemaChangedError(f"The incremental field {wanted.field} of {table.name} is gone.")
-    if column.base not in CURSOR_TYPES:
-        raise SchemaChangedError(
-            f"The incremental field {wanted.field} of {table.name} is of type {column.type}, "
-            "which has no order to follow: choose another field."
-        )
+    column, field_type = cursor_column(table, wanted, cursor_type)
     usable, unusable = _order_conditions(column, version)
     ordered = usable
     if wanted.lower is not None:
-        ordered = f"{usable} AND {reference(column.name)} >= {_bound(table, column, wanted.lower)}"
+        # Only that it is one: the server reads the text itself.
+        bound_value(table, column, field_type, wanted.lower)
+        ordered = f"{usable} AND {reference(column.name)} >= {literal(wanted.lower, column.cast)}"
     return Cursor(
         column=column,
         ordered=ordered,
         unordered=unusable,
-        max_rows=_max_rows(table, wanted),
+        max_rows=most_rows(table, wanted),
         include_nulls=wanted.include_nulls,
         lower=wanted.lower,
     )
@@ -156,20 +126,3 @@ def _order_conditions(column: SourceColumn, version: int) -> tuple[str, str]:
             " OR ".join([f"{here} IS NULL", *wrong]),
         )
     return f"{here} IS NOT NULL", f"{here} IS NULL"
-
-
-def _bound(table: SourceTable, column: SourceColumn, text: str) -> str:
-    try:
-        decode(text, CURSOR_TYPES[column.base])
-    except ValueError as error:
-        raise SchemaChangedError(
-            f"The incremental field {column.name} of {table.name} is now of type {column.type}, which does not "
-            "go on from where the copy stands: resync the table."
-        ) from error
-    return literal(text, column.cast)
-
-
-def _max_rows(table: SourceTable, wanted: CursorRange) -> int | None:
-    if wanted.max_rows is None or table.is_indexed(wanted.field) or table.row_estimate is None:
-        return wanted.max_rows
-    return max(wanted.max_rows, table.row_estimate // PASSES_WITHOUT_INDEX)

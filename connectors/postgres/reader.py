@@ -14,9 +14,9 @@ import pyarrow as pa
 from connectors.base import GONE, DiscoveredTable, Division, Part, ReadReport, ReadRequest, Snapshot, ValueWarning
 from connectors.batches import GATHERED_BYTES, ahead, joined
 from connectors.cursor import encode
-from connectors.errors import ConfigurationError, SchemaChangedError
+from connectors.errors import SchemaChangedError
 from connectors.postgres import partitions
-from connectors.postgres.catalogue import SourceColumn, SourceTable, expected_rows, row_width_bytes
+from connectors.postgres.catalogue import SourceColumn, expected_rows, row_width_bytes
 from connectors.postgres.chosen import planned
 from connectors.postgres.columns import ColumnPlan, Server, is_unbounded, misfits
 from connectors.postgres.config import PostgresConfig
@@ -30,6 +30,7 @@ from connectors.postgres.query import ReadQuery, cursor_of
 from connectors.postgres.session import Reading, application_name, connect, settled
 from connectors.postgres.steady import check_steady, rewritten_query
 from connectors.postgres.values import ValueCheck, arrow_schema
+from connectors.reads import check_cursor_is_read, column_names, columns_as_text, rows_left_out
 
 CHUNKS_AT_ONCE = 4
 """In the driver, on their way, at work and in the writer: so many share what a batch may hold."""
@@ -38,7 +39,6 @@ FEW_VALUES = 10_000
 """Psycopg has them read by the time that DuckDB is set up."""
 ESTIMATES_ERR = 8
 """How many times more rows a table may have than the planner makes of its size."""
-WITHOUT_CURSOR = "no cursor value: read by the first load only"
 
 
 class Session(Protocol):
@@ -148,12 +148,15 @@ class PostgresRead:
         self._query = outline.query
         self._gone = outline.gone
         self._server = outline.server
-        self._overrides = request.type_overrides
         self._batch_bytes = request.batch_bytes
         self._snapshot = request.snapshot
         # A part has no order, and no row's place in it depends on the cursor.
         self._cursor = None if request.part else outline.query.cursor
-        text = self._text_columns(outline.names, set(request.text_columns))
+        open_to_choice = set(outline.names) - set(request.type_overrides)
+        numerics = [
+            each for each in self._query.table.columns if each.name in open_to_choice and each.base == "numeric"
+        ]
+        text = columns_as_text(self._query, numerics, request.text_columns, is_unbounded, self._misfitting)
         self._plans = planned(outline.query.table, outline.names, outline.server, text, request.type_overrides)
         self._check = ValueCheck(self._plans, arrow_schema(self._plans))
         self._rows = 0
@@ -167,14 +170,16 @@ class PostgresRead:
 
     @property
     def row_estimate(self) -> int | None:
-        """Known for whole tables only."""
-        resumed = self._query.cursor is not None and self._query.cursor.resumed
-        return None if resumed or self._query.filters else self._query.table.row_estimate
+        return self._query.row_estimate
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Batches of ``batch_bytes`` at the most, or of one row. The next is fetched while one is worked on."""
         yield from joined(ahead(self._chunks()), min(self._batch_bytes, GATHERED_BYTES))
-        self.report.warnings += [*self._check.warnings(), *self._values_nulled(), *self._rows_left_out()]
+        self.report.warnings += [
+            *self._check.warnings(),
+            *self._values_nulled(),
+            *rows_left_out(self._session, self._query, self._cursor),
+        ]
         self.report.warnings += [ValueWarning(name, GONE, self._rows) for name in self._gone if self._rows]
         self.report.more = self._is_more()
         if self._snapshot is not None:
@@ -200,26 +205,8 @@ class PostgresRead:
                 self._rows += chunk.num_rows
                 yield self._check.clean(chunk)
 
-    def _text_columns(self, names: tuple[str, ...], stored_as_text: set[str]) -> set[str]:
-        """Numerics that travel as text: those the lake holds so, and those whose values fit no decimal."""
-        open_to_choice = set(names) - set(self._overrides)
-        numerics = [
-            each for each in self._query.table.columns if each.name in open_to_choice and each.base == "numeric"
-        ]
-        known = {each.name for each in numerics} & stored_as_text
-        found = known | self._misfitting([each for each in numerics if is_unbounded(each) and each.name not in known])
-        cursor = self._query.cursor
-        if cursor is not None and cursor.column.name in found:
-            raise SchemaChangedError(
-                f"The incremental field {cursor.column.name} of {self._query.table.name} holds numbers of more than "
-                "20 digits before or 18 after the point: choose another field."
-            )
-        return found
-
-    def _misfitting(self, columns: list[SourceColumn]) -> set[str]:
-        """Those with a value that ``decimal(38,18)`` cannot hold, among the rows of this read."""
-        if not columns:
-            return set()
+    def _misfitting(self, columns: list[SourceColumn]) -> tuple[Any, ...]:
+        """Of each whether a row of this read has a value in it that ``decimal(38,18)`` cannot hold."""
         conditions = [f"bool_or({misfits(column, self._server.version)})" for column in columns]
         cursor = self._query.cursor
         if cursor is not None and cursor.resumed:
@@ -227,7 +214,7 @@ class PostgresRead:
         else:
             sql = self._query.aggregate(conditions)
         (answer,) = self._session.rows(sql)
-        return {column.name for column, misfit in zip(columns, answer, strict=True) if misfit}
+        return answer
 
     def _values_nulled(self) -> list[ValueWarning]:
         """Counted at the source, and only where nulls arrived: a value that became one leaves no other trace."""
@@ -254,14 +241,6 @@ class PostgresRead:
             if count
         ]
 
-    def _rows_left_out(self) -> list[ValueWarning]:
-        """Rows without a cursor value that this read passes over. Counted where an index makes it cheap."""
-        cursor = self._cursor
-        if cursor is None or cursor.include_nulls or not self._query.table.is_indexed(cursor.column.name):
-            return []
-        ((count,),) = self._session.rows(self._query.aggregate(["count(*)"], cursor.unordered))
-        return [ValueWarning(cursor.column.name, WITHOUT_CURSOR, count)] if count else []
-
     def _is_more(self) -> bool:
         cursor = self._cursor
         if cursor is None or cursor.max_rows is None or self._edge is None or self._ordered_rows < cursor.max_rows:
@@ -280,15 +259,14 @@ def _outline(
         if not found:
             raise SchemaChangedError(f"{request.table} is gone from the source, or the user may no longer read it.")
         table = found[0]
-        names, gone = _column_names(table, request)
+        names, gone = column_names(table.columns, request)
         width = row_width_bytes(connection, table, names)
         parts = divide(connection, table, part_bytes) if part_bytes else ()
         cursor = cursor_of(table, request.cursor, server.version) if request.cursor else None
         undecided = not (request.narrow or parts or request.part)
         few = undecided and _are_few(connection, ReadQuery(table, cursor=cursor), len(names))
         may_be_held = _may_be_held(connection, ReadQuery(table, cursor=cursor))
-    if cursor is not None and cursor.column.name not in names:
-        raise ConfigurationError(f"The incremental field {cursor.column.name} must be among the columns of the read.")
+    check_cursor_is_read(cursor, names)
     filters = tuple(filter_condition(table, each) for each in request.row_filters)
     if request.part is not None:
         filters += (partitions.condition(request.part),)
@@ -325,14 +303,3 @@ def _may_be_held(connection: psycopg.Connection, query: ReadQuery) -> bool:
 
 def _is_raw(connection: psycopg.Connection) -> bool:
     return connection.info.parameter_status("server_encoding") == "SQL_ASCII"
-
-
-def _column_names(table: SourceTable, request: ReadRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Of the columns that are asked for, those that the table has, and those that it does not."""
-    available = tuple(column.name for column in table.columns)
-    if request.columns is None:
-        return available, ()
-    found = tuple(name for name in request.columns if name in available)
-    if not found:
-        raise SchemaChangedError(f"{request.table} no longer has any of the columns that are enabled.")
-    return found, tuple(name for name in request.columns if name not in available)
