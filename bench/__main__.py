@@ -20,7 +20,9 @@ from local.errors import MissingProgramError
 def main() -> int:
     arguments = _arguments()
     rounds = 1 if arguments.smoke else arguments.rounds
-    wish = Wish(arguments.smoke, rounds, not arguments.without_peers, arguments.runs, arguments.plots)
+    wish = Wish(
+        arguments.smoke, rounds, not arguments.without_peers, arguments.runs, arguments.plots, arguments.gigabytes
+    )
     if wish.peers and not PEERS_PYTHON.exists():
         print("The peers are not installed: run `make bench`, or leave them out with --without-peers.")
         return 2
@@ -54,6 +56,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=2, help="the best of so many counts, of whole copies")
     parser.add_argument("--without-peers", action="store_true", help="ourselves, the floor and COPY only")
     parser.add_argument("--runs", type=int, help="of the soak")
+    parser.add_argument("--gigabytes", type=float, help="of the one large file")
     parser.add_argument("--plots", type=Path, help="draw into this folder what is drawn")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     return parser.parse_args()

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from deltalake import DeltaTable
 
 from bench.ground import PEERS_PYTHON, Ground
 from bench.measure import Cost
-from bench.ours import Ours, full_refresh
+from bench.ours import PATIENCE, Ours, full_refresh
 from bench.peers.parquet import file_system
 from local.demo.story import lake_options
 
@@ -54,14 +55,15 @@ class Job:
 class Syncline:
     name = "Syncline"
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        self._ours = Ours(job.ground, job.database)
+    def __init__(self, job: Job, reloads: bool = True, patience: timedelta = PATIENCE) -> None:
+        self._job, self._reloads = job, reloads
+        self._ours = Ours(job.ground, job.database, patience)
 
     def copy(self) -> Iterator[tuple[str, Cost]]:
         self._ours.remove()
         yield "Syncline, create the source", self._ours.create(full_refresh(self._job.tables))
-        yield "Syncline, reload", self._ours.reload_all()
+        if self._reloads:
+            yield "Syncline, reload", self._ours.reload_all()
 
     def dataset(self, table: str) -> ds.Dataset:
         return self._ours.dataset(table)

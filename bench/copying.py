@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 
 from bench.contents import Comparison, Original
 from bench.contestants import Contestant, CopyOut, Dlt, Floor, Job, Sling, Syncline
@@ -30,6 +31,11 @@ def with_dlt(job: Job) -> Sequence[Contestant]:
 
 def with_everybody(job: Job) -> Sequence[Contestant]:
     return [*with_dlt(job), Sling(job)]
+
+
+def ourselves_once(job: Job) -> Sequence[Contestant]:
+    """Of what takes long."""
+    return [Syncline(job, reloads=False, patience=timedelta(hours=4))]
 
 
 def on_mysql(job: Job) -> Sequence[Contestant]:

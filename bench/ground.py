@@ -19,6 +19,7 @@ import psutil
 
 from bench.client import BenchClient
 from bench.contents import Original
+from bench.folder import Folder
 from bench.mariadb import running_mariadb
 from bench.measure import Cost, measure, watch_memory
 from bench.postgres import LOGGING_OPTIONS, Postgres, running_postgres
@@ -192,6 +193,7 @@ def running(say: Callable[[str], None]) -> Iterator[Ground]:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="syncline-bench-")))
         home.chmod(0o711)
         source = stack.enter_context(running_postgres(home / "source"))
+        os.environ["SYNCLINE_SOURCE_FOLDERS"] = str(_files(home))
         settings = Settings(home=home, lake_url=None, temporal_address=None, database_url=None)
         platform = stack.enter_context(start_stack(settings, lambda line: None, stop, in_haste))
         client = BenchClient(platform.api_url, make_key(platform, "bench"))
@@ -206,8 +208,18 @@ def with_log(ground: Ground) -> Iterator[Ground]:
         yield replace(ground, source=source)
 
 
+def with_folder(ground: Ground) -> Ground:
+    """The same with files as its source."""
+    return replace(ground, source=Folder(_files(ground.home)))
+
+
 @contextmanager
 def with_mariadb(ground: Ground) -> Iterator[Ground]:
     """The same with a MariaDB as its source."""
     with running_mariadb(ground.home / "mariadb-source") as source:
         yield replace(ground, source=source)
+
+
+def _files(home: Path) -> Path:
+    """The folder that the platform may read files of."""
+    return home.resolve() / "files"

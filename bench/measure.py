@@ -22,6 +22,8 @@ class Cost:
     peak_memory_bytes: int = 0
     base_memory_bytes: int = 0
     """What the tree had when it began."""
+    peak_child_bytes: int = 0
+    """The greatest that one process below the root had: of a worker, the one that reads."""
     database_cpu_seconds: float = 0.0
     """Of the source's server, while this went on."""
     bytes_written: int = 0
@@ -33,6 +35,7 @@ class Cost:
         self.wall_seconds += later.wall_seconds
         self.cpu_seconds += later.cpu_seconds
         self.peak_memory_bytes = max(self.peak_memory_bytes, later.peak_memory_bytes)
+        self.peak_child_bytes = max(self.peak_child_bytes, later.peak_child_bytes)
         self.database_cpu_seconds += later.database_cpu_seconds
         self.bytes_written += later.bytes_written
         self.source_rows_read += later.source_rows_read
@@ -77,13 +80,7 @@ def watch_memory(root: psutil.Process, cost: Cost) -> Iterator[None]:
 
 
 def tree_memory_bytes(root: psutil.Process) -> int:
-    total = 0
-    for process in _tree(root):
-        try:
-            total += process.memory_full_info().pss
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return total
+    return sum(_memory_bytes(process) for process in _tree(root))
 
 
 def tree_cpu_seconds(root: psutil.Process) -> float:
@@ -99,7 +96,17 @@ def tree_cpu_seconds(root: psutil.Process) -> float:
 
 
 def _note_memory(root: psutil.Process, cost: Cost) -> None:
-    cost.peak_memory_bytes = max(cost.peak_memory_bytes, tree_memory_bytes(root))
+    first, *children = map(_memory_bytes, _tree(root) or [root])
+    cost.peak_memory_bytes = max(cost.peak_memory_bytes, first + sum(children))
+    cost.peak_child_bytes = max(cost.peak_child_bytes, *children, 0)
+
+
+def _memory_bytes(process: psutil.Process) -> int:
+    try:
+        found: int = process.memory_full_info().pss
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0
+    return found
 
 
 def _tree(root: psutil.Process) -> list[psutil.Process]:

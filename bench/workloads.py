@@ -7,9 +7,19 @@ from pathlib import Path
 from bench import data, mariadb
 from bench.cdc import cdc
 from bench.cdc_latency import Writes, latency, log_kept
-from bench.copying import Choose, copying, on_mysql, ourselves, with_dlt, with_everybody, with_scripts
+from bench.copying import (
+    Choose,
+    copying,
+    on_mysql,
+    ourselves,
+    ourselves_once,
+    with_dlt,
+    with_everybody,
+    with_scripts,
+)
+from bench.folder import Folder
 from bench.following import appends, following, nothing_new, upserts
-from bench.ground import Ground, with_mariadb
+from bench.ground import Ground, with_folder, with_mariadb
 from bench.plot import svg
 from bench.report import Section
 from bench.soak import soak
@@ -25,6 +35,8 @@ class Wish:
     runs: int | None = None
     plots: Path | None = None
     """Folder for what is drawn."""
+    gigabytes: float | None = None
+    """Of the one large file."""
 
     @property
     def everybody(self) -> Choose:
@@ -101,6 +113,19 @@ def _many(ground: Ground, wish: Wish) -> list[Section]:
     return [copying(ground, f"{tables} small tables", "many", make, 1, with_dlt if wish.peers else with_scripts)]
 
 
+def _csv(ground: Ground, wish: Wish) -> list[Section]:
+    """Ours alone: is the memory that of a small file?"""
+    gigabytes = wish.gigabytes or (0.02 if wish.smoke else 20)
+    here = with_folder(ground)
+    assert isinstance(here.source, Folder)
+    folder = here.source
+
+    def make(_: Ground, database: str) -> list[str]:
+        return folder.make(database, round(gigabytes * 1e9))
+
+    return [copying(here, f"one CSV file of {gigabytes:g} GB", "csv", make, 1, ourselves_once)]
+
+
 def _memory(ground: Ground, wish: Wish) -> list[Section]:
     """Ours alone: is the peak the same whatever the size?"""
     found = []
@@ -170,6 +195,7 @@ WORKLOADS: Mapping[str, Workload] = {
     "upsert-6m": Workload("the same into 6 M rows", _upsert(6)),
     "upsert-30m": Workload("the same into 30 M rows", _upsert(30), main=False),
     "memory": Workload("our memory at scale 1, 5, 10 and with wide rows", _memory, main=False),
+    "csv-20gb": Workload("one CSV file of 20 GB, or of --gigabytes", _csv, main=False),
     "cdc": Workload("changes of a log: captured, and applied to 6 M rows", _cdc, main=False),
     "cdc-latency": Workload("from a commit to the lake, beside pgbench for 5 minutes", _cdc_latency, main=False),
     "cdc-log": Workload("the log that a source keeps while nothing is applied", _cdc_log, main=False),
