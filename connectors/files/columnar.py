@@ -14,7 +14,7 @@ from connectors.errors import SourceError
 from connectors.files.contents import FromPlace, Opener, spooled
 from connectors.files.errors import BadFileError
 from connectors.files.kinds import TEXT
-from connectors.files.pieces import Shape, Wanted, is_ours, public_names
+from connectors.files.pieces import BadLine, Shape, Wanted, is_ours, public_names
 from connectors.files.texts import as_text, hexadecimal, json_text
 
 MOST_ROWS = 2**16
@@ -78,6 +78,10 @@ class Parquet:
                     continue
                 columns = [_stored(piece.column(name), shape.types[given], opener) for name, given in kept.items()]
                 yield pa.RecordBatch.from_arrays(columns, list(kept.values()))
+
+    def bad_lines(self, opener: Opener, wanted: Wanted, shape: Shape) -> Iterator[BadLine]:
+        """There are no lines."""
+        return iter(())
 
     def _inexact(self, opener: Opener, columns: list[tuple[int, str]]) -> set[int]:
         """Columns with a time that microseconds do not hold."""

@@ -13,7 +13,7 @@ from connectors.files.contents import Framed, Opener, Readable, texts
 from connectors.files.dialect import END, dialect_of, first_line, head_of, ragged_line, undecodable_line
 from connectors.files.errors import BadFileError, changed
 from connectors.files.kinds import EMPTY, TEXT, inferred
-from connectors.files.pieces import Shape, Wanted, is_ours, public_names
+from connectors.files.pieces import BadLine, Shape, Wanted, is_ours, public_names
 
 BLOCK_BYTES = (2**20, 2**23, 2**26)
 """What is parsed at once; the larger ones for files with lines that are longer."""
@@ -34,16 +34,29 @@ class _Open:
 
 @dataclass
 class _BadLines:
-    """Lines with more or fewer fields than there are columns."""
+    """Lines with more or fewer fields than there are columns. Where they are kept, somebody takes them out in turn."""
 
     skips: bool
+    keeps: bool = False
     count: int = 0
     first: Any = field(default=None)
+    kept: list[BadLine] = field(default_factory=list)
 
     def __call__(self, row: Any) -> str:
         self.first = self.first or row
         self.count += 1
+        if self.keeps:
+            # The first line is ours.
+            self.kept.append(BadLine(row.number - 1, row.text, _problem(row)))
         return "skip" if self.skips else "error"
+
+    def taken(self) -> list[BadLine]:
+        taken, self.kept = self.kept, []
+        return taken
+
+
+def _problem(row: Any) -> str:
+    return f"{row.actual_columns} fields in place of {row.expected_columns}"
 
 
 class Delimited:
@@ -70,6 +83,15 @@ class Delimited:
         except _LongLineError as error:
             raise changed(opener.entry.name) from error
 
+    def bad_lines(self, opener: Opener, wanted: Wanted, shape: Shape) -> Iterator[BadLine]:
+        try:
+            with self._opened(opener, wanted, shape.block_bytes, keeps=True) as opened:
+                for _ in self._rows(opener, wanted, opened):
+                    yield from opened.bad.taken()
+                yield from opened.bad.taken()
+        except _LongLineError as error:
+            raise changed(opener.entry.name) from error
+
     def _shape(self, opener: Opener, wanted: Wanted, block_bytes: int) -> Shape:
         rows = 0
         with self._opened(opener, wanted, block_bytes) as opened:
@@ -82,7 +104,7 @@ class Delimited:
         return Shape(types, rows, opened.bad.count, block_bytes, inferred=True)
 
     @contextmanager
-    def _opened(self, opener: Opener, wanted: Wanted, block_bytes: int) -> Iterator[_Open]:
+    def _opened(self, opener: Opener, wanted: Wanted, block_bytes: int, *, keeps: bool = False) -> Iterator[_Open]:
         options, name = wanted.table.delimited, opener.entry.name
         delimiter = options.delimiter or self._delimiter
         dialect = dialect_of(wanted, delimiter)
@@ -99,10 +121,12 @@ class Delimited:
                 yield _Open([], None, _BadLines(skips=True))
                 return
             sampled = wanted.sample_bytes is not None
-            bad = _BadLines(skips=sampled or wanted.table.skips_bad_lines)
+            bad = _BadLines(skips=sampled or wanted.table.skips_bad_lines, keeps=keeps)
             end = delimiter.join([END] * len(names)).encode() + b"\n"
             rest: Readable = io.BytesIO() if sampled else contents
-            framed = Framed(head, rest, lambda last: end if last in (b"\n", b"\r", b"") else b"\n" + end)
+            # Arrow passes over all that is bad before it has its first row: with one of ours that is no more than a block.
+            before = end if keeps else b""
+            framed = Framed(before + head, rest, lambda last: end if last in (b"\n", b"\r", b"") else b"\n" + end)
             reader = _reader(framed, names, wanted, delimiter, block_bytes, bad)
             yield _Open(names, reader, bad)
 
@@ -118,6 +142,7 @@ class Delimited:
                 except StopIteration:
                     break
                 if not piece.num_rows:
+                    yield piece
                     continue
                 if held is not None:
                     yield held
@@ -186,17 +211,18 @@ def _failures(opener: Opener, wanted: Wanted, opened: _Open, delimiter: str) -> 
         told = str(error)
         if "straddling object" in told:
             raise _LongLineError from error
-        if "invalid UTF8" in told:
+        # Of a bad line that is no text the handler never comes to hear.
+        undecodable = undecodable_line(opener, wanted) if opened.bad.first is None else None
+        if undecodable is not None or "invalid UTF8" in told:
             raise BadFileError(
-                f"The file {name} is no valid utf-8{_at(undecodable_line(opener, wanted))}: set the option encoding "
-                "of its table."
+                f"The file {name} is no valid utf-8{_at(undecodable)}: set the option encoding of its table."
             ) from error
         if opened.bad.first is not None:
             row = opened.bad.first
             line = ragged_line(opener, wanted, wanted.table.delimited.delimiter or delimiter, len(opened.names))
             raise BadFileError(
-                f"The file {name} has {row.actual_columns} fields in place of {row.expected_columns}"
-                f"{_at(line or row.number)}: mend it, or set the option bad_lines of its table to skip."
+                f"The file {name} has {_problem(row)}{_at(line or row.number)}: mend it, or set the option bad_lines "
+                "of its table to skip or to keep."
             ) from error
         raise BadFileError(f"The file {name} cannot be read as CSV.") from error
     except Exception as error:

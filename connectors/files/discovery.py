@@ -91,7 +91,8 @@ def _discovered(place: Place, table: FileTable) -> DiscoveredTable:
         return described(table, pa.schema(own), error.message)
     declared = {name: lake_type(kind) for name, kind in table.columns}
     fields = [pa.field(name, declared.get(name) or (TEXT if kind == EMPTY else kind)) for name, kind in types.items()]
-    return described(table, pa.schema([*fields, *own]), None)
+    description = "Lines of the same files that are no rows of their table." if table.of_bad_lines else None
+    return described(table, pa.schema([*fields, *own]), description)
 
 
 def _sampled(listed: list[FileEntry]) -> list[FileEntry]:

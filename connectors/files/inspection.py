@@ -8,6 +8,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from connectors.errors import ConfigurationError, SchemaChangedError
+from connectors.files.bad_lines import BadLines
 from connectors.files.columnar import Parquet
 from connectors.files.contents import FromMemory, FromPlace, Opener
 from connectors.files.delimited import Delimited
@@ -44,6 +45,11 @@ FETCHES_AT_ONCE = 8
 
 def format_of(table: FileTable, entry: FileEntry) -> Format:
     """``ConfigurationError`` where neither the table nor the file's name tells."""
+    found = _format_of(table, entry)
+    return BadLines(found) if table.of_bad_lines else found
+
+
+def _format_of(table: FileTable, entry: FileEntry) -> Format:
     if table.format is not None:
         return _FORMATS[table.format]
     parts = entry.name.rpartition("/")[2].lower().split(".")

@@ -14,7 +14,7 @@ import pyarrow as pa
 from connectors.files.contents import Opener, Readable, texts
 from connectors.files.errors import BadFileError
 from connectors.files.kinds import BOOLEAN, EMPTY, NUMBERS, TEXT, TIMES, inferred
-from connectors.files.pieces import Shape, Wanted, public_names
+from connectors.files.pieces import BadLine, Shape, Wanted, public_names
 from connectors.files.texts import Literal, json_text, plain_literal
 
 PIECE_ROWS = 8192
@@ -40,27 +40,38 @@ class _Lines:
     def pieces(self) -> Iterator[list[dict[str, Any]]]:
         rows: list[dict[str, Any]] = []
         size = 0
-        name = self.opener.entry.name
+        for row, length in self._records():
+            if isinstance(row, BadLine):
+                self.bad += 1
+                continue
+            rows.append(row)
+            size += length
+            if len(rows) >= PIECE_ROWS or size >= PIECE_BYTES:
+                yield rows
+                rows, size = [], 0
+        if rows:
+            yield rows
+
+    def skipped(self) -> Iterator[BadLine]:
+        return (row for row, _ in self._records() if isinstance(row, BadLine))
+
+    def _records(self) -> Iterator[tuple[dict[str, Any] | BadLine, int]]:
+        """What each line holds, with its length."""
+        name, record = self.opener.entry.name, 0
         with texts(self.opener, self.wanted.table.encoding) as contents:
             for number, line in enumerate(_lines(contents, name, self.wanted.sample_bytes), 1):
                 if not line or line.isspace():
                     continue
+                record += 1
                 try:
-                    rows.append(_row(line))
+                    yield _row(line), len(line)
                 except _BadLineError as error:
                     if not self.wanted.table.skips_bad_lines:
                         raise BadFileError(
                             f"The file {name} has {error} at line {number}: mend it, or set the option bad_lines of "
-                            "its table to skip."
+                            "its table to skip or to keep."
                         ) from error
-                    self.bad += 1
-                    continue
-                size += len(line)
-                if len(rows) >= PIECE_ROWS or size >= PIECE_BYTES:
-                    yield rows
-                    rows, size = [], 0
-        if rows:
-            yield rows
+                    yield BadLine(record, line.decode(errors="backslashreplace"), str(error)), len(line)
 
 
 class JsonLines:
@@ -91,6 +102,9 @@ class JsonLines:
                 yield pa.RecordBatch.from_arrays(columns, [given for _, given in kept])
             else:
                 yield pa.RecordBatch.from_arrays([pa.nulls(len(rows))], [""])
+
+    def bad_lines(self, opener: Opener, wanted: Wanted, shape: Shape) -> Iterator[BadLine]:
+        return _Lines(opener, wanted).skipped()
 
 
 def _lines(contents: Readable, name: str, sample_bytes: int | None) -> Iterator[bytes]:

@@ -48,6 +48,16 @@ class Wanted:
         return self.columns is None or column in self.columns
 
 
+@dataclass(frozen=True)
+class BadLine:
+    """What is no row of its table."""
+
+    record: int
+    """Its number in the file, from 1, among good and bad ones; neither empty lines nor the names of columns count."""
+    text: str
+    problem: str
+
+
 class Format(Protocol):
     """Raises ``SourceError`` only."""
 
@@ -55,6 +65,9 @@ class Format(Protocol):
 
     def pieces(self, opener: Opener, wanted: Wanted, shape: Shape) -> Iterator[pa.RecordBatch]:
         """All rows, in order: the wanted columns that the file has, as texts or in the types of the shape."""
+
+    def bad_lines(self, opener: Opener, wanted: Wanted, shape: Shape) -> Iterator[BadLine]:
+        """Those that ``shape`` counted and ``pieces`` leaves out, in order."""
 
 
 def public_names(names: Collection[str], file: str) -> list[str]:

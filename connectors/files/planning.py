@@ -18,11 +18,12 @@ from connectors.files.inspection import Contents, reconciled, shapes
 from connectors.files.kinds import BOOLEAN, EMPTY, TEXT, TIME, ZONED
 from connectors.files.known import KnownFiles
 from connectors.files.pieces import Shape, Wanted
-from connectors.files.tables import FileTable
+from connectors.files.tables import BAD_LINES_SUFFIX, FileTable
 
 GATHERED_BYTES = 8 * 2**20
 NARROW_BYTES = 2 * 2**20
 SKIPPED = "bad lines, which were skipped"
+KEPT = "bad lines, which are in the table {}"
 WITHOUT_TIME = "files without a time of modification: read by the first load only"
 
 _FORBIDDEN = re.compile(r"[ ,;{}()\n\t=]")
@@ -73,7 +74,9 @@ def planned(place: Place, contents: Contents, table: FileTable, request: ReadReq
     if not resumed:
         warnings += _gone(request, files, schema)
     if skipped := sum(shape.bad_lines for _, shape in files):
-        warnings.append(ValueWarning(ROW, SKIPPED, skipped))
+        kept = table.bad_lines == "keep"
+        reason = KEPT.format(table.name + BAD_LINES_SUFFIX) if kept else SKIPPED
+        warnings.append(ValueWarning(ROW, reason, skipped))
     read = [entry for entry, _ in files]
     return Plan(
         table,

@@ -6,7 +6,7 @@ Either a line for each table, ``orders: orders/*.csv.gz``, or JSON, which takes 
 
 import codecs
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -16,7 +16,8 @@ from connectors.overrides import canonical
 
 ATTR = "tables"
 FORMATS = ("csv", "tsv", "jsonl", "parquet")
-BAD_LINES = ("fail", "skip")
+BAD_LINES = ("fail", "skip", "keep")
+BAD_LINES_SUFFIX = "_bad_lines"
 MOST_TABLES = 10_000
 _SPELLINGS = {"tab": "\t", "\\t": "\t", "none": ""}
 
@@ -46,9 +47,16 @@ class FileTable:
     """None: each file's name tells."""
     delimited: DelimitedOptions = DelimitedOptions()
     encoding: str = "utf-8"
-    skips_bad_lines: bool = False
+    bad_lines: str = "fail"
+    """``fail``, ``skip``, or ``keep``: skipped as well, and to be had as a table of their own."""
+    of_bad_lines: bool = False
+    """It is that table of another."""
     columns: tuple[tuple[str, str], ...] = ()
     """Columns and the lake types that were declared for them."""
+
+    @property
+    def skips_bad_lines(self) -> bool:
+        return self.bad_lines != "fail"
 
 
 def parse_tables(given: Any) -> tuple[FileTable, ...]:
@@ -58,7 +66,8 @@ def parse_tables(given: Any) -> tuple[FileTable, ...]:
         raise ConfigurationError("The field tables names no table: write one as orders: orders/*.csv.", attr=ATTR)
     if len(declared) > MOST_TABLES:
         raise ConfigurationError(f"The field tables names more than {MOST_TABLES} tables.", attr=ATTR)
-    return tuple(_table(name, each) for name, each in declared.items())
+    tables = [_table(name, each) for name, each in declared.items()]
+    return (*tables, *(_of_bad_lines(each, declared) for each in tables if each.bad_lines == "keep"))
 
 
 def _parsed(given: Any) -> Mapping[str, Any]:
@@ -122,6 +131,13 @@ def _table(name: str, given: Any) -> FileTable:
     return table
 
 
+def _of_bad_lines(table: FileTable, declared: Collection[str]) -> FileTable:
+    name = table.name + BAD_LINES_SUFFIX
+    if name in declared:
+        _wrong(table.name, "bad_lines", f"keeps them as the table {name}, which there is already: rename that one")
+    return replace(table, name=name, columns=(), of_bad_lines=True)
+
+
 def _files(table: FileTable, value: Any) -> FileTable:
     patterns = [value] if isinstance(value, str) else value
     if not isinstance(patterns, list) or not patterns or not all(isinstance(p, str) and p.strip() for p in patterns):
@@ -134,7 +150,7 @@ def _format(table: FileTable, value: Any) -> FileTable:
 
 
 def _bad_lines(table: FileTable, value: Any) -> FileTable:
-    return replace(table, skips_bad_lines=_one_of(table.name, "bad_lines", value, BAD_LINES) == "skip")
+    return replace(table, bad_lines=_one_of(table.name, "bad_lines", value, BAD_LINES))
 
 
 def _header(table: FileTable, value: Any) -> FileTable:

@@ -50,7 +50,7 @@ def test_json_takes_options() -> None:
         format="csv",
         delimited=DelimitedOptions("\t", "", "\\", ("id", "price"), ("", "NULL")),
         encoding="iso8859-1",
-        skips_bad_lines=True,
+        bad_lines="skip",
         columns=(("price", "decimal(12,2)"),),
     )
     assert parse_tables(json.dumps(given)) == parse_tables(given) == (expected,)
@@ -84,7 +84,10 @@ def test_json_takes_options() -> None:
         ({"a": {"files": "x", "encoding": "utf-99"}}, "The option encoding of the table a"),
         ({"a": {"files": "x", "encoding": "base64"}}, "The option encoding of the table a"),
         ({"a": {"files": "x", "nulls": [None]}}, "The option nulls of the table a"),
-        ({"a": {"files": "x", "bad_lines": "ignore"}}, "The option bad_lines of the table a must be one of fail, skip"),
+        (
+            {"a": {"files": "x", "bad_lines": "ignore"}},
+            "The option bad_lines of the table a must be one of fail, skip, keep",
+        ),
         ({"a": {"files": "x", "columns": {"b": "money"}}}, "The option columns.b of the table a must be one of string"),
         ({"a": {"files": "x", "columns": ["b"]}}, "The option columns of the table a"),
     ],
