@@ -124,7 +124,7 @@ class Delimited:
             bad = _BadLines(skips=sampled or wanted.table.skips_bad_lines, keeps=keeps)
             end = delimiter.join([END] * len(names)).encode() + b"\n"
             rest: Readable = io.BytesIO() if sampled else contents
-            # Arrow passes over all that is bad before it has its first row: with one of ours that is no more than a block.
+            # Arrow passes over all that is bad before its first row: with one of ours that is no more than a block.
             before = end if keeps else b""
             framed = Framed(before + head, rest, lambda last: end if last in (b"\n", b"\r", b"") else b"\n" + end)
             reader = _reader(framed, names, wanted, delimiter, block_bytes, bad)
