@@ -84,16 +84,16 @@ class Api:
 def running_api(metadata_url: str, temporal_address: str, lake: Path, **more: Any) -> Iterator[Api]:
     """With the instance's own key. Nobody polls its task queue: runs start and stay where they are.
 
-    ``more`` settings; requests are not limited but where these say so.
+    ``more`` settings; neither requests nor what sources may reach are limited but where these say so.
     """
     unlimited = {"api_requests_per_second": 0, "api_failed_logins_per_minute": 0, "encryption_keys": generate_key()}
+    anywhere = {"outbound": "any"}
     settings = Settings(
         database_url=metadata_url,
         temporal_address=temporal_address,
         task_queue=f"test-{secrets.token_hex(6)}",
         lake_url=f"file://{lake}",
-        outbound="any",
-        **(unlimited | more),
+        **(unlimited | anywhere | more),
     )
     database = Database(metadata_url)
     with database.transaction() as session:
