@@ -2,6 +2,6 @@
 
 from connectors.s3.bucket import S3_FIELDS, Bucket, bucket_of
 from connectors.s3.client import BucketClient, StoredObject
-from connectors.s3.stream import ObjectStream
+from connectors.s3.stream import ObjectStream, piece
 
-__all__ = ["S3_FIELDS", "Bucket", "BucketClient", "ObjectStream", "StoredObject", "bucket_of"]
+__all__ = ["S3_FIELDS", "Bucket", "BucketClient", "ObjectStream", "StoredObject", "bucket_of", "piece"]

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from connectors.deadline import remaining
+from connectors.errors import ConfigurationError
 from connectors.outbound import resolve
 from connectors.s3.bucket import Bucket
 from connectors.s3.errors import changed, failures
@@ -15,6 +16,7 @@ from connectors.s3.session import guarded_client
 PAGE_OBJECTS = 1000
 """Listed by one request."""
 _ETAG = "ETag"
+_PARTIAL = 206
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,20 @@ class BucketClient:
                     return StoredObject(key, item["Size"], item["LastModified"].astimezone(UTC), item[_ETAG])
         return None
 
-    def body(self, wanted: StoredObject, position: int) -> Any:
+    def body(self, wanted: StoredObject, position: int, most: int | None = None) -> Any:
         """The bytes of this version from a position on. ``BusyError`` where the object has another one, or is gone."""
         name = self.name_of(wanted)
         with failures(self.bucket, name):
-            given = {"Range": f"bytes={position}-"} if position else {}
+            given = {}
+            if position or most is not None:
+                given = {"Range": f"bytes={position}-{'' if most is None else position + most - 1}"}
             answer = self._client.get_object(Bucket=self.bucket.name, Key=wanted.key, IfMatch=wanted.version, **given)
             if answer[_ETAG] != wanted.version:
                 raise changed(name)
+            if given and answer["ResponseMetadata"]["HTTPStatusCode"] != _PARTIAL:
+                raise ConfigurationError(
+                    f"The store of the bucket {self.bucket.name} gives no parts of objects.", attr="endpoint"
+                )
             return answer["Body"]
 
     def name_of(self, stored: StoredObject) -> str:

@@ -1,6 +1,7 @@
-"""An object as a file."""
+"""An object as a file, and pieces of one."""
 
 import os
+from contextlib import closing
 from io import RawIOBase
 from typing import Any
 
@@ -55,7 +56,7 @@ class ObjectStream(RawIOBase):
             except (BotoCoreError, OSError) as error:
                 self._drop()
                 if attempt + 1 == ATTEMPTS:
-                    raise UnreachableError(f"The connection broke again and again while {name} was read.") from error
+                    raise _broken(name) from error
                 continue
             if not chunk:
                 raise changed(name)
@@ -72,3 +73,30 @@ class ObjectStream(RawIOBase):
         if self._body is not None:
             self._body.close()
             self._body = None
+
+
+def piece(client: BucketClient, stored: StoredObject, position: int, size: int) -> bytes:
+    """So many bytes of this version of the object, from a position on; fewer at its end.
+
+    Errors as of ``ObjectStream``.
+    """
+    wanted = min(size, stored.size - position)
+    if wanted <= 0:
+        return b""
+    name = client.name_of(stored)
+    for attempt in range(ATTEMPTS):
+        try:
+            with closing(client.body(stored, position, wanted)) as body:
+                found: bytes = body.read(wanted)
+        except (BotoCoreError, OSError) as error:
+            if attempt + 1 == ATTEMPTS:
+                raise _broken(name) from error
+            continue
+        if len(found) != wanted:
+            raise changed(name)
+        return found
+    return b""
+
+
+def _broken(name: str) -> UnreachableError:
+    return UnreachableError(f"The connection broke again and again while {name} was read.")

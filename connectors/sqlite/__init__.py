@@ -1,4 +1,4 @@
-"""SQLite 3 database files that the server may read."""
+"""SQLite 3 databases: files that the server may read, and objects in buckets of S3."""
 
 from connectors.sqlite.connector import SqliteConnector
 

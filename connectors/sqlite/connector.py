@@ -25,11 +25,11 @@ class SqliteConnector:
         return parse_config(inputs, surroundings)
 
     def validate(self, config: SqliteConfig) -> None:
-        with transaction(config) as session:
+        with transaction(config, rows=False) as session:
             session.check_steady()
 
     def discover(self, config: SqliteConfig, names: Sequence[str] | None = None) -> list[DiscoveredTable]:
-        with transaction(config) as session:
+        with transaction(config, rows=False) as session:
             found = [described(table) for table in tables(session, names)]
             session.check_steady()
             return found

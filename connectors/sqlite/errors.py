@@ -16,10 +16,7 @@ def translated(error: sqlite3.Error, table: str | None = None) -> SourceError:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
             return _waiting("Another program holds the database locked: try again when it is done.")
         case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
-            return ConfigurationError(
-                "The file is no SQLite database, or a damaged or an encrypted one: check it by PRAGMA integrity_check.",
-                attr="path",
-            )
+            return no_database()
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY:
             return _waiting("The database cannot be opened now: another program is just opening or closing it.")
         case sqlite3.SQLITE_IOERR:
@@ -31,6 +28,13 @@ def translated(error: sqlite3.Error, table: str | None = None) -> SourceError:
     what = f"the rows of {table}" if table else "the database"
     return SourceError(
         f"SQLite could not compute {what}: there may be a table, function or collation missing that it needs."
+    )
+
+
+def no_database() -> ConfigurationError:
+    return ConfigurationError(
+        "The file is no SQLite database, or a damaged or an encrypted one: check it by PRAGMA integrity_check.",
+        attr="path",
     )
 
 

@@ -1,18 +1,20 @@
-"""A reading transaction: one state of a database file, which nothing here ever writes to.
+"""A reading transaction: one state of a database, which nothing here ever writes to.
 
 How a file is opened depends on how it is written. Of a database with a rollback journal a reader holds the shared lock.
 One with a write-ahead log is read as other readers do while somebody has it open; when nobody has, opening it like
 that would leave files beside it, so it is read as a file that does not change, and a change meanwhile ends the read.
 
+An object of a bucket is read as a copy, which does not change.
+
 This process opens database files through SQLite only: to close one that was opened otherwise would take away the locks
-that SQLite holds on it.
+that SQLite holds on it. Copies are read without locks.
 """
 
 import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ from urllib.parse import quote
 
 from connectors.deadline import remaining
 from connectors.errors import BusyError, ConfigurationError, SourceError, UnreachableError
-from connectors.sqlite.config import SqliteConfig, real_path
+from connectors.sqlite.config import DatabaseFile, SqliteConfig, real_path
+from connectors.sqlite.copies import copied, outlined
 from connectors.sqlite.errors import RETRY_SECONDS, translated
 
 MINIMUM_VERSION = (3, 37, 0)
@@ -114,21 +117,33 @@ class Session:
 
 
 @contextmanager
-def transaction(config: SqliteConfig, table: str | None = None, seconds: float | None = None) -> Iterator[Session]:
-    """A session. ``table``: what is to be read, for the errors; ``seconds``: what a statement of it may take."""
+def transaction(
+    config: SqliteConfig, table: str | None = None, seconds: float | None = None, *, rows: bool = True
+) -> Iterator[Session]:
+    """A session. ``table``: what is to be read, for the errors; ``seconds``: what a statement of it may take.
+
+    Without ``rows`` it may look at what the database says of its tables only, which costs little however large it is.
+    """
     if sqlite3.sqlite_version_info < MINIMUM_VERSION:
         raise ConfigurationError("Syncline needs SQLite 3.37 or later, which this server's Python comes without.")
-    path = real_path(config)
-    left = remaining()
-    if left is not None:
-        seconds = min(left, seconds or left)
-    try:
-        before, parameters = _way_in(path)
-        with closing(_connect(path, parameters)) as connection:
-            kept = _begun(connection, path, before, parameters)
-            yield Session(connection, path, kept, table, seconds)
-    except sqlite3.Error as error:
-        raise translated(error, table) from error
+    with _located(config, rows) as path:
+        left = remaining()
+        if left is not None:
+            seconds = min(left, seconds or left)
+        try:
+            before, parameters = _way_in(path) if isinstance(config, DatabaseFile) else (_Stamp.of(path), _STILL)
+            with closing(_connect(path, parameters)) as connection:
+                kept = _begun(connection, path, before, parameters)
+                yield Session(connection, path, kept, table, seconds)
+        except sqlite3.Error as error:
+            raise translated(error, table) from error
+
+
+def _located(config: SqliteConfig, rows: bool) -> AbstractContextManager[str]:
+    """The path of the file to open."""
+    if isinstance(config, DatabaseFile):
+        return nullcontext(real_path(config))
+    return copied(config) if rows else outlined(config)
 
 
 def _way_in(path: str) -> tuple[_Stamp, str]:

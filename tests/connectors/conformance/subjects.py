@@ -1,4 +1,4 @@
-"""Every registered source type has a subject here: a new one is a line."""
+"""Every registered source type has a subject here: a new one is a line. One may have several, by where it is."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -8,12 +8,13 @@ import pytest
 from tests.connectors.conformance.files import FilesSubject
 from tests.connectors.conformance.mysql import MySqlSubject
 from tests.connectors.conformance.postgres import PostgresSubject
-from tests.connectors.conformance.sqlite import SqliteSubject
+from tests.connectors.conformance.sqlite import SqliteSubject, StoredSqliteSubject
 from tests.connectors.conformance.subject import Subject
 
 SUBJECTS: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[Subject]]] = {
     "Postgres": PostgresSubject.opened,
     "MySQL": MySqlSubject.opened,
     "SQLite": SqliteSubject.opened,
+    "SQLite in a bucket": StoredSqliteSubject.opened,
     "Files": FilesSubject.opened,
 }

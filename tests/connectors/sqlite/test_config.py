@@ -7,7 +7,7 @@ import pytest
 
 from connectors.base import ReadRequest
 from connectors.errors import ConfigurationError
-from connectors.sqlite.config import parse_config
+from connectors.sqlite.config import FORM, DatabaseFile, DatabaseObject, parse_config
 from connectors.surroundings import Surroundings
 from tests.connectors.sqlite.files import SQLITE, SqliteFile
 
@@ -16,6 +16,7 @@ DATA = Surroundings(folders=(Path("/data"),))
 
 def test_the_path_becomes_a_configuration() -> None:
     config = parse_config({"path": " /data/shop.db "}, DATA)
+    assert isinstance(config, DatabaseFile)
     assert (config.path, config.folders) == ("/data/shop.db", (Path("/data"),))
     assert pickle.loads(pickle.dumps(config)) == config  # noqa: S301
 
@@ -99,3 +100,47 @@ def test_odd_names_of_files(file: SqliteFile) -> None:
         odd.execute("CREATE TABLE t (a TEXT)")
         odd.insert("t", [(name,)])
         assert odd.read("t").column("a") == [name]
+
+
+KEYS = {"access_key_id": "AK", "secret_access_key": "s3cret"}
+
+
+def test_a_path_to_an_object() -> None:
+    config = parse_config({"path": "s3://shop-data//a b/ü.db", **KEYS, "region": "eu-central-1"}, Surroundings())
+    assert isinstance(config, DatabaseObject)
+    assert (config.bucket.name, config.key) == ("shop-data", "/a b/ü.db")
+    assert (config.bucket.region, config.bucket.endpoint) == ("eu-central-1", None)
+    assert pickle.loads(pickle.dumps(config)) == config  # noqa: S301
+    assert "s3cret" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("changes", "attr"),
+    [
+        ({"path": "s3://"}, "path"),
+        ({"path": "s3:///shop.db"}, "path"),
+        ({"path": "s3://shop-data"}, "path"),
+        ({"path": "s3://shop-data/"}, "path"),
+        ({"path": "s3://shop-data/folder/"}, "path"),
+        ({"path": "s3://no bucket/shop.db"}, "path"),
+        ({"path": "s3://shop-data/\udc80"}, "path"),
+        ({"path": f"s3://shop-data/{'x' * 1025}"}, "path"),
+        ({"secret_access_key": ""}, "secret_access_key"),
+        ({"access_key_id": None}, "access_key_id"),
+        ({"region": "Frankfurt!"}, "region"),
+        ({"endpoint": "s3.example.com"}, "endpoint"),
+        ({"endpoint": "http://s3.example.com"}, "endpoint"),
+        ({"endpoint": "https://user:pass@s3.example.com"}, "endpoint"),
+    ],
+)
+def test_a_malformed_field_of_an_object_is_named(changes: dict[str, Any], attr: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_config({"path": "s3://shop-data/shop.db", **KEYS, **changes}, DATA)
+    assert caught.value.attr == attr
+    assert "pass" not in caught.value.message
+
+
+def test_the_form_marks_the_secret_and_what_decides_the_host() -> None:
+    assert {field.name for field in FORM.fields if field.secret} == {"secret_access_key"}
+    assert {field.name for field in FORM.fields if field.decides_host} == {"path", "endpoint"}
+    assert [field.name for field in FORM.fields if field.required] == ["path"]
