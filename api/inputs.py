@@ -39,13 +39,18 @@ def public_inputs(source_type: str, inputs: Mapping[str, Any]) -> dict[str, Any]
 def merged_inputs(source: Connector, stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """``given`` over ``stored``: absent fields stay, ``null`` clears, a blank secret keeps the stored one.
 
-    A stored secret never goes to a new host: where one would, it must be given again.
+    A stored secret never goes to a new host: where one would, it must be given again. What means nothing without a
+    field that is blank now is forgotten.
     """
     merged = dict(stored)
     for field in source.form.fields:
         if field.name in given and not (field.secret and given[field.name] in BLANK):
             merged[field.name] = given[field.name]
-    kept = [f for f in source.form.fields if f.secret and stored.get(f.name) not in BLANK and not _given_anew(f, given)]
+    for field in source.form.fields:
+        if field.only_with is not None and merged.get(field.only_with) in BLANK:
+            merged.pop(field.name, None)
+    secrets = [f for f in source.form.fields if f.secret and merged.get(f.name) not in BLANK]
+    kept = [f for f in secrets if stored.get(f.name) not in BLANK and not _given_anew(f, given)]
     if kept and any(f.decides_host and _moved(stored.get(f.name), merged.get(f.name)) for f in source.form.fields):
         raise InvalidError(
             f"The connection goes to another host now: give {kept[0].label} again.", attr=f"job_inputs.{kept[0].name}"

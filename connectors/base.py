@@ -28,6 +28,8 @@ class FormField:
     options: tuple[str, ...] = ()
     decides_host: bool = False
     """A change of this field sends the stored secrets somewhere else: they must be given again."""
+    only_with: str | None = None
+    """Another field without which this one means nothing: it is forgotten when that one is cleared."""
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,23 @@ DEFAULT_PORT = 22
 
 TUNNEL_FIELDS = (
     FormField("ssh_host", "SSH server (empty: no tunnel)", placeholder="bastion.example.com", decides_host=True),
-    FormField("ssh_port", "SSH port", type="number", default=DEFAULT_PORT, decides_host=True),
-    FormField("ssh_user", "SSH user"),
-    FormField("ssh_password", "SSH password", type="password", secret=True),
-    FormField("ssh_private_key", "SSH private key (OpenSSH or PEM)", type="textarea", secret=True),
-    FormField("ssh_passphrase", "Passphrase of the private key", type="password", secret=True),
+    FormField("ssh_port", "SSH port", type="number", default=DEFAULT_PORT, decides_host=True, only_with="ssh_host"),
+    FormField("ssh_user", "SSH user", only_with="ssh_host"),
+    FormField("ssh_password", "SSH password", type="password", secret=True, only_with="ssh_host"),
+    FormField(
+        "ssh_private_key",
+        "SSH private key (OpenSSH or PEM)",
+        type="textarea",
+        secret=True,
+        only_with="ssh_host",
+    ),
+    FormField("ssh_passphrase", "Passphrase of the private key", type="password", secret=True, only_with="ssh_host"),
     FormField(
         "ssh_host_key",
         "Host key of the SSH server",
         type="textarea",
         placeholder="ssh-ed25519 SHA256:…, or a line of known_hosts",
+        only_with="ssh_host",
     ),
 )
 UNTRIMMED = frozenset({"ssh_password", "ssh_passphrase"})
