@@ -7,6 +7,7 @@ import pytest
 
 from connectors.postgres import reader
 from local.postgres import PostgresServer
+from tests.connectors.databases import own_database
 from tests.connectors.source import Source
 from tests.kit.turns import take_turns
 
@@ -26,14 +27,12 @@ def fast_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def source(postgres: PostgresServer) -> Iterator[Source]:
-    database = postgres.create_database()
-    yield Source(postgres, database)
-    postgres.drop_database(database)
+    with own_database(postgres) as database:
+        yield Source(postgres, database)
 
 
 @pytest.fixture
 def source18(postgres18: PostgresServer) -> Iterator[Source]:
     """For what does not depend on the version."""
-    database = postgres18.create_database()
-    yield Source(postgres18, database)
-    postgres18.drop_database(database)
+    with own_database(postgres18) as database:
+        yield Source(postgres18, database)

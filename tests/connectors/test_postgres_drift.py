@@ -10,7 +10,8 @@ import pytest
 
 from connectors.errors import BusyError
 from connectors.postgres import reader
-from tests.connectors.source import ReadResult, Source
+from tests.connectors.reading import ReadResult
+from tests.connectors.source import Source
 from tests.kit.platform import eventually
 
 DRIVERS = pytest.mark.parametrize("narrow", [False, True], ids=["fast", "narrow"])

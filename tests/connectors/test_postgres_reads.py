@@ -6,26 +6,16 @@ from typing import Any
 
 import pytest
 
-from connectors.base import CursorRange, RowFilter
+from connectors.base import CursorRange, ReadRequest, RowFilter
 from connectors.cursor import encode
 from connectors.errors import ConfigurationError, SchemaChangedError, SourceError
 from connectors.postgres import reader
 from connectors.postgres.fast import FastSession
 from connectors.postgres.narrow import NarrowSession
-from tests.connectors.source import ReadResult, Source
+from tests.connectors.reading import check_parts, read_in_parts
+from tests.connectors.source import POSTGRES, Source
 
 DRIVERS = pytest.mark.parametrize("narrow", [False, True], ids=["fast", "narrow"])
-
-
-def read_in_parts(source: Source, field: str, max_rows: int, **request: Any) -> list[ReadResult]:
-    """As a first load does it: each part begins at the last one's edge."""
-    parts: list[ReadResult] = []
-    lower = None
-    while not parts or parts[-1].report.more:
-        cursor = CursorRange(field, lower, include_nulls=lower is None, max_rows=max_rows)
-        parts.append(source.read("events", cursor=cursor, **request))
-        lower = encode(next(value for value in reversed(parts[-1].column(field)) if value is not None))
-    return parts
 
 
 @DRIVERS
@@ -38,22 +28,10 @@ def test_ties_and_nulls_of_a_cursor(source: Source, narrow: bool, indexed: bool)
     if indexed:
         source.execute("CREATE INDEX ON events (at)")
 
-    parts = read_in_parts(source, "at", 100, narrow=narrow)
+    parts = read_in_parts(lambda cursor: source.read("events", cursor=cursor, narrow=narrow), "at", 100)
 
     assert len(parts) > 5
-    seen: set[int] = set()
-    for number, part in enumerate(parts):
-        times = part.column("at")
-        assert [time is None for time in times] == sorted((time is None for time in times), reverse=True)
-        present = [time for time in times if time is not None]
-        assert present == sorted(present)
-        ids = set(part.column("id"))
-        assert len(ids) == len(times)
-        again = {row["id"] for row in part.table.to_pylist() if row["at"] == present[0]} if number else set()
-        assert ids & seen == again, "only rows at the edge come twice"
-        assert len(again) <= 27
-        seen |= ids
-    assert seen == set(range(1000))
+    assert max(check_parts(parts, "at", range(1000))) <= 27
     left_out = {("at", "no cursor value: read by the first load only"): 100}
     assert parts[0].report.warnings == []
     assert parts[1].warnings() == (left_out if indexed else {})
@@ -300,9 +278,6 @@ def test_both_drivers_agree_on_many_rows(source: Source) -> None:
 
 
 def test_the_estimate_of_rows(source: Source) -> None:
-    from connectors.base import ReadRequest
-    from tests.connectors.source import POSTGRES
-
     source.execute("CREATE TABLE things AS SELECT generate_series(1, 500) AS id; ANALYZE things")
     with POSTGRES.read(source.config(), ReadRequest("things", "r")) as read:
         assert read.row_estimate == 500

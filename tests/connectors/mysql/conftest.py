@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from local.mariadb import MariaDbServer
+from tests.connectors.databases import own_database
 from tests.connectors.mysql.source import Source
 
 
 @pytest.fixture
 def source(mariadb: MariaDbServer) -> Iterator[Source]:
-    database = mariadb.create_database()
-    yield Source(mariadb, database)
-    mariadb.drop_database(database)
+    with own_database(mariadb) as database:
+        yield Source(mariadb, database)
