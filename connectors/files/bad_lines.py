@@ -7,8 +7,8 @@ from itertools import islice
 import pyarrow as pa
 
 from connectors.files.contents import Opener
-from connectors.files.kinds import TEXT
 from connectors.files.pieces import BadLine, Format, Shape, Wanted
+from connectors.inference.kinds import TEXT
 
 COLUMNS = {"record": pa.int64(), "text": TEXT, "problem": TEXT}
 PIECE_LINES = 1024

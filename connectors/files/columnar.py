@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from connectors.errors import SourceError
 from connectors.files.contents import FromPlace, Opener, spooled
 from connectors.files.errors import BadFileError
-from connectors.files.kinds import TEXT
 from connectors.files.pieces import BadLine, Shape, Wanted, is_ours, public_names
-from connectors.files.texts import as_text, hexadecimal, json_text
+from connectors.inference.kinds import TEXT
+from connectors.inference.texts import as_text, hexadecimal, json_text
 
 MOST_ROWS = 2**16
 COLUMN_BUFFER_BYTES = 2**16

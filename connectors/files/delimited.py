@@ -12,8 +12,8 @@ import pyarrow.csv as arrow_csv
 from connectors.files.contents import Framed, Opener, Readable, texts
 from connectors.files.dialect import END, dialect_of, first_line, head_of, ragged_line, undecodable_line
 from connectors.files.errors import BadFileError, changed
-from connectors.files.kinds import EMPTY, TEXT, inferred
 from connectors.files.pieces import BadLine, Shape, Wanted, is_ours, public_names
+from connectors.inference.kinds import EMPTY, TEXT, inferred
 
 BLOCK_BYTES = (2**20, 2**23, 2**26)
 """What is parsed at once; the larger ones for files with lines that are longer."""

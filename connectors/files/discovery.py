@@ -6,16 +6,17 @@ import pyarrow as pa
 
 from connectors.base import Column, DiscoveredTable, IncrementalField
 from connectors.errors import ConfigurationError, SchemaChangedError
-from connectors.files.chosen import lake_type
 from connectors.files.config import FilesConfig
 from connectors.files.entry import FileEntry, Place
 from connectors.files.errors import BadFileError
-from connectors.files.filters import kind_of
 from connectors.files.inspection import Contents, reconciled, shapes
-from connectors.files.kinds import EMPTY, TEXT
 from connectors.files.pieces import OWN, Wanted
 from connectors.files.place import opened_place
 from connectors.files.tables import FileTable
+from connectors.inference.chosen import lake_type
+from connectors.inference.columns import type_name
+from connectors.inference.filters import kind_of
+from connectors.inference.kinds import EMPTY, TEXT
 
 FILE, ROW, MODIFIED_AT = OWN
 OWN_FIELDS = (
@@ -54,28 +55,6 @@ def described(table: FileTable, schema: pa.Schema, description: str | None) -> D
 
 def no_files(table: FileTable) -> str:
     return f"No file matches {', '.join(table.patterns[:3])} of the table {table.name}."
-
-
-def type_name(kind: pa.DataType) -> str:
-    """By the lake's names."""
-    if pa.types.is_decimal(kind):
-        return f"decimal({kind.precision},{kind.scale})"
-    if pa.types.is_timestamp(kind):
-        return "timestamp" if kind.tz else "timestamp_ntz"
-    return _NAMES.get(kind, str(kind))
-
-
-_NAMES = {
-    pa.bool_(): "boolean",
-    pa.int16(): "short",
-    pa.int32(): "integer",
-    pa.int64(): "long",
-    pa.float32(): "float",
-    pa.float64(): "double",
-    pa.string(): "string",
-    pa.binary(): "binary",
-    pa.date32(): "date",
-}
 
 
 def _discovered(place: Place, table: FileTable) -> DiscoveredTable:

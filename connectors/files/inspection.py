@@ -13,10 +13,10 @@ from connectors.files.columnar import Parquet
 from connectors.files.contents import FromMemory, FromPlace, Opener
 from connectors.files.delimited import Delimited
 from connectors.files.entry import FileEntry, Place
-from connectors.files.kinds import TEXT, common
 from connectors.files.lines import JsonLines
 from connectors.files.pieces import Format, Shape, Wanted
 from connectors.files.tables import FileTable
+from connectors.inference.kinds import TEXT, common
 
 _FORMATS: dict[str, Format] = {
     "csv": Delimited(","),

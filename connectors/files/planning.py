@@ -1,6 +1,5 @@
 """What a read will give: which files, in which types, in which order. The first way through the files is behind it."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,24 +9,21 @@ import pyarrow as pa
 from connectors.base import GONE, CursorRange, ReadRequest, ValueWarning, WholeGroups
 from connectors.cursor import decode
 from connectors.errors import ConfigurationError, SchemaChangedError
-from connectors.files.chosen import lake_type
 from connectors.files.discovery import FILE, MODIFIED_AT, OWN_FIELDS, ROW, no_files
 from connectors.files.entry import FileEntry, Place
-from connectors.files.filters import check_filters
 from connectors.files.inspection import Contents, reconciled, shapes
-from connectors.files.kinds import BOOLEAN, EMPTY, TEXT, TIME, ZONED
 from connectors.files.known import KnownFiles
 from connectors.files.pieces import Shape, Wanted
 from connectors.files.tables import BAD_LINES_SUFFIX, FileTable
+from connectors.inference.columns import chosen_type, is_among, table_type
+from connectors.inference.filters import check_filters
+from connectors.inference.kinds import BOOLEAN, EMPTY, TEXT, TIME, ZONED
 
 GATHERED_BYTES = 8 * 2**20
 NARROW_BYTES = 2 * 2**20
 SKIPPED = "bad lines, which were skipped"
 KEPT = "bad lines, which are in the table {}"
 WITHOUT_TIME = "files without a time of modification: read by the first load only"
-
-_FORBIDDEN = re.compile(r"[ ,;{}()\n\t=]")
-"""What Delta has in no name of a column."""
 
 _Inspected = tuple[FileEntry, Shape]
 
@@ -108,7 +104,7 @@ def _inspected(
             break
     types = reconciled(table.name, found, wanted.verbatim)
     if cursor is not None and resumed:
-        new = {name for name, kind in types.items() if kind == TEXT and not _is_among(name, request.text_columns)}
+        new = {name for name, kind in types.items() if kind == TEXT and not is_among(name, request.text_columns)}
         _check_recognisable(table, found, new - wanted.verbatim, cursor)
     return files, types
 
@@ -120,9 +116,9 @@ def _schema(
     stored_as_text: Sequence[str],
     resumed: bool,
 ) -> pa.Schema:
-    kinds = {name: _kind(name, given, chosen, stored_as_text, resumed) for name, given in types.items()}
+    kinds = {name: table_type(name, given, chosen, stored_as_text, resumed=resumed) for name, given in types.items()}
     own = [each for each in OWN_FIELDS if wanted.has(each.name)]
-    own = [each.with_type(_chosen_kind(each.name, chosen)) if each.name in chosen else each for each in own]
+    own = [each.with_type(chosen_type(each.name, chosen)) if each.name in chosen else each for each in own]
     return pa.schema([*(pa.field(name, kind) for name, kind in kinds.items() if kind is not None), *own])
 
 
@@ -198,30 +194,3 @@ def _check_recognisable(table: FileTable, found: Sequence[_Inspected], texts: se
 def _has_many_texts(kind: pa.DataType) -> bool:
     """Whether a value may be written in several ways."""
     return bool(pa.types.is_decimal(kind) or kind in (TIME, ZONED, BOOLEAN, pa.float32()))
-
-
-def _is_among(name: str, stored: Sequence[str]) -> bool:
-    """Whether the lake's names have a source's column, which may be spelled or numbered otherwise there."""
-    spelled = _FORBIDDEN.sub("_", name)
-    return any(each == spelled or (each != name and each.startswith(f"{spelled}_")) for each in stored)
-
-
-def _kind(
-    name: str, given: pa.DataType, chosen: Mapping[str, str], stored_as_text: Sequence[str], resumed: bool
-) -> pa.DataType | None:
-    """The type of the table's column; None where it is to be left out."""
-    if name in chosen:
-        return _chosen_kind(name, chosen)
-    if _is_among(name, stored_as_text) and not pa.types.is_binary(given):
-        return TEXT
-    if given == EMPTY:
-        # The lake has a type for it, which nulls alone do not tell.
-        return None if resumed else TEXT
-    return given
-
-
-def _chosen_kind(name: str, chosen: Mapping[str, str]) -> pa.DataType:
-    kind = lake_type(chosen[name])
-    if kind is None:
-        raise SchemaChangedError(f"The column {name} cannot be copied as {chosen[name]}.", attr="type_overrides")
-    return kind

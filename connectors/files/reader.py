@@ -4,31 +4,26 @@ Rows come by the times at which their files were last modified, then by the file
 gives the same rows, unless a column of it has become text meanwhile.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from connectors.base import DiscoveredTable, ReadReport, ReadRequest, ValueWarning
+from connectors.base import DiscoveredTable, ReadReport, ReadRequest
 from connectors.errors import SchemaChangedError
-from connectors.files.chosen import as_chosen, misfit
 from connectors.files.config import FilesConfig
 from connectors.files.discovery import FILE, MODIFIED_AT, ROW, described
 from connectors.files.entry import FileEntry, Place
 from connectors.files.errors import changed
-from connectors.files.filters import filtered
-from connectors.files.gathering import gathered
 from connectors.files.inspection import Contents, format_of
-from connectors.files.kinds import EMPTY, TEXT, out_of_range
 from connectors.files.pieces import Shape
 from connectors.files.place import location_of, opened_place
 from connectors.files.planning import Plan, planned
-from connectors.files.texts import as_text, hexadecimal
-
-OUT_OF_RANGE = "outside the years 1 to 9999"
+from connectors.inference.columns import Conversion
+from connectors.inference.filters import filtered
+from connectors.inference.gathering import gathered
+from connectors.inference.kinds import TEXT
 
 
 @contextmanager
@@ -54,7 +49,7 @@ class FilesRead:
         self._plan = plan
         self._filters = request.row_filters
         self._batch_bytes = plan.wanted.batch_bytes
-        self._taken_out: Counter[tuple[str, str]] = Counter()
+        self._conversion = Conversion(plan.chosen)
         self.schema = plan.schema
         self.table: DiscoveredTable | None = described(plan.table, plan.schema, None) if plan.files else None
         self.report = ReadReport()
@@ -66,10 +61,7 @@ class FilesRead:
     def batches(self) -> Iterator[pa.RecordBatch]:
         for batch in gathered(self._rows(), self._batch_bytes):
             yield filtered(batch, self._filters)
-        taken_out = [
-            ValueWarning(column, reason, count) for (column, reason), count in self._taken_out.items() if count
-        ]
-        self.report.warnings += [*taken_out, *self._plan.warnings]
+        self.report.warnings += [*self._conversion.warnings(), *self._plan.warnings]
         self.report.more = self._plan.more
         self.report.whole_groups = self._plan.whole_groups
         self.report.state = self._plan.state
@@ -99,30 +91,10 @@ class FilesRead:
                 columns.append(pa.nulls(piece.num_rows, column.type))
                 continue
             try:
-                if name in self._plan.chosen:
-                    columns.append(self._as_chosen(name, values, column.type))
-                else:
-                    columns.append(self._in_range(name, _widened(values, file_kind, column.type)))
+                columns.append(self._conversion.converted(column, values, file_kind))
             except pa.ArrowInvalid as error:
                 raise changed(entry.name) from error
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
-
-    def _as_chosen(self, name: str, values: pa.Array, kind: pa.DataType) -> pa.Array:
-        if values.type == kind:
-            return values
-        text = hexadecimal(values) if pa.types.is_binary(values.type) else as_text(values)
-        found, misfits = as_chosen(text, kind)
-        self._taken_out[name, misfit(self._plan.chosen[name])] += misfits
-        return found
-
-    def _in_range(self, name: str, values: pa.Array) -> pa.Array:
-        if not (pa.types.is_date32(values.type) or pa.types.is_timestamp(values.type)):
-            return values
-        outside = out_of_range(values)
-        if outside is None:
-            return values
-        self._taken_out[name, OUT_OF_RANGE] += pc.sum(outside).as_py()
-        return pc.if_else(outside, pa.scalar(None, values.type), values)
 
 
 def _own(entry: FileEntry, before: int, rows: int) -> dict[str, pa.Array]:
@@ -131,14 +103,3 @@ def _own(entry: FileEntry, before: int, rows: int) -> dict[str, pa.Array]:
         ROW: pa.array(np.arange(before + 1, before + rows + 1, dtype=np.int64)),
         MODIFIED_AT: pa.repeat(pa.scalar(entry.modified_at, pa.timestamp("us", "UTC")), rows),
     }
-
-
-def _widened(values: pa.Array, file_kind: pa.DataType, kind: pa.DataType) -> pa.Array:
-    """Values of a file, which still may be texts, in the table's type, which holds them all."""
-    if file_kind == EMPTY:
-        return pa.nulls(len(values), kind)
-    if values.type == TEXT and file_kind != TEXT and kind != TEXT:
-        values = values.cast(file_kind)
-    if values.type == kind:
-        return values
-    return as_text(values) if kind == TEXT else values.cast(kind)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from connectors.errors import ConfigurationError
-from connectors.files.chosen import KNOWN_TYPES, lake_type
+from connectors.inference.chosen import KNOWN_TYPES, lake_type
 from connectors.overrides import canonical
 
 ATTR = "tables"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from connectors.files import delimited
 from connectors.files.errors import BadFileError
-from connectors.files.kinds import LONG, NUMBER, TEXT
+from connectors.inference.kinds import LONG, NUMBER, TEXT
 from tests.connectors.files.shelf import Shelf
 
 FIELDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8) | st.text(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from connectors.files import lines
 from connectors.files.errors import BadFileError
-from connectors.files.kinds import BOOLEAN, DATE, LONG, NUMBER, TEXT, ZONED
+from connectors.inference.kinds import BOOLEAN, DATE, LONG, NUMBER, TEXT, ZONED
 from tests.connectors.files.shelf import Shelf
 
 NESTED = st.recursive(

@@ -20,7 +20,7 @@ from connectors.files import planning
 from connectors.files.entry import FileEntry
 from connectors.files.errors import BadFileError
 from connectors.files.folder import FolderPlace
-from connectors.files.kinds import BOOLEAN, DATE, LONG, NUMBER, TEXT, TIME, ZONED
+from connectors.inference.kinds import BOOLEAN, DATE, LONG, NUMBER, TEXT, TIME, ZONED
 from connectors.outbound import OPEN
 from connectors.surroundings import Surroundings
 from tests.connectors.files.shelf import FILES, Shelf, read

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.files.kinds import ANY, BOOLEAN, DATE, EMPTY, LONG, NUMBER, TEXT, TIME, ZONED, common, inferred
+from connectors.inference.kinds import ANY, BOOLEAN, DATE, EMPTY, LONG, NUMBER, TEXT, TIME, ZONED, common, inferred
 
 TYPED: list[tuple[list[str], pa.DataType, list[Any]]] = [
     (["0", "-1", "9223372036854775807"], LONG, [0, -1, 9223372036854775807]),

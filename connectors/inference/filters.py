@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from connectors.base import RowFilter
 from connectors.errors import ConfigurationError, SchemaChangedError
-from connectors.files.texts import as_text
 from connectors.filters import FilterError, check_filter, moment, number
+from connectors.inference.texts import as_text
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,

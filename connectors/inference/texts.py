@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connectors.files.kinds import NUMBER, TEXT
+from connectors.inference.kinds import NUMBER, TEXT
 
 _FIXED_DIGITS = {pa.float32(): 6, pa.float64(): 15}
 """Numbers of more digits before the point are written with an exponent."""
