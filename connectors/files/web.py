@@ -24,8 +24,8 @@ from connectors.errors import (
 )
 from connectors.files.entry import FileEntry
 from connectors.files.errors import changed
-from connectors.files.network import CONNECT_SECONDS, READ_SECONDS, guarded_transport
 from connectors.outbound import CLOSED, OutboundPolicy
+from connectors.outbound.http import CONNECT_SECONDS, READ_SECONDS, authorities, guarded_transport
 
 MOST_REDIRECTS = 5
 LOOKS_AT_ONCE = 8
@@ -52,9 +52,8 @@ class WebPlace:
 
     def __init__(self, server: WebServer) -> None:
         self._server = server
-        authorities = _authorities(server.ca)
         self._client = httpx.Client(
-            transport=guarded_transport(server.outbound, authorities),
+            transport=guarded_transport(server.outbound, authorities(server.ca)),
             trust_env=False,
             follow_redirects=False,
             headers={"Accept-Encoding": "identity", "User-Agent": "syncline"},
@@ -170,15 +169,6 @@ class _WebStream(RawIOBase):
         if not self.closed:
             self._context.__exit__(None, None, None)
         super().close()
-
-
-def _authorities(own: str | None) -> ssl.SSLContext:
-    """One's own, or else those of the public and of the system."""
-    if own is not None:
-        return ssl.create_default_context(cadata=own)
-    context = httpx.create_ssl_context(trust_env=False)
-    context.load_default_certs()
-    return context
 
 
 def file_name(url: str) -> str:

@@ -17,10 +17,19 @@ READ_SECONDS = 60.0
 MOST_CONNECTIONS = 32
 
 
-def guarded_transport(policy: OutboundPolicy, authorities: ssl.SSLContext) -> httpx.BaseTransport:
-    transport = httpx.HTTPTransport(verify=authorities, trust_env=False)
+def authorities(own: str | None = None) -> ssl.SSLContext:
+    """One's own (PEM), or else those of the public and of the system."""
+    if own is not None:
+        return ssl.create_default_context(cadata=own)
+    context = httpx.create_ssl_context(trust_env=False)
+    context.load_default_certs()
+    return context
+
+
+def guarded_transport(policy: OutboundPolicy, trusted: ssl.SSLContext) -> httpx.BaseTransport:
+    transport = httpx.HTTPTransport(verify=trusted, trust_env=False)
     transport._pool = httpcore.ConnectionPool(
-        ssl_context=authorities,
+        ssl_context=trusted,
         max_connections=MOST_CONNECTIONS,
         network_backend=_GuardedBackend(policy),
     )
