@@ -9,6 +9,8 @@ from connectors.postgres import reader
 from local.postgres import PostgresServer
 from tests.connectors.databases import own_database
 from tests.connectors.source import Source
+from tests.connectors.tunnels import tunnels
+from tests.kit.sshd import Sshd, run_sshd
 from tests.kit.turns import take_turns
 
 
@@ -36,3 +38,15 @@ def source18(postgres18: PostgresServer) -> Iterator[Source]:
     """For what does not depend on the version."""
     with own_database(postgres18) as database:
         yield Source(postgres18, database)
+
+
+@pytest.fixture(scope="module")
+def sshd() -> Iterator[Sshd]:
+    with run_sshd() as server:
+        yield server
+
+
+@pytest.fixture
+def no_tunnel_is_left() -> Iterator[None]:
+    yield
+    assert tunnels() == 0

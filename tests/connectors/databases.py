@@ -24,6 +24,8 @@ class Server(Protocol):
 
     def drop_database(self, name: str) -> None: ...
 
+    def execute(self, statement: str, /, *, database: str) -> None: ...
+
 
 ServerT = TypeVar("ServerT", bound=Server)
 ConfigT = TypeVar("ConfigT", bound=ServerConfig)

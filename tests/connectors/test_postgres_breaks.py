@@ -1,13 +1,10 @@
 """Reads that are cancelled, given up, or lose their server: an error in good time, never the end of the process."""
 
-import json
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -15,10 +12,10 @@ import pytest
 from connectors.base import CursorRange, ReadRequest
 from connectors.errors import ReadCancelledError, SourceError
 from connectors.postgres import session
+from tests.connectors.reading_process import reading_elsewhere
 from tests.connectors.source import POSTGRES, Source
 from tests.kit.platform import eventually
 
-ROOT = Path(__file__).parents[2]
 DRIVERS = pytest.mark.parametrize("narrow", [False, True], ids=["fast", "narrow"])
 
 LONG = "CREATE TABLE long AS SELECT n AS id, repeat(md5(n::text), 20) AS t FROM generate_series(1, 300000) AS n"
@@ -99,15 +96,8 @@ def test_a_read_that_is_given_up_ends_at_the_server(source18: Source, narrow: bo
 def reading(source18: Source, request: pytest.FixtureRequest) -> Iterator["subprocess.Popen[str]"]:
     """A process that has read its first batch and waits."""
     source18.execute(LONG)
-    command = [sys.executable, "-m", "tests.connectors.reading_process", "long", request.param]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdin
-        assert child.stdout
-        child.stdin.write(json.dumps(source18.inputs()) + "\n")
-        child.stdin.flush()
-        assert child.stdout.readline() == "reading\n"
+    with reading_elsewhere("Postgres", source18.inputs(), "long", narrow=request.param == "narrow") as child:
         yield child
-        child.kill()
 
 
 @pytest.mark.parametrize("reading", ["fast", "narrow"], indirect=True)

@@ -113,18 +113,6 @@ def test_views_and_partitioned_tables_by_cursor(source: Source, narrow: bool) ->
         )
 
 
-def test_a_cursor_that_changed_its_type(source18: Source) -> None:
-    source18.execute("CREATE TABLE events (id int, at timestamp, body json)")
-    with pytest.raises(SchemaChangedError, match="resync"):
-        source18.read("events", cursor=CursorRange("at", lower="17"))
-    with pytest.raises(SchemaChangedError, match="choose another field"):
-        source18.read("events", cursor=CursorRange("body"))
-    with pytest.raises(SchemaChangedError, match="field gone"):
-        source18.read("events", cursor=CursorRange("gone"))
-    with pytest.raises(ConfigurationError, match="must be among the columns"):
-        source18.read("events", cursor=CursorRange("id"), columns=("at",))
-
-
 HOSTILE = [
     "it's",
     "'; DROP TABLE things; --",
@@ -202,20 +190,6 @@ def test_filters_that_make_no_sense(source18: Source, row_filter: RowFilter, nar
     source18.execute("CREATE TABLE things (n int, body json)")
     with pytest.raises(ConfigurationError):
         source18.read("things", filters=(row_filter,), narrow=narrow)
-
-
-def test_columns_come_in_the_order_of_the_table(source18: Source) -> None:
-    source18.execute("CREATE TABLE things (a int, b int, c int); INSERT INTO things VALUES (1, 2, 3)")
-    assert source18.read("things", columns=("c", "a")).table.to_pylist() == [{"a": 1, "c": 3}]
-
-
-def test_a_column_that_is_gone_is_left_out_with_a_warning(source18: Source) -> None:
-    source18.execute("CREATE TABLE things (a int, b int); INSERT INTO things VALUES (1, 2), (3, 4)")
-    read = source18.read("things", columns=("a", "d"))
-    assert read.table.to_pylist() == [{"a": 1}, {"a": 3}]
-    assert read.warnings() == {("d", "the source no longer has this column"): 2}
-    with pytest.raises(SchemaChangedError, match="any of the columns"):
-        source18.read("things", columns=("d", "e"))
 
 
 @DRIVERS

@@ -10,9 +10,9 @@ import pytest
 
 from connectors.errors import ConfigurationError, CredentialsError, SourceError, UnreachableError
 from tests.connectors.following import Followed
+from tests.connectors.refusals import refusal
 from tests.connectors.source import POSTGRES, Source
 from tests.connectors.test_postgres_breaks import DRIVERS
-from tests.connectors.test_postgres_logins import refusal
 from tests.connectors.tls import Authority, TlsPostgres, tls_postgres
 from tests.kit.sshd import run_sshd
 

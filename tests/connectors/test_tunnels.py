@@ -1,10 +1,8 @@
 """Databases behind an SSH server: everything that is done at a source is done through the tunnel."""
 
-import json
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,18 +17,16 @@ from connectors.outbound import OPEN, ForbiddenHostError, OutboundPolicy, allowe
 from connectors.surroundings import Surroundings
 from connectors.tunnels import connection, reach
 from tests.connectors.following import Followed, collect
+from tests.connectors.reading_process import reading_elsewhere
 from tests.connectors.source import POSTGRES, Source
-from tests.connectors.test_postgres_breaks import DRIVERS, LONG, ROOT, SLEEPY, await_activity, await_no_session
+from tests.connectors.test_postgres_breaks import DRIVERS, LONG, SLEEPY, await_activity, await_no_session
+from tests.connectors.tunnels import tunnels
 from tests.kit.platform import eventually
 from tests.kit.sshd import Sshd, run_sshd
 
+pytestmark = pytest.mark.usefixtures("no_tunnel_is_left")
+
 ROWS = "INSERT INTO t SELECT n, repeat(md5(n::text), 3), n / 7.0 FROM generate_series(1, 20000) n"
-
-
-@pytest.fixture(scope="module")
-def sshd() -> Iterator[Sshd]:
-    with run_sshd() as server:
-        yield server
 
 
 @pytest.fixture
@@ -45,16 +41,6 @@ def table(source18: Source) -> Source:
     source18.execute("CREATE TABLE t (id int PRIMARY KEY, v text, n numeric(10, 4))")
     source18.execute(ROWS)
     return source18
-
-
-def tunnels() -> int:
-    return sum(thread.name == "ssh-tunnel" for thread in threading.enumerate())
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left() -> Iterator[None]:
-    yield
-    assert tunnels() == 0
 
 
 @DRIVERS
@@ -171,17 +157,11 @@ def test_a_read_that_is_given_up_ends_at_the_server(source18: Source, sshd: Sshd
     await_no_session(source18)
 
 
-@pytest.mark.parametrize("driver", ["fast", "narrow"])
-def test_the_ssh_server_is_killed_in_the_middle(source18: Source, own_sshd: Sshd, driver: str) -> None:
+@DRIVERS
+def test_the_ssh_server_is_killed_in_the_middle(source18: Source, own_sshd: Sshd, narrow: bool) -> None:
     source18.execute(LONG)
     inputs = source18.inputs(**own_sshd.inputs())
-    command = [sys.executable, "-m", "tests.connectors.reading_process", "long", driver]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdin
-        assert child.stdout
-        child.stdin.write(json.dumps(inputs) + "\n")
-        child.stdin.flush()
-        assert child.stdout.readline() == "reading\n"
+    with reading_elsewhere("Postgres", inputs, "long", narrow=narrow) as child:
         own_sshd.kill()
         assert child.communicate("go on\n", timeout=60) == ("UnreachableError True\n", None)
     assert child.returncode == 0, "the process must outlive its tunnel"

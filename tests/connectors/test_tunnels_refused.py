@@ -22,12 +22,6 @@ from tests.kit.sshd import Sshd, run_sshd
 SECRET = "s3cret pass'word "
 
 
-@pytest.fixture(scope="module")
-def sshd() -> Iterator[Sshd]:
-    with run_sshd() as server:
-        yield server
-
-
 def refusal(source: Source, sshd: Sshd, **changes: Any) -> SourceError:
     with pytest.raises(SourceError) as caught:
         POSTGRES.validate(source.config(**sshd.inputs(**changes)))

@@ -83,6 +83,10 @@ def test_a_column_that_is_gone_is_left_out_with_a_warning(subject: Subject) -> N
     assert "n" not in found.table.schema.names
     assert by_id(found.rows("id", "t")) == by_id((row[0], row[3]) for row in some_rows(5))
     assert found.warnings() == {("n", GONE): 5}
+    if not subject.own_columns:
+        with pytest.raises(SchemaChangedError, match="any of the columns") as caught:
+            read(subject, "t", columns=("n", "gone"))
+        check_sentence(caught.value, subject)
 
 
 def test_a_table_that_is_gone(subject: Subject) -> None:

@@ -1,12 +1,9 @@
 """Reads that are cancelled, given up, or lose their server: an error in good time, never rows left out in silence."""
 
-import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -15,10 +12,10 @@ from connectors.deadline import patience
 from connectors.errors import BusyError, ReadCancelledError, SourceError, UnreachableError
 from connectors.mysql import session
 from tests.connectors.mysql.source import MYSQL, Source
+from tests.connectors.reading_process import reading_elsewhere
 from tests.kit.bad_sources import bad_source, silent
 from tests.kit.platform import eventually
 
-ROOT = Path(__file__).parents[3]
 LONG = (
     "CREATE TABLE long_one (id int PRIMARY KEY, t varchar(700))",
     "INSERT INTO long_one SELECT seq, REPEAT(MD5(seq), 20) FROM seq_1_to_100000",
@@ -104,15 +101,8 @@ def test_a_read_that_is_given_up_ends_at_the_server(source: Source) -> None:
 def reading(source: Source) -> Iterator["subprocess.Popen[str]"]:
     """A process that has read its first batch and waits."""
     source.execute(*LONG)
-    command = [sys.executable, "-m", "tests.connectors.mysql.reading_process", "long_one"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdin
-        assert child.stdout
-        child.stdin.write(json.dumps(source.inputs()) + "\n")
-        child.stdin.flush()
-        assert child.stdout.readline() == "reading\n"
+    with reading_elsewhere("MySQL", source.inputs(), "long_one") as child:
         yield child
-        child.kill()
 
 
 def test_a_connection_killed_in_the_middle(source: Source, reading: "subprocess.Popen[str]") -> None:
