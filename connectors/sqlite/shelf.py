@@ -1,9 +1,10 @@
 """Private copies in the temporary folder of this machine, shared by the processes of this account.
 
-A copy is written once, by the one who holds it alone, and is read-only from then on: that marks it as whole. Locks end
-with the process that holds them, so whatever is there without a lock is in nobody's use, and a copy that is not whole
-then was left by a process that was killed. Everybody who comes or goes removes such, and of the whole ones those that
-nobody came for in an hour, or that take more than their share of the disk.
+A copy is made by the one process that holds its place alone, as a file without a name where the system has such files,
+and is read-only from then on: that marks it as whole. Locks end with the process that holds them, so what is there
+without a lock is in nobody's use, and what is not whole then was left by a process that was killed. Everybody who
+comes or goes removes such, and of the whole ones those that nobody came for in an hour, or that take more than their
+share of the disk.
 """
 
 import errno
@@ -87,7 +88,7 @@ def _held(path: Path, size: int, write: Writer) -> int:
         descriptor = _opened(path)
         try:
             if not _is_whole(os.fstat(descriptor)) and _owned(descriptor, path, fcntl.LOCK_EX):
-                _make(descriptor, path, size, write)
+                descriptor = _made(descriptor, path, size, write)
             if _is_whole(os.fstat(descriptor)) and _owned(descriptor, path, fcntl.LOCK_SH):
                 return descriptor
             left = remaining()
@@ -98,24 +99,63 @@ def _held(path: Path, size: int, write: Writer) -> int:
         time.sleep(_LOOK_SECONDS if left is None else min(_LOOK_SECONDS, left))
 
 
-def _make(descriptor: int, path: Path, size: int, write: Writer) -> None:
-    if _is_whole(os.fstat(descriptor)):
-        # Somebody was faster.
-        return
+def _made(placeholder: int, path: Path, size: int, write: Writer) -> int:
+    """The descriptor of the whole copy, which takes the place of the one that is held for it."""
+    if _is_whole(os.fstat(placeholder)):
+        return placeholder
     try:
         tidy(size)
         if shutil.disk_usage(path.parent).free < size + RESERVE_BYTES:
             raise _no_room(size)
-        os.ftruncate(descriptor, 0)
-        if size:
-            # Whoever else comes now sees what is left.
-            os.posix_fallocate(descriptor, 0, size)
-        write(descriptor)
-        os.fsync(descriptor)
-        os.fchmod(descriptor, stat.S_IRUSR)
+        unnamed = _unnamed(path.parent)
+        if unnamed is None:
+            _fill(placeholder, size, write)
+            return placeholder
+        try:
+            _fill(unnamed, size, write)
+            fcntl.flock(unnamed, fcntl.LOCK_SH)
+            _put(unnamed, path)
+        except BaseException:
+            os.close(unnamed)
+            raise
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+    os.close(placeholder)
+    return unnamed
+
+
+def _fill(descriptor: int, size: int, write: Writer) -> None:
+    os.ftruncate(descriptor, 0)
+    if size:
+        # Whoever else comes now sees what is left.
+        os.posix_fallocate(descriptor, 0, size)
+    write(descriptor)
+    os.fsync(descriptor)
+    os.fchmod(descriptor, stat.S_IRUSR)
+
+
+def _unnamed(folder: Path) -> int | None:
+    """A new file without a name, which goes with the process unless it gets one; None where there are no such files."""
+    if not hasattr(os, "O_TMPFILE") or not Path("/proc/self/fd").exists():
+        return None
+    try:
+        return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT):
+            return None
+        raise
+
+
+def _put(unnamed: int, path: Path) -> None:
+    """Give it the name of another file, which loses it."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        between = uuid4().hex
+        os.link(f"/proc/self/fd/{unnamed}", between, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)
+        os.rename(between, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def _alone(path: Path) -> int:

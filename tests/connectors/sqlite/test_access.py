@@ -12,7 +12,7 @@ import pytest
 from connectors.base import ReadRequest
 from connectors.deadline import patience
 from connectors.errors import BusyError, ConfigurationError, SourceError, UnreachableError
-from connectors.sqlite import session
+from connectors.sqlite import opening
 from tests.connectors.sqlite.files import SQLITE, SqliteFile
 
 TABLE = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT);"
@@ -27,7 +27,7 @@ def with_log(file: SqliteFile) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "LOCK_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(opening, "LOCK_PATIENCE_SECONDS", 0.05)
 
 
 def crash(file: SqliteFile, statements: str) -> None:

@@ -2,10 +2,12 @@
 
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from connectors.errors import (
 )
 from connectors.outbound import ForbiddenHostError, OutboundPolicy
 from connectors.s3 import BucketClient
-from connectors.sqlite import shelf
+from connectors.sqlite import copies, shelf
 from tests.connectors.sqlite.files import SQLITE, SqliteFile
 from tests.connectors.sqlite.objects import StoredFile, Watch, ways_in
 
@@ -96,6 +98,32 @@ def test_reads_at_once_share_a_copy(stored: StoredFile, monkeypatch: pytest.Monk
         assert list(pool.map(read, range(4))) == [list(range(1, 50_001))] * 4
     assert watch.whole == 1
     assert stored.copies() == []
+
+
+@pytest.fixture
+def confined() -> Iterator[None]:
+    """This process may write small files only, as those that answer queries."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+def test_where_no_large_file_may_be_written(
+    stored: StoredFile, monkeypatch: pytest.MonkeyPatch, mode: str, request: pytest.FixtureRequest
+) -> None:
+    stored.execute(f"PRAGMA journal_mode = {mode}; {MANY}")
+    stored.put()
+    expected = SqliteFile(stored.path).read("t").table
+    request.getfixturevalue("confined")
+    assert stored.read("t").table.equals(expected)
+    assert stored.copies() == []
+    monkeypatch.setattr(copies, "MOST_IN_MEMORY_BYTES", 2_000_000)
+    with pytest.raises(SourceError, match=r"has 3 MB, of which queries read 2 at the most straight from a bucket"):
+        stored.read("t")
 
 
 @pytest.mark.parametrize("breaks", [False, True], ids=["whole", "broken"])
@@ -258,39 +286,52 @@ def test_a_wait_that_ends_while_the_object_is_fetched(stored: StoredFile, monkey
 FETCHING = """
 import os, pickle, sys
 from connectors.base import ReadRequest
-from connectors.sqlite import SqliteConnector, copies
+from connectors.sqlite import SqliteConnector, copies, shelf
 
-def last(database, descriptor):
+if sys.argv[2] == "named":
+    shelf._unnamed = lambda folder: None
+
+def half(database, descriptor):
     os.write(descriptor, b"half")
     print("fetching", flush=True)
     sys.stdin.read()
 
-copies._fetch = last
+copies._fetch = half
 with SqliteConnector().read(pickle.load(open(sys.argv[1], "rb")), ReadRequest("t", "r")):
     pass
 """
 
 
-def test_a_process_that_is_killed_while_it_fetches(stored: StoredFile, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["unnamed", "named"])
+def test_a_process_that_is_killed_while_it_fetches(stored: StoredFile, tmp_path: Path, kind: str) -> None:
     stored.execute(SOME)
     stored.put()
     (tmp_path / "config").write_bytes(pickle.dumps(stored.config()))
-    command = [sys.executable, "-c", FETCHING, str(tmp_path / "config")]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as fetching:
+    command = [sys.executable, "-c", FETCHING, str(tmp_path / "config"), kind]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as fetching:
         assert fetching.stdout is not None
         assert fetching.stdout.readline() == b"fetching\n"
-        (half,) = stored.copies()
+        (place,) = stored.copies()
         stored.discover()
-        assert stored.copies() == [half], "it is in use"
+        assert stored.copies() == [place], "it is in use"
         with patience(1), pytest.raises(UnreachableError, match="in time"):
             stored.read("t")
         fetching.send_signal(signal.SIGKILL)
         fetching.wait()
-        assert stored.copies() == [half]
+        assert (place.stat().st_size > 0) is (kind == "named")
     stored.discover()
     assert stored.copies() == []
     assert stored.read("t").column("v") == ["a", None]
+
+
+def test_where_every_file_has_a_name(stored: StoredFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf, "_unnamed", lambda folder: None)
+    watch = Watch.over(monkeypatch)
+    stored.execute(SOME)
+    stored.put()
+    assert stored.read("t").column("v") == stored.read("t").column("v") == ["a", None]
+    assert watch.whole == 1
+    assert [copy.stat().st_mode & 0o777 for copy in stored.copies()] == [0o400]
 
 
 def test_copies_that_nobody_came_for_are_removed(stored: StoredFile, monkeypatch: pytest.MonkeyPatch) -> None:
