@@ -4,14 +4,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 
-from connectors.base import CursorRange, ReadRequest
-from connectors.errors import ReadCancelledError, SourceError
+from connectors.base import CursorRange
+from connectors.errors import SourceError
 from connectors.postgres import session
+from tests.connectors.cancelling import check_cancel_of_a_statement, check_cancel_of_a_stream, give_up_after_a_batch
 from tests.connectors.reading_process import reading_elsewhere
 from tests.connectors.source import POSTGRES, Source
 from tests.kit.platform import eventually
@@ -54,40 +54,21 @@ def test_cancel_in_the_middle_of_a_sleeping_query(
     # On a busy machine it may take a while: the session is not to be ended meanwhile.
     monkeypatch.setattr(session, "CANCEL_PATIENCE_SECONDS", 4)
     source.execute(SLEEPY)
-    config = source.config()
-    with ThreadPoolExecutor() as pool:
-        read = pool.submit(source.read, "sleepy", narrow=narrow)
-        await_activity(source, "^COPY")
-        begun = time.monotonic()
-        POSTGRES.cancel(config, "another-read")
-        assert not read.done()
-        POSTGRES.cancel(config, "test-read")
-        with pytest.raises(ReadCancelledError):
-            read.result(timeout=5)
-        assert time.monotonic() - begun < 5
+    check_cancel_of_a_statement(source, "sleepy", lambda: await_activity(source, "^COPY"), narrow=narrow)
     await_no_session(source)
 
 
 @DRIVERS
 def test_cancel_while_rows_stream(source18: Source, narrow: bool) -> None:
     source18.execute(LONG)
-    config = source18.config()
-    with POSTGRES.read(config, ReadRequest("long", "r", narrow=narrow, batch_bytes=2**20)) as read:
-        batches = read.batches()
-        next(batches)
-        POSTGRES.cancel(config, "r")
-        begun = time.monotonic()
-        with pytest.raises(SourceError):
-            list(batches)
-        assert time.monotonic() - begun < 5
+    check_cancel_of_a_stream(source18, "long", narrow=narrow)
     await_no_session(source18)
 
 
 @DRIVERS
 def test_a_read_that_is_given_up_ends_at_the_server(source18: Source, narrow: bool) -> None:
     source18.execute(LONG)
-    with POSTGRES.read(source18.config(), ReadRequest("long", "r", narrow=narrow, batch_bytes=2**20)) as read:
-        next(read.batches())
+    give_up_after_a_batch(source18, "long", narrow=narrow)
     await_no_session(source18)
     assert source18.read("long", cursor=CursorRange("id", "300000")).column("id") == [300000]
 

@@ -12,10 +12,11 @@ import pytest
 
 from connectors.base import CursorRange, Division, ReadRequest
 from connectors.deadline import patience
-from connectors.errors import ReadCancelledError, SnapshotLostError, SourceError, UnreachableError
+from connectors.errors import SnapshotLostError, SourceError, UnreachableError
 from connectors.outbound import OPEN, ForbiddenHostError, OutboundPolicy, allowed
 from connectors.surroundings import Surroundings
 from connectors.tunnels import connection, reach
+from tests.connectors.cancelling import check_cancel_of_a_statement, give_up_after_a_batch
 from tests.connectors.following import Followed, collect
 from tests.connectors.reading_process import reading_elsewhere
 from tests.connectors.source import POSTGRES, Source
@@ -138,22 +139,15 @@ def test_changes_are_followed(source18: Source, sshd: Sshd) -> None:
 def test_cancel_goes_through_a_tunnel_of_its_own(source18: Source, sshd: Sshd, narrow: bool) -> None:
     source18.execute(SLEEPY)
     config = source18.config(**sshd.inputs())
-    with ThreadPoolExecutor() as pool:
-        read = pool.submit(source18.read, "sleepy", config=config, narrow=narrow)
-        await_activity(source18, "^COPY")
-        begun = time.monotonic()
-        POSTGRES.cancel(config, "test-read")
-        with pytest.raises(ReadCancelledError):
-            read.result(timeout=5)
-        assert time.monotonic() - begun < 4
+    check_cancel_of_a_statement(
+        source18, "sleepy", lambda: await_activity(source18, "^COPY"), config=config, seconds=4, narrow=narrow
+    )
 
 
 @DRIVERS
 def test_a_read_that_is_given_up_ends_at_the_server(source18: Source, sshd: Sshd, narrow: bool) -> None:
     source18.execute(LONG)
-    config = source18.config(**sshd.inputs())
-    with POSTGRES.read(config, ReadRequest("long", "r", narrow=narrow, batch_bytes=2**20)) as read:
-        next(read.batches())
+    give_up_after_a_batch(source18, "long", source18.config(**sshd.inputs()), narrow=narrow)
     await_no_session(source18)
 
 

@@ -75,16 +75,17 @@ def page() -> str:
         "All others": OTHERS,
     }
     parts = [INTRODUCTION]
-    parts += [f"## {title}\n\n{_table(cases)}" for title, cases in sections.items()]
+    parts += [f"## {title}\n\n{table('PostgreSQL', cases)}" for title, cases in sections.items()]
     own = "\n".join(line for line in CUSTOM_TYPES.strip().splitlines() if "EXTENSION" not in line)
-    parts.append(f"## Types of one's own\n\n```sql\n{own}\n```\n\n{_table(OF_ONES_OWN)}")
-    parts.append(f"{CHOOSING}\n{_table(CHOSEN)}")
+    parts.append(f"## Types of one's own\n\n```sql\n{own}\n```\n\n{table('PostgreSQL', OF_ONES_OWN)}")
+    parts.append(f"{CHOOSING}\n{table('PostgreSQL', CHOSEN)}")
     return "\n".join(parts)
 
 
-def _table(cases: Iterable[Case]) -> str:
+def table(database: str, cases: Iterable[Case]) -> str:
+    """What becomes of a database's values, as Markdown."""
     rows = [f"| {_type(case.type)} | {describe_type(case.arrow)} | {_values(case)} |" for case in cases]
-    return "\n".join(["| PostgreSQL | Delta | values |", "|---|---|---|", *rows]) + "\n"
+    return "\n".join([f"| {database} | Delta | values |", "|---|---|---|", *rows]) + "\n"
 
 
 def _type(name: str) -> str:

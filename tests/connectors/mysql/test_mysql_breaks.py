@@ -9,8 +9,9 @@ import pytest
 
 from connectors.base import CursorRange, ReadRequest
 from connectors.deadline import patience
-from connectors.errors import BusyError, ReadCancelledError, SourceError, UnreachableError
+from connectors.errors import BusyError, ReadCancelledError, UnreachableError
 from connectors.mysql import session
+from tests.connectors.cancelling import check_cancel_of_a_statement, check_cancel_of_a_stream, give_up_after_a_batch
 from tests.connectors.mysql.source import MYSQL, Source
 from tests.connectors.reading_process import reading_elsewhere
 from tests.kit.bad_sources import bad_source, silent
@@ -45,31 +46,13 @@ def await_no_session(source: Source) -> None:
 
 def test_cancel_in_the_middle_of_a_sleeping_query(source: Source) -> None:
     source.execute(*SLEEPY)
-    config = source.config()
-    with ThreadPoolExecutor() as pool:
-        read = pool.submit(source.read, "sleepy")
-        await_statement(source, "%AS c1%")
-        MYSQL.cancel(config, "another-read")
-        assert not read.done()
-        begun = time.monotonic()
-        MYSQL.cancel(config, "test-read")
-        with pytest.raises(ReadCancelledError):
-            read.result(timeout=5)
-        assert time.monotonic() - begun < 5
+    check_cancel_of_a_statement(source, "sleepy", lambda: await_statement(source, "%AS c1%"))
     await_no_session(source)
 
 
 def test_cancel_while_rows_stream(source: Source) -> None:
     source.execute(*LONG)
-    config = source.config()
-    with MYSQL.read(config, ReadRequest("long_one", "r", batch_bytes=2**20)) as read:
-        batches = read.batches()
-        next(batches)
-        MYSQL.cancel(config, "r")
-        begun = time.monotonic()
-        with pytest.raises(SourceError):
-            list(batches)
-        assert time.monotonic() - begun < 5
+    check_cancel_of_a_stream(source, "long_one")
     await_no_session(source)
 
 
@@ -91,8 +74,7 @@ def test_a_read_id_of_any_kind_is_found(source: Source) -> None:
 
 def test_a_read_that_is_given_up_ends_at_the_server(source: Source) -> None:
     source.execute(*LONG)
-    with MYSQL.read(source.config(), ReadRequest("long_one", "r", batch_bytes=2**20)) as read:
-        next(read.batches())
+    give_up_after_a_batch(source, "long_one")
     await_no_session(source)
     assert source.read("long_one", cursor=CursorRange("id", "100000")).column("id") == [100000]
 

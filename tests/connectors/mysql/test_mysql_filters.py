@@ -1,9 +1,6 @@
 """Row filters, for each kind of column and each operator, held against what Python says of the same values."""
 
-import operator
-from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
@@ -12,16 +9,9 @@ from connectors.errors import ConfigurationError
 from connectors.mysql.catalogue import tables
 from connectors.mysql.filters import filter_condition, kind_of
 from connectors.mysql.session import connect
+from tests.connectors.conformance.test_filters import COMPARISONS
 from tests.connectors.mysql.source import Source
 
-OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 NUMBERS: dict[str, list[str]] = {
     "tinyint": ["-128", "0", "1", "127"],
     "int unsigned": ["0", "4294967295"],
@@ -57,12 +47,12 @@ def test_numbers_are_compared_exactly(source: Source, kind: str) -> None:
     with connect(source.config(), "syncline") as session:
         (table,) = tables(session, source.database, ["things"])
         asked = ASKED_OF_DECIMALS if kind_of(table.columns[1]) == "numeric" else ASKED
-        pairs = [(op, text) for text in asked for op in OPERATORS]
+        pairs = [(op, text) for text in asked for op in COMPARISONS]
         conditions = [filter_condition(table, RowFilter("v", op, text)) for op, text in pairs]
         found = {row[0]: row[1:] for row in session.rows(f"SELECT id, {', '.join(conditions)} FROM things AS t")}
     for place, (op, text) in enumerate(pairs):
         holding = [number for number, row in found.items() if row[place]]
-        expected = [number for number, value in enumerate(values) if OPERATORS[op](value, Decimal(text))]
+        expected = [number for number, value in enumerate(values) if COMPARISONS[op](value, Decimal(text))]
         assert sorted(holding) == expected, (op, text, conditions[place])
     wanted = RowFilter("v", "in", [NUMBERS[kind][0], "0.123456789"])
     assert source.read("things", filters=(wanted,)).column("id") == [0]

@@ -1,12 +1,10 @@
 """MariaDB behind an SSH server."""
 
-import time
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
 from connectors.base import ReadRequest
-from connectors.errors import ConfigurationError, CredentialsError, ReadCancelledError, UnreachableError
+from connectors.errors import ConfigurationError, CredentialsError, UnreachableError
+from tests.connectors.cancelling import check_cancel_of_a_statement
 from tests.connectors.mysql.source import MYSQL, Source
 from tests.connectors.mysql.test_mysql_breaks import LONG, SLEEPY, await_no_session, await_statement
 from tests.connectors.refusals import facts, refusal
@@ -32,14 +30,7 @@ def test_each_row_comes_through(source: Source, sshd: Sshd) -> None:
 def test_cancel_goes_through_a_tunnel_of_its_own(source: Source, sshd: Sshd) -> None:
     source.execute(*SLEEPY)
     config = source.config(**sshd.inputs())
-    with ThreadPoolExecutor() as pool:
-        read = pool.submit(source.read, "sleepy", config=config)
-        await_statement(source, "%AS c1%")
-        begun = time.monotonic()
-        MYSQL.cancel(config, "test-read")
-        with pytest.raises(ReadCancelledError):
-            read.result(timeout=5)
-        assert time.monotonic() - begun < 4
+    check_cancel_of_a_statement(source, "sleepy", lambda: await_statement(source, "%AS c1%"), config=config, seconds=4)
 
 
 def test_the_ssh_server_is_killed_in_the_middle(source: Source) -> None:

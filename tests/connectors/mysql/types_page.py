@@ -2,13 +2,10 @@
 ``python -m tests.connectors.mysql.types_page``.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 
-from lake.evolution import describe_type
 from tests.connectors.mysql.type_cases import CHOSEN, GEOMETRIES, MOMENTS, NUMBERS, TEXTS
-from tests.connectors.type_cases import Case
-from tests.connectors.types_page import _type, _values
+from tests.connectors.types_page import table
 
 PAGE = Path(__file__).parents[3] / "docs" / "connectors" / "mysql.md"
 BEGIN, END = "<!-- types: from the tests -->\n", "<!-- end of types -->\n"
@@ -29,12 +26,7 @@ def _sections() -> str:
         "Geometries": GEOMETRIES,
         "Another type for a column": CHOSEN,
     }
-    return "\n".join(f"### {title}\n\n{_table(cases)}" for title, cases in sections.items())
-
-
-def _table(cases: Iterable[Case]) -> str:
-    rows = [f"| {_type(case.type)} | {describe_type(case.arrow)} | {_values(case)} |" for case in cases]
-    return "\n".join(["| MariaDB | Delta | values |", "|---|---|---|", *rows]) + "\n"
+    return "\n".join(f"### {title}\n\n{table('MariaDB', cases)}" for title, cases in sections.items())
 
 
 if __name__ == "__main__":
