@@ -5,7 +5,7 @@ import io
 import sys
 from enum import StrEnum
 
-import httpx
+import httpx2
 
 from local.errors import LocalError
 
@@ -23,13 +23,13 @@ def ask(api_url: str, api_key: str, project: int, sql: str, limit: int, output: 
     """The answer as text; ``LocalError`` with the API's own sentence where there is none."""
     accept = "application/json" if output is Output.JSON else "text/csv"
     try:
-        answer = httpx.post(
+        answer = httpx2.post(
             f"{api_url.rstrip('/')}/api/projects/{project}/query/",
             json={"query": sql, "limit": limit},
             headers={"Authorization": f"Bearer {api_key}", "Accept": accept},
             timeout=TIMEOUT_SECONDS,
         )
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise LocalError(f"The API at {api_url} does not answer: {error}") from error
     if answer.status_code != 200:
         raise LocalError(_detail(answer))
@@ -38,7 +38,7 @@ def ask(api_url: str, api_key: str, project: int, sql: str, limit: int, output: 
     return _aligned(answer.text) if output is Output.TABLE else answer.text
 
 
-def _detail(answer: httpx.Response) -> str:
+def _detail(answer: httpx2.Response) -> str:
     try:
         return str(answer.json()["detail"])
     except (ValueError, KeyError, TypeError):

@@ -11,7 +11,7 @@ from io import RawIOBase
 from typing import Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-import httpx
+import httpx2
 
 from connectors.deadline import remaining
 from connectors.errors import (
@@ -52,7 +52,7 @@ class WebPlace:
 
     def __init__(self, server: WebServer) -> None:
         self._server = server
-        self._client = httpx.Client(
+        self._client = httpx2.Client(
             transport=guarded_transport(server.outbound, authorities(server.ca)),
             trust_env=False,
             follow_redirects=False,
@@ -85,7 +85,7 @@ class WebPlace:
         self._client.close()
 
     @contextmanager
-    def body(self, entry: FileEntry) -> Iterator[httpx.Response]:
+    def body(self, entry: FileEntry) -> Iterator[httpx2.Response]:
         with self._answer("GET", entry.address, remaining()) as answer:
             if answer.status_code != 200 or _version(answer) != entry.version:
                 raise changed(entry.name) if answer.status_code in (200, 404) else _refusal(answer, entry.name)
@@ -107,7 +107,7 @@ class WebPlace:
         return None
 
     @contextmanager
-    def _answer(self, method: str, url: str, left: float | None) -> Iterator[httpx.Response]:
+    def _answer(self, method: str, url: str, left: float | None) -> Iterator[httpx2.Response]:
         """What the server at the end of the redirects says."""
         with _failures(url):
             for _ in range(MOST_REDIRECTS + 1):
@@ -182,25 +182,25 @@ def origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
-def _patience(left: float | None) -> httpx.Timeout:
+def _patience(left: float | None) -> httpx2.Timeout:
     if left is None:
-        return httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
-    return httpx.Timeout(max(0.1, left / 2))
+        return httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
+    return httpx2.Timeout(max(0.1, left / 2))
 
 
-def _version(answer: httpx.Response) -> str:
+def _version(answer: httpx2.Response) -> str:
     told: Mapping[str, str] = answer.headers
     return "|".join(told.get(name, "") for name in ("etag", "last-modified", "content-length"))
 
 
-def _modified_at(answer: httpx.Response) -> datetime | None:
+def _modified_at(answer: httpx2.Response) -> datetime | None:
     try:
         return parsedate_to_datetime(answer.headers.get("last-modified", "")).astimezone(UTC)
     except ValueError:
         return None
 
 
-def _refusal(answer: httpx.Response, name: str) -> SourceError:
+def _refusal(answer: httpx2.Response, name: str) -> SourceError:
     status = answer.status_code
     if status == 401:
         return CredentialsError(f"The web server wants a login for {name}: check the authorization.")
@@ -217,13 +217,13 @@ def _refusal(answer: httpx.Response, name: str) -> SourceError:
 def _failures(url: str) -> Iterator[None]:
     try:
         yield
-    except httpx.ConnectError as error:
+    except httpx2.ConnectError as error:
         if isinstance(error.__context__ and error.__context__.__context__, ssl.SSLError) or "CERTIFICATE" in str(error):
             raise ConfigurationError(
                 f"The certificate of {urlsplit(url).hostname} is not to be trusted.", attr="location"
             ) from error
         raise UnreachableError(f"The web server {urlsplit(url).hostname} does not answer.", attr="location") from error
-    except httpx.HTTPError as error:
+    except httpx2.HTTPError as error:
         raise UnreachableError(f"The web server {urlsplit(url).hostname} does not answer.", attr="location") from error
-    except (httpx.InvalidURL, UnicodeError) as error:
+    except (httpx2.InvalidURL, UnicodeError) as error:
         raise ConfigurationError(f"There can be no file at {file_name(url)}.", attr="tables") from error

@@ -7,8 +7,9 @@ addresses gain nothing.
 import ssl
 from collections.abc import Iterable
 
-import httpcore
-import httpx
+import certifi
+import httpcore2
+import httpx2
 
 from connectors.outbound import OutboundPolicy, resolve
 
@@ -21,14 +22,14 @@ def authorities(own: str | None = None) -> ssl.SSLContext:
     """One's own (PEM), or else those of the public and of the system."""
     if own is not None:
         return ssl.create_default_context(cadata=own)
-    context = httpx.create_ssl_context(trust_env=False)
-    context.load_default_certs()
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
     return context
 
 
-def guarded_transport(policy: OutboundPolicy, trusted: ssl.SSLContext) -> httpx.BaseTransport:
-    transport = httpx.HTTPTransport(verify=trusted, trust_env=False)
-    transport._pool = httpcore.ConnectionPool(
+def guarded_transport(policy: OutboundPolicy, trusted: ssl.SSLContext) -> httpx2.BaseTransport:
+    transport = httpx2.HTTPTransport(verify=trusted, trust_env=False)
+    transport._pool = httpcore2.ConnectionPool(
         ssl_context=trusted,
         max_connections=MOST_CONNECTIONS,
         network_backend=_GuardedBackend(policy),
@@ -36,7 +37,7 @@ def guarded_transport(policy: OutboundPolicy, trusted: ssl.SSLContext) -> httpx.
     return transport
 
 
-class _GuardedBackend(httpcore.SyncBackend):
+class _GuardedBackend(httpcore2.SyncBackend):
     def __init__(self, policy: OutboundPolicy) -> None:
         self._policy = policy
 
@@ -46,14 +47,14 @@ class _GuardedBackend(httpcore.SyncBackend):
         port: int,
         timeout: float | None = None,
         local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        failure: Exception = httpcore.ConnectError("no address")
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.NetworkStream:
+        failure: Exception = httpcore2.ConnectError("no address")
         addresses = resolve(self._policy, host, port, attr=None)
         share = None if timeout is None else timeout / len(addresses)
         for address in addresses:
             try:
                 return super().connect_tcp(address, port, share, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
         raise failure

@@ -5,7 +5,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-import httpx
+import httpx2
 
 Json = dict[str, Any]
 
@@ -21,10 +21,10 @@ class DemoClient:
     api_url: str
     api_key: str
     project_id: int = 1
-    _http: httpx.Client = field(init=False)
+    _http: httpx2.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        self._http = httpx.Client(
+        self._http = httpx2.Client(
             base_url=f"{self.api_url}/api/projects/{self.project_id}",
             headers={"Authorization": f"Bearer {self.api_key}"},
             timeout=60,
@@ -84,7 +84,7 @@ class DemoClient:
     def _call(self, method: str, path: str, **how: Any) -> Any:
         try:
             response = self._http.request(method, path, **how)
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             raise DemoError(f"The API did not answer {method} {path}: {error}.") from error
         if response.is_error:
             raise DemoError(f"{method} {path} was answered with {response.status_code}: {response.text}")

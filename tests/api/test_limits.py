@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import uvicorn
 
@@ -53,7 +53,7 @@ def strict(sqlite_metadata_url: str, tmp_path: Path) -> Iterator[Api]:
 
 
 @contextmanager
-def served(api: Api) -> Iterator[httpx.Client]:
+def served(api: Api) -> Iterator[httpx2.Client]:
     """The same app behind a real socket."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(api.client.app, lifespan="off", log_config=None))
@@ -61,7 +61,7 @@ def served(api: Api) -> Iterator[httpx.Client]:
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         try:
-            with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {api.key}"}, timeout=60) as client:
+            with httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {api.key}"}, timeout=60) as client:
                 yield client
         finally:
             server.should_exit = True
@@ -246,7 +246,7 @@ def test_every_call_that_looks_at_a_source_is_bounded(instance: Api, own_shop: S
 def test_hanging_sources_leave_everybody_else_alone(instance: Api, shop: Shop) -> None:
     crowd, other = instance.other_project(), instance.other_project()
 
-    def ask(number: int) -> httpx.Response:
+    def ask(number: int) -> httpx2.Response:
         return crowd.respond("POST", "external_data_sources/", json=body_of(source.inputs, prefix=f"p{number}_"))
 
     with bad_source(silent_after_login) as source, ThreadPoolExecutor(40) as pool:

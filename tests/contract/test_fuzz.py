@@ -3,7 +3,7 @@
 ``SYNCLINE_FUZZ_SECONDS`` is how long each of its runs takes, ``SYNCLINE_FUZZ_SEED`` makes one come again.
 """
 
-import httpx
+import httpx2
 import pytest
 
 from metadata.keys import EVERY_SCOPE, FIRST_PROJECT_ID, READ_SCOPE, WRITE_SCOPE
@@ -14,7 +14,7 @@ from tests.contract.server import Server
 def test_with_a_valid_key(server: Server, phases: str) -> None:
     project = server.new_project()
     id, key = server.new_key(project, READ_SCOPE, WRITE_SCOPE)
-    with httpx.Client(base_url=server.address, headers={"Authorization": f"Bearer {key}"}) as client:
+    with httpx2.Client(base_url=server.address, headers={"Authorization": f"Bearer {key}"}) as client:
         sources = f"/api/projects/{project}/external_data_sources/"
         created = client.post(sources, json=server.shop.body(prefix="known_"), timeout=60)
         assert created.status_code == 201, created.text

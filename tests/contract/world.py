@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy
-from httpx import Response
+from httpx2 import Response
 
 from metadata.models import Job, JobStatus, LakeTable
 from tests.api.conftest import Api, Shop

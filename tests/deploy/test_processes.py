@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 from psycopg import sql
@@ -123,8 +123,8 @@ def test_migrate_api_and_two_workers_sync_a_table(
     assert_equal(postgres18.dsn(database), "city", url, object_store)
     # The workflow ends a moment after its job; which of the two workers ended the first run is chance.
     completed = re.compile(r'^temporal_workflow_completed_total\{.*workflow_type="SyncSchema".*\} [12]$', re.MULTILINE)
-    assert eventually(lambda: completed.search(httpx.get(f"http://{metrics}/metrics").text), "a completed workflow")
-    ended = httpx.get(f"http://127.0.0.1:{platform.api_port}/metrics").text
+    assert eventually(lambda: completed.search(httpx2.get(f"http://{metrics}/metrics").text), "a completed workflow")
+    ended = httpx2.get(f"http://127.0.0.1:{platform.api_port}/metrics").text
     assert re.search(r'^syncline_jobs_ended_last_hour\{status="Completed"\} 2\.0$', ended, re.MULTILINE)
     assert platform.stop("second") == 0
     # Once it has drained, uvicorn hands the signal on to itself.

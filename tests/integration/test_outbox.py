@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from local.ports import choose_ports
@@ -38,7 +38,7 @@ def crash(platform: Platform, step: str, method: str, path: str, body: Any = Non
     """Make the call to an API that is killed at this step of its delivery, and start the API again."""
     platform.kill("api")
     platform.start_api(FAILPOINT=step)
-    with pytest.raises(httpx.TransportError):
+    with pytest.raises(httpx2.TransportError):
         platform.client.request(method, path, json=body)
     platform.wait_killed("api")
     platform.start_api()
@@ -164,6 +164,6 @@ def test_two_api_processes_leave_the_schedule_as_the_last_change_wants_it(
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(url).status_code == 200
-    except httpx.TransportError:
+        return httpx2.get(url).status_code == 200
+    except httpx2.TransportError:
         return False

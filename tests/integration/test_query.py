@@ -4,7 +4,7 @@ import socket
 import subprocess
 from typing import Any
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 
@@ -72,7 +72,7 @@ def test_a_client_that_goes_away_ends_its_query_at_the_source(platform: Platform
         "payload": database.inputs,
     }
     source = platform.call("POST", "/external_data_sources/", body, status=201)
-    url = httpx.URL(str(platform.client.base_url))
+    url = httpx2.URL(str(platform.client.base_url))
     content = b'{"query": "select count(*) from away_postgres_slow"}'
     request = (
         f"POST /api/projects/1/query/ HTTP/1.1\r\nHost: {url.host}\r\nAuthorization: Bearer {API_KEY}\r\n"

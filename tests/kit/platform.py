@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx
+import httpx2
 
 from local.ports import choose_ports
 from metadata.database import Database
@@ -44,11 +44,11 @@ class Platform:
     folder: Path
     environment: dict[str, str]
     api_port: int
-    client: httpx.Client = field(init=False)
+    client: httpx2.Client = field(init=False)
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.client = httpx.Client(
+        self.client = httpx2.Client(
             base_url=f"http://127.0.0.1:{self.api_port}/api/projects/1",
             headers={"Authorization": f"Bearer {API_KEY}"},
             timeout=60,
@@ -103,8 +103,8 @@ class Platform:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"http://127.0.0.1:{self.api_port}/healthz").status_code == 200
-        except httpx.TransportError:
+            return httpx2.get(f"http://127.0.0.1:{self.api_port}/healthz").status_code == 200
+        except httpx2.TransportError:
             return False
 
     # The REST API

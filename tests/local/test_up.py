@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Empty, Queue
 
-import httpx
+import httpx2
 import psutil
 import pytest
 
@@ -102,7 +102,7 @@ def start(home: Path) -> Iterator[Callable[..., Up]]:
 
 
 def status(url: str, key: str | None = None) -> int:
-    return httpx.get(url, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=10).status_code
+    return httpx2.get(url, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=10).status_code
 
 
 def gone(processes: list[psutil.Process]) -> bool:
