@@ -17,6 +17,8 @@ from connectors.tls import Files, files
 from connectors.tunnels import Endpoint, reach
 
 CONNECT_TIMEOUT_SECONDS = 10
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+"""A server that is gone without a word is noticed after a minute; by themselves, systems take two hours."""
 
 
 @contextmanager
@@ -57,6 +59,10 @@ def _line(config: MySqlConfig, endpoint: Endpoint) -> Iterator[socket.socket]:
     with line:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEPALIVE.items():
+            # Not every system has all of them.
+            if option := getattr(socket, name, None):
+                line.setsockopt(socket.IPPROTO_TCP, option, value)
         yield line
 
 

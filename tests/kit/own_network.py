@@ -40,7 +40,7 @@ def unpermitted() -> str | None:
 def run_apart(act: Callable[[], None]) -> None:
     """Call a function of a module in a process with a network of its own. Fails with what that process had to say."""
     command = [*_unshared(), sys.executable, "-m", "tests.kit.own_network", act.__module__, act.__qualname__]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
 
 
@@ -102,6 +102,11 @@ def own(*addresses: str) -> None:
                 fcntl.ioctl(control, _SIOCSIFADDR, struct.pack("16sIi", found.packed, 128, socket.if_nametoindex("lo")))
 
 
+def unplug() -> None:
+    """From now on nothing is heard of anybody."""
+    _set_flags(0)
+
+
 def _unshared() -> list[str]:
     as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
     return ["/usr/bin/env", "unshare", *as_root, "--net", "--mount"]
@@ -115,14 +120,18 @@ def _plain(address: str) -> str:
 
 def _settle() -> None:
     """The loopback, and a resolver that asks it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _UP))
+    _set_flags(_UP)
     with tempfile.TemporaryDirectory() as folder:
         for path, text in _FILES.items():
             file = Path(folder, Path(path).name)
             file.write_text(text)
             # It stays there when its folder goes.
             subprocess.run(["/usr/bin/env", "mount", "--bind", str(file), path], check=True)
+
+
+def _set_flags(flags: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags))
 
 
 def main(module: str, function: str) -> None:
