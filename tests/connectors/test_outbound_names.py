@@ -18,6 +18,7 @@ from connectors.files import FilesConnector
 from connectors.mysql import MySqlConnector
 from connectors.outbound import CLOSED, OPEN, ForbiddenHostError, OutboundPolicy, allowed, connect_to
 from connectors.postgres import PostgresConnector
+from connectors.sqlite import SqliteConnector
 from connectors.surroundings import Surroundings
 from tests.connectors.files.web_server import run_web_server
 from tests.kit.dns import Names, run_dns
@@ -25,8 +26,8 @@ from tests.kit.own_network import Listeners, listening, own, run_apart, unpermit
 
 PUBLIC, PUBLIC_TOO, PUBLIC_6 = "93.184.216.34", "93.184.216.35", "2606:4700::1111"
 PRIVATE = ["127.0.0.1", "169.254.169.254", "10.0.0.5", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.5", "64:ff9b::7f00:1"]
-PORTS = {"plain": 443, "Postgres": 5432, "MySQL": 3306, "bastion": 22, "https": 443, "S3": 443}
-LOOKS = {**dict.fromkeys(PORTS, 1), "S3": 2}
+PORTS = {"plain": 443, "Postgres": 5432, "MySQL": 3306, "bastion": 22, "https": 443, "S3": 443, "object": 443}
+LOOKS = {**dict.fromkeys(PORTS, 1), "S3": 2, "object": 2}
 """A store's name is looked up once to say in good time that it is refused, and once for each connection."""
 Turns = Mapping[str, Sequence[Sequence[str]]]
 
@@ -65,8 +66,10 @@ def attempt(kind: str, host: str, policy: OutboundPolicy = CLOSED, port: int | N
             validate(MySqlConnector(), {"host": "behind.example", **login, **bastion})
         elif kind == "https":
             validate(FilesConnector(), {"location": f"https://{host}:{port}/", **files})
-        else:
+        elif kind == "S3":
             validate(FilesConnector(), {"location": "s3://bucket/folder", **store, **files})
+        else:
+            validate(SqliteConnector(), {"path": "s3://bucket/shop.db", **store})
 
     def validate(connector: object, inputs: dict[str, object]) -> None:
         config = connector.parse_config(inputs, around)  # type: ignore[attr-defined]

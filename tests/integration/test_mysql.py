@@ -23,9 +23,10 @@ BY_ID = {"incremental_field": "id", "incremental_field_type": "integer"}
 BY_TIME = {"incremental_field": "updated_at", "incremental_field_type": "timestamp"}
 LATER = 1000
 """What the second run reads has ids from here on. The row before it has no values: it is read twice."""
+STEPS = ("after-begin", "reading", "staged", "before-commit", "after-commit", "after-publish", "before-finish")
 KILLS = [
     pytest.param("after-commit", False),
-    *(pytest.param(step, True, marks=pytest.mark.long) for step in ("reading", "staged", "after-commit")),
+    *(pytest.param(step, True, marks=pytest.mark.long) for step in STEPS),
 ]
 """At which step a worker is killed, and whether in the second run too."""
 
