@@ -6,17 +6,17 @@ The server refuses to run as root: it runs as an unprivileged account of this ma
 import contextlib
 import secrets
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pymysql
 
 from local.accounts import provide_folder, provide_programs, server_account
 from local.binaries import server_environment
+from local.database import DatabaseServer, run_as_server
 from local.errors import MissingProgramError
 from local.ports import LOOPBACK
 from local.process import Account, ChildProcess, Command
@@ -31,8 +31,8 @@ _THROWAWAY = {"innodb-flush-log-at-trx-commit": "0", "innodb-doublewrite": "0"}
 
 
 @dataclass
-class MariaDbServer:
-    """One server on the loopback, password login only. Not safe to start and stop from several threads."""
+class MariaDbServer(DatabaseServer):
+    """One server on the loopback, password login only."""
 
     folder: Path
     """Of its data and its log; another one is taken where the server's account cannot reach it."""
@@ -46,12 +46,7 @@ class MariaDbServer:
 
     host: str = field(default=LOOPBACK, init=False)
     user: str = field(default=USER, init=False)
-
-    def start(self) -> None:
-        """Make the data folder where there is none, start, and wait until a login works."""
-        self._process = ChildProcess(self.command(self.folder / "mariadb.log"))
-        self._process.start()
-        self._process.wait_ready()
+    log_name: ClassVar[str] = "mariadb.log"
 
     def command(self, log_path: Path) -> Command:
         account = server_account()
@@ -75,21 +70,6 @@ class MariaDbServer:
             is_ready=self._is_ready,
             account=account,
         )
-
-    def stop(self) -> None:
-        """End every session and shut down cleanly."""
-        if self._process:
-            self._process.stop()
-
-    def kill(self) -> None:
-        """``kill -9``; returns when it is gone."""
-        if self._process:
-            self._process.kill()
-
-    def restart(self) -> None:
-        """The same data on the same port again; after a ``kill`` too."""
-        self.stop()
-        self.start()
 
     @contextlib.contextmanager
     def connect(self, database: str | None = None, **parameters: Any) -> "Iterator[pymysql.Connection[Any]]":
@@ -136,17 +116,12 @@ class MariaDbServer:
         shutil.rmtree(unfinished, ignore_errors=True)
         provide_folder(unfinished, account)
         scripts = [(programs / "share" / "mysql" / name).read_text(errors="replace") for name in _TABLES]
-        subprocess.run(
+        run_as_server(
             [*_arguments(programs, home, unfinished), "--bootstrap"],
+            _environment(programs),
             input="\n".join(["CREATE DATABASE mysql;", "USE mysql;", "SET @auth_root_socket = NULL;", *scripts]),
             text=True,
-            env=_environment(programs),
-            cwd="/",
             capture_output=True,
-            check=True,
-            user=account.uid if account else None,
-            group=account.gid if account else None,
-            extra_groups=[] if account else None,
         )
         accounts.touch(mode=0o600)
         accounts.write_text(

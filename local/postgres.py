@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import psycopg
@@ -22,6 +22,7 @@ from psycopg import sql
 
 from local.accounts import provide_folder, provide_programs, server_account
 from local.binaries import find_package_folder, server_environment
+from local.database import DatabaseServer, run_as_server
 from local.ports import LOOPBACK
 from local.process import ChildProcess, Command
 
@@ -31,8 +32,8 @@ _THROWAWAY = {"fsync": "off", "full_page_writes": "off"}
 
 
 @dataclass
-class PostgresServer:
-    """One server on the loopback, password login only. Not safe to start and stop from several threads."""
+class PostgresServer(DatabaseServer):
+    """One server on the loopback, password login only."""
 
     version: int
     folder: Path
@@ -47,6 +48,7 @@ class PostgresServer:
 
     host: str = field(default=LOOPBACK, init=False)
     user: str = field(default=USER, init=False)
+    log_name: ClassVar[str] = "postgres.log"
 
     @property
     def pid(self) -> int:
@@ -55,31 +57,16 @@ class PostgresServer:
         assert started, "the server was started"
         return started
 
-    def start(self) -> None:
-        """Make the data folder where there is none, start, and wait until a login works."""
-        self._process = self.process()
-        self._process.start()
-        self._process.wait_ready()
-
     def copy_from(self, primary: "PostgresServer") -> None:
         """Become a standby of a running server, before the first start."""
-        account = server_account()
-        cluster = provide_folder(self.folder / f"pg{self.version}", account) / "cluster"
-        subprocess.run(
+        cluster = provide_folder(self.folder / f"pg{self.version}", server_account()) / "cluster"
+        run_as_server(
             [
                 *(str(self.program("pg_basebackup")), "--pgdata", str(cluster), "--write-recovery-conf"),
                 *("--checkpoint", "fast", "--no-sync", "--dbname", primary.dsn()),
             ],
-            env=server_environment(),
-            cwd="/",
-            check=True,
-            user=account.uid if account else None,
-            group=account.gid if account else None,
-            extra_groups=[] if account else None,
+            server_environment(),
         )
-
-    def process(self) -> ChildProcess:
-        return ChildProcess(self.command(self.folder / "postgres.log"))
 
     def command(self, log_path: Path) -> Command:
         account = server_account()
@@ -105,11 +92,6 @@ class PostgresServer:
             death_signal=signal.SIGQUIT,
         )
 
-    def stop(self) -> None:
-        """End every session and shut down cleanly."""
-        if self._process:
-            self._process.stop()
-
     def kill(self) -> None:
         """``kill -9`` of the server and all its sessions; returns when they are gone."""
         if self._process is None or self._process.pid is None or not self._process.is_running():
@@ -121,11 +103,6 @@ class PostgresServer:
                 session.kill()
         while any(_is_alive(session) for session in sessions):
             time.sleep(0.01)
-
-    def restart(self) -> None:
-        """The same data on the same port again; after a ``kill`` too."""
-        self.stop()
-        self.start()
 
     def remove(self) -> None:
         """Kill it and delete its data."""
@@ -186,7 +163,7 @@ class PostgresServer:
             password_file.write_text(self.password)
             if account:
                 os.chown(password_file, account.uid, account.gid)
-            subprocess.run(
+            run_as_server(
                 [
                     *(
                         str(binaries / "initdb"),
@@ -205,13 +182,8 @@ class PostgresServer:
                         "--no-instructions",
                     ),
                 ],
-                env=server_environment(),
-                cwd="/",
+                server_environment(),
                 stdout=subprocess.DEVNULL,
-                check=True,
-                user=account.uid if account else None,
-                group=account.gid if account else None,
-                extra_groups=[] if account else None,
             )
         finally:
             password_file.unlink()
