@@ -162,7 +162,7 @@ def _reader(framed: Framed, names: list[str], wanted: Wanted, delimiter: str, bl
     chosen = [name for name in names if wanted.has(name)] or names[:1]
     return _Lazy(
         lambda: arrow_csv.open_csv(
-            pa.PythonFile(framed, "r"),
+            pa.PythonFile(_WholeBreaks(framed), "r"),
             read_options=arrow_csv.ReadOptions(column_names=names, block_size=block_bytes, use_threads=False),
             parse_options=arrow_csv.ParseOptions(
                 delimiter=delimiter,
@@ -183,6 +183,31 @@ def _reader(framed: Framed, names: list[str], wanted: Wanted, delimiter: str, bl
             ),
         )
     )
+
+
+class _WholeBreaks:
+    """Contents no read of which ends between the two bytes of a line break, where there are more.
+
+    Arrow takes a line feed at the beginning of a block for the rest of the break before it, also within quotes, and
+    leaves it out.
+    """
+
+    closed = False
+
+    def __init__(self, contents: Readable) -> None:
+        self._contents = contents
+        self._held = b""
+
+    def close(self) -> None:
+        """Whoever opened the contents closes them."""
+
+    def read(self, size: int, /) -> bytes:
+        found, self._held = self._held, b""
+        while found in (b"", b"\r") and (more := self._contents.read(size - len(found))):
+            found += more
+        if len(found) > 1 and found.endswith(b"\r"):
+            found, self._held = found[:-1], b"\r"
+        return found
 
 
 class _Lazy:

@@ -189,3 +189,20 @@ def test_types_hold_for_the_whole_file(shelf: Shelf, monkeypatch: pytest.MonkeyP
     assert shelf.read_one("t.csv", "\n".join(["a", *lines, "0.5"])).kind("a") == NUMBER
     found = shelf.read_one("t.csv", "\n".join(["a", *lines, "0x5", *lines]))
     assert (found.kind("a"), found.column("a")) == (TEXT, [*lines, "0x5", *lines])
+
+
+@pytest.mark.parametrize("block_bytes", [200, 211, 256])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_line_breaks_that_lie_across_two_blocks(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, block_bytes: int, encoding: str
+) -> None:
+    monkeypatch.setattr(delimited, "BLOCK_BYTES", (block_bytes,))
+    rows = [{"a": n, "b": f"{'x' * (n % 70)}\r\n\r\n\n\r{n}"} for n in range(2000)]
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, ["a", "b"], lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    contents = text.getvalue().encode(encoding)
+    assert shelf.read_one("t.csv", contents, encoding=encoding).rows() == rows
+    packed = shelf.read_one("t.csv", gzip.compress(contents), encoding=encoding)
+    assert packed.rows() == rows
