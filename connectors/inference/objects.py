@@ -1,6 +1,7 @@
 """Objects of JSON as they are written: numbers digit by digit, and the columns that several of them make."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,22 +14,32 @@ _CANDIDATES: dict[type, tuple[pa.DataType, ...]] = {Literal: NUMBERS, bool: (BOO
 """What values of one JSON type may be. A number in quotes is a text."""
 
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
 class NoObjectError(ValueError):
     """What is given is no object of JSON; the message says what it is instead."""
 
 
 def parsed_object(line: bytes) -> dict[str, Any]:
+    """``NoObjectError`` for what is none."""
+    found = parsed_value(line)
+    if not isinstance(found, dict):
+        raise NoObjectError("what is no JSON object")
+    return found
+
+
+def parsed_value(content: bytes) -> Any:
+    """Any value of JSON. ``NoObjectError`` for what is none, or holds what no text can."""
     try:
-        text = line.decode()
+        text = content.decode()
     except UnicodeDecodeError as error:
         raise NoObjectError("bytes that are no valid utf-8") from error
     try:
         found = _DECODER.decode(text.strip())
     except (json.JSONDecodeError, RecursionError) as error:
         raise NoObjectError("what is no JSON") from error
-    if not isinstance(found, dict):
-        raise NoObjectError("what is no JSON object")
-    if "\\u" in text and not _is_whole(found):
+    if _SURROGATE.search(text) and not _is_whole(found):
         raise NoObjectError("half of a character")
     return found
 
