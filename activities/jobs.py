@@ -70,6 +70,14 @@ def key_of(run: Run) -> tuple[str, ...]:
     return tuple(run.primary_key) if run.mode in KEYED else ()
 
 
+def batch_key(run: Run, plan: Plan) -> tuple[str, ...]:
+    """The key by which a batch goes into the table: of a full refresh in batches the source's own, as an object that
+    changes meanwhile comes in several.
+    """
+    in_batches = run.mode == "full_refresh" and plan.rebuild and run.key_detected
+    return tuple(run.primary_key) if in_batches else key_of(run)
+
+
 def table_root(run: Run, plan: Plan) -> str:
     """Of the Delta table that this plan's batches go to."""
     return generation_root(run.table_path, plan.generation) if plan.rebuild else run.table_path
@@ -129,7 +137,7 @@ def publish_plan(run: Run, plan: Plan, batch: int, *, last: bool, parts: int = 1
         base=Position.from_dict(plan.base),
         run=run_ref(run, plan),
         batch=batch,
-        primary_key=key_of(run),
+        primary_key=batch_key(run, plan),
         cursor_field=run.cursor_field,
         # The parts are of one state, in which the source keeps its own key unique.
         keys_unique=parts > 1 and run.key_detected,

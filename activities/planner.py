@@ -11,6 +11,8 @@ from activities.heartbeat import attended
 from activities.messages import Plan, Run
 from activities.planning import KEYED, Action, Decision, Intent, decide
 from activities.run_log import RunLog
+from connectors import registry
+from connectors.base import Batched
 from connectors.errors import SchemaChangedError
 from lake import query
 from lake.columns import SYNC_DELETED
@@ -129,7 +131,7 @@ class Planner:
         def look() -> tuple[OpenTable, OpenTable | None]:
             opened = open_table(self._store, run.table_path, cached)
             moved = opened.position.sequence > 0 and opened.position.generation != generation
-            unseen = run.mode == "cdc" and opened.position.sequence == 0
+            unseen = (run.mode == "cdc" or comes_in_batches(run)) and opened.position.sequence == 0
             root = generation_root(run.table_path, generation)
             return opened, open_table(self._store, root) if moved or unseen else None
 
@@ -178,6 +180,11 @@ def record(runs: Runs, run: Run, position: Position, facts: TableFacts, repeat: 
     runs.committed(run.project_id, run.schema_id, known, table, repeat)
 
 
+def comes_in_batches(run: Run) -> bool:
+    """Whether the whole table is read in batches, which are shown once all of them are there."""
+    return run.mode == "full_refresh" and isinstance(registry.connector(run.source_type), Batched)
+
+
 def _intent(run: Run, generation: int, known_columns: frozenset[str]) -> Intent:
     return Intent(
         mode=run.mode,
@@ -188,4 +195,5 @@ def _intent(run: Run, generation: int, known_columns: frozenset[str]) -> Intent:
         row_filter=jobs.filter_text(run),
         type_overrides=tuple(sorted(run.type_overrides.items())),
         known_columns=known_columns,
+        batches_of=run.job_id if comes_in_batches(run) else None,
     )

@@ -36,6 +36,8 @@ class Intent:
     """Columns and the types that were chosen for them, in the order of the alphabet."""
     known_columns: frozenset[str] = frozenset()
     """What discovery last saw: it tells whether "all" is more than what was selected before."""
+    batches_of: str | None = None
+    """The run for which a full refresh is read in batches, out of sight; None where it comes in one."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ def _whole(_: Position) -> str | None:
 
 def decide(intent: Intent, table: Position, shadow: Position = EMPTY, broken: Broken = _whole) -> Decision:
     """Compare intent with the table's position (and its shadow's, where a rebuild may be under way)."""
+    if intent.mode == "full_refresh" and intent.batches_of is not None:
+        return _in_batches(intent, table, shadow)
     if intent.mode == "full_refresh":
         return Decision(Action.OVERWRITE if table.sequence else Action.LOAD, _towards(intent, table))
     if table.sequence == 0:
@@ -92,6 +96,14 @@ def _rebuild(intent: Intent, shadow: Position, reason: str, broken: Broken) -> D
     return Decision(Action.REBUILD, _towards(intent, shadow if begun else EMPTY), reason=reason)
 
 
+def _in_batches(intent: Intent, table: Position, shadow: Position) -> Decision:
+    """Only the run itself goes on with what it has begun: another one reads another state of the source."""
+    if shadow.sequence > 0 and shadow.run_id == intent.batches_of and shadow.generation == intent.generation:
+        return Decision(Action.REBUILD, _towards(intent, shadow))
+    taken = shadow.sequence > 0 or (table.sequence > 0 and table.generation == intent.generation)
+    return Decision(Action.REBUILD, _towards(intent, EMPTY), new_generation=taken)
+
+
 def _unprovable(intent: Intent, table: Position) -> str | None:
     """Why the stored rows cannot be what this mode would have made of them; None where they can."""
     if table.row_filter != intent.row_filter:
@@ -104,6 +116,8 @@ def _unprovable(intent: Intent, table: Position) -> str | None:
         return f"the sync type was {table.mode}"
     if intent.mode in KEYED and table.mode == intent.mode and table.primary_key != intent.primary_key:
         return "the primary key changed"
+    if table.state is not None and table.cursor_field != intent.cursor_field:
+        return "what was read last may not be complete without the cursor that it was read by"
     if not table.loaded and (table.mode != intent.mode or table.cursor_field != intent.cursor_field):
         return "the first load was not complete when the settings changed"
     return None
@@ -148,5 +162,5 @@ def _towards(intent: Intent, position: Position) -> Position:
         type_overrides=intent.type_overrides,
         cursor=position.cursor if position.cursor_field == intent.cursor_field else None,
         log=position.log if intent.mode == "cdc" else None,
-        state=position.state if (position.mode, position.cursor_field) == (intent.mode, intent.cursor_field) else None,
+        state=position.state if position.cursor_field == intent.cursor_field else None,
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from activities import repeats
-from activities.jobs import columns_of, folding_of, key_of, publish_plan, run_ref, table_root
+from activities.jobs import batch_key, columns_of, folding_of, publish_plan, run_ref, table_root
 from activities.messages import Extracted, ExtractInput, Plan, Run
 from activities.planning import KEYED
 from connectors import cursor, registry
@@ -145,7 +145,7 @@ def _staged(
         read.schema,
         batch=order.batch,
         cursor=_cursor_spec(run, base, read.schema),
-        primary_key=() if read.table is None else key_of(run),
+        primary_key=() if read.table is None else batch_key(run, reading.plan),
         progress=lambda rows, size_bytes: report(rows, size_bytes, read.row_estimate),
         log_position=base.log.position if base.log else None,
         soft_deletes=run.soft_deletes,
@@ -288,7 +288,7 @@ def _request(reading: Reading, base: Position, stored_as_text: tuple[str, ...]) 
         narrow=reading.order.narrow,
         text_columns=tuple(part.text_columns) if part else stored_as_text,
         part=part.part if part else None,
-        state=base.state if run.cursor_field is not None else None,
+        state=base.state,
         snapshot=part.held.snapshot if part else None,
     )
 

@@ -6,7 +6,7 @@ A new source type is one package with a ``Connector`` and one line in ``connecto
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -157,7 +157,7 @@ class ReadRequest:
     statement_seconds: int | None = None
     """After which the source itself ends a statement of this read; None for no such limit."""
     state: str | None = None
-    """Of a cursor read: what the report of the last one left, whose rows the table holds. None where there is none."""
+    """What the report of the last read left, whose rows the table holds. None where there is none."""
 
 
 GONE = "the source no longer has this column"
@@ -260,6 +260,15 @@ class Direct(Connector, Protocol):
 
     engine: str
     """What answers queries at the source, as the API calls it."""
+
+
+@runtime_checkable
+class Batched(Connector, Protocol):
+    """A connector that may end any read early, with ``report.more``, and go on from ``report.state`` with the next one,
+    so that a crash costs no more than a batch: a full read comes in batches, too, which are shown as a whole.
+    """
+
+    batched: Literal[True]
 
 
 @dataclass(frozen=True)

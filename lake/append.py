@@ -39,6 +39,14 @@ def append(publishing: Publishing, budget: Budget) -> Change:
     return Change([*rest, *added], removed, rows, overwrite=bool(publishing.evolution.widened))
 
 
+def add(publishing: Publishing) -> Change:
+    """All rows, whatever the table holds already."""
+    manifest = publishing.manifest
+    added = [*publishing.settle("fresh", manifest.fresh, {}), *publishing.settle("overlap", manifest.overlap, {})]
+    removed, rest = publishing.rewrite_target({})
+    return Change([*rest, *added], removed, manifest.rows, overwrite=bool(publishing.evolution.widened))
+
+
 @dataclass(frozen=True)
 class _Span:
     """Least and greatest cursor of the overlap, and whether some of its rows have none."""

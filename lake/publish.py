@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lake.append import append
+from lake.append import add, append
 from lake.change import Change, Publishing
 from lake.duck import Budget
 from lake.errors import FencedError, LakeError, StalePositionError
@@ -46,6 +46,11 @@ class PublishPlan:
     """JSON that the commit carries along, for a later attempt that finds it."""
     keep_alive: bool = False
     """Commit also where nothing but the place in the source's log is new, though no other batch awaits that."""
+
+    @property
+    def replaces_all(self) -> bool:
+        """The batch is the whole table. Of a rebuild in batches it is not."""
+        return self.mode == "full_refresh" and not self.rebuild
 
     @property
     def root(self) -> str:
@@ -172,14 +177,14 @@ def _guard(table: OpenTable, plan: PublishPlan) -> None:
 
 def _check_base(table: OpenTable, plan: PublishPlan) -> None:
     position = table.position
-    other_rows = plan.mode != "full_refresh" and position.generation != plan.run.generation
+    other_rows = not plan.replaces_all and position.generation != plan.run.generation
     if position.sequence != plan.base.sequence or (position.sequence and other_rows):
         raise StalePositionError("The table moved on since this batch was planned.")
 
 
 def _evolution(table: OpenTable, manifest: Manifest, plan: PublishPlan) -> Evolution:
     incoming = manifest.columns.schema
-    if table.schema is None or plan.mode == "full_refresh":
+    if table.schema is None or plan.replaces_all:
         return Evolution(incoming)
     return evolve(table.schema, incoming)
 
@@ -193,7 +198,7 @@ def _change(
     plan: PublishPlan,
     budget: Budget,
 ) -> Change:
-    if plan.mode == "full_refresh":
+    if plan.replaces_all:
         files = (*manifest.fresh, *manifest.overlap)
         return Change(files, rows_added=manifest.rows, overwrite=table.delta is not None)
     if manifest.is_empty and not evolution.widened:
@@ -210,6 +215,8 @@ def _change(
     if plan.mode in KEYED and plan.keys_unique and not publishing.target:
         check_key_types(publishing)
         change = append(publishing, budget)
+    elif plan.mode == "full_refresh":
+        change = upsert(publishing, budget) if plan.primary_key else add(publishing)
     else:
         change = _MODES[plan.mode](publishing, budget)
     return _truncated(change, snapshot) if manifest.truncated else change

@@ -64,7 +64,7 @@ def planned(place: Place, contents: Contents, table: FileTable, request: ReadReq
         min(NARROW_BYTES if request.narrow else GATHERED_BYTES, request.batch_bytes),
     )
     files, types = _inspected(contents, entries, wanted, request)
-    schema = _schema(types, wanted, chosen, request.text_columns, resumed)
+    schema = _schema(types, wanted, chosen, request.text_columns, resumed or request.state is not None)
     if files:
         check_filters(schema, request.row_filters)
     if not resumed:

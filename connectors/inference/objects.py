@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -63,7 +63,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_int=Literal, parse_float=Literal, parse_constant=Literal)
 
 
-def column_of(name: str, rows: Sequence[dict[str, Any]]) -> tuple[pa.Array, Sequence[pa.DataType]]:
+def column_of(name: str, rows: Sequence[Mapping[str, Any]]) -> tuple[pa.Array, Sequence[pa.DataType]]:
     """The values of a piece as texts, and what these may be."""
     values = [row.get(name) for row in rows]
     kinds = {type(value) for value in values} - {type(None)}

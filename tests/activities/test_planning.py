@@ -54,6 +54,40 @@ def test_full_refresh_overwrites_whatever_is_there() -> None:
     assert decision.base.cursor is None
 
 
+BATCHED = Intent("full_refresh", generation=2, batches_of="job")
+
+
+@pytest.mark.parametrize(
+    ("table", "shadow", "new_generation"),
+    [
+        (EMPTY, EMPTY, False),
+        (replace(TABLE, generation=2), EMPTY, True),
+        (TABLE, EMPTY, False),
+        (TABLE, replace(TABLE, generation=2, run_id="another job"), True),
+        (EMPTY, replace(TABLE, generation=2, run_id="another job"), True),
+    ],
+)
+def test_a_full_refresh_in_batches_begins_out_of_sight(table: Position, shadow: Position, new_generation: bool) -> None:
+    decision = decide(BATCHED, table, shadow)
+    assert (decision.action, decision.new_generation) == (Action.REBUILD, new_generation)
+    assert (decision.base.sequence, decision.base.state, decision.base.mode) == (0, None, "full_refresh")
+
+
+def test_a_full_refresh_in_batches_goes_on_with_its_own() -> None:
+    shadow = Position(sequence=3, generation=2, run_id="job", mode="full_refresh", state="page 4", loaded=True)
+    decision = decide(BATCHED, TABLE, shadow)
+    assert (decision.action, decision.new_generation) == (Action.REBUILD, False)
+    assert decision.base == replace(shadow, columns=None)
+
+
+def test_a_read_that_is_not_over_goes_by_its_cursor_alone() -> None:
+    begun = replace(TABLE, state="page 4")
+    assert decide(INCREMENTAL, begun).base.state == "page 4"
+    assert decide(replace(INCREMENTAL, mode="append"), begun).base.state == "page 4"
+    decision = decide(replace(INCREMENTAL, cursor_field="created_at"), begun)
+    assert (decision.action, decision.new_generation, decision.base.state) == (Action.REBUILD, True, None)
+
+
 def test_full_refresh_of_a_table_that_followed_a_log_has_no_place_in_it() -> None:
     decision = decide(Intent("full_refresh", 1), replace(TABLE, mode="cdc", log=LogMark(1, 5, 100, "members")))
     assert (decision.action, decision.base.log) == (Action.OVERWRITE, None)

@@ -77,10 +77,12 @@ class Copier:
         base: Position | None = None,
         last: bool = True,
         rebuild: bool = False,
+        keyed: bool | None = None,
     ) -> Planned:
         """Stage rows as a batch of a run that begins where the table stands."""
         run = run or self.new_run()
-        keyed, has_cursor = mode == "incremental", mode != "full_refresh"
+        has_cursor = mode != "full_refresh"
+        keyed = mode == "incremental" if keyed is None else keyed
         root = f"{self.table}/g{run.generation}" if rebuild else self.table
         base = base or open_table(self.store, root).position
         edge = self.decode(base.cursor) if has_cursor and base.cursor is not None else None

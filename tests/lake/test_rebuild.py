@@ -1,7 +1,9 @@
 """A rebuild grows beside the table and takes its place in one commit."""
 
 from collections import Counter
+from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
@@ -104,3 +106,33 @@ def test_a_table_that_never_was_can_be_swapped_in(copier: Copier) -> None:
     assert open_table(copier.store, TABLE).position == EMPTY
     copier.swap_in(run)
     assert copier.rows() == Counter(NEW)
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+def test_a_full_refresh_in_batches_is_shown_as_a_whole(copier: Copier, keyed: bool) -> None:
+    copier.copy("full_refresh", OLD)
+    copier.generation = 2
+    run = copier.new_run()
+    batches = [[(1, "a", 10), (2, "b", 20)], [(2, "B", 20), (3, None, None)], []]
+    for number, rows in enumerate(batches):
+        planned = copier.plan("full_refresh", orders(rows), run, batch=number, last=not rows, rebuild=True, keyed=keyed)
+        done = planned.publish()
+        assert replace(planned.publish(), already_done=done.already_done) == done
+        assert copier.rows() == Counter(OLD)
+    copier.swap_in(run)
+    again = [(2, "b", 20)] if not keyed else []
+    assert copier.rows() == Counter([(1, "a", 10), (2, "B", 20), (3, None, None), *again])
+    copier.copy("full_refresh", NEW)
+    assert copier.rows() == Counter(NEW)
+
+
+def test_a_later_batch_of_a_full_refresh_may_widen_a_column(copier: Copier) -> None:
+    copier.copy("full_refresh", OLD)
+    copier.generation = 2
+    run = copier.new_run()
+    texts = pa.schema([("id", pa.string()), ("name", pa.string()), ("at", pa.int64()), ("more", pa.int64())])
+    copier.plan("full_refresh", orders([(1, "a", 10)]), run, last=False, rebuild=True).publish()
+    rows = orders([("x", "b", 20, 1)], texts)
+    copier.plan("full_refresh", rows, run, batch=1, rebuild=True).publish()
+    copier.swap_in(run)
+    assert copier.rows() == Counter([("1", "a", 10, None), ("x", "b", 20, 1)])

@@ -1,0 +1,124 @@
+"""What an API's answer means: its JSON, a sentence for what went wrong, or how long to wait."""
+
+import json
+import time
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx2
+
+from connectors.errors import AccessError, BusyError, CredentialsError, SchemaChangedError, SourceError
+from connectors.inference.objects import NoObjectError, parsed_value
+from connectors.rest.declaration import Resource
+
+MOST_TOLD = 200
+_TOO_MANY = 429
+_BUSY = (408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529)
+_SPENT = ("x-ratelimit-remaining", "ratelimit-remaining")
+_RESETS = ("x-ratelimit-reset", "ratelimit-reset", "x-rate-limit-reset")
+_LONGEST_WAIT = 3600.0
+_EPOCH = 1_000_000_000
+"""From this on a number of seconds is a time."""
+
+
+def is_passing(answer: httpx2.Response) -> bool:
+    """Whether the same request may be answered later: limits, and servers that have a bad moment."""
+    return answer.status_code in (*_BUSY, _TOO_MANY) or (answer.status_code == 403 and _is_spent(answer))
+
+
+def wait_of(answer: httpx2.Response) -> float | None:
+    """Seconds that the API asks to wait; None where it does not say."""
+    told = answer.headers.get("retry-after", "").strip()
+    if told:
+        return _bounded(_seconds(told))
+    if answer.status_code in (_TOO_MANY, 403):
+        for name in _RESETS:
+            if (reset := answer.headers.get(name, "").strip()) and (found := _seconds(reset)) is not None:
+                return _bounded(found)
+    return None
+
+
+def parsed(content: bytes, resource: Resource) -> Any:
+    """``SourceError`` for what is no JSON."""
+    try:
+        return parsed_value(content)
+    except NoObjectError as error:
+        raise SourceError(
+            f"The API answers with {error} for {resource.name}: check the base URL and the resource's path."
+        ) from error
+
+
+def refusal(answer: httpx2.Response, content: bytes, resource: Resource, secrets: tuple[str, ...]) -> SourceError:
+    """What to raise for a status that is no success, and will not pass by itself."""
+    status, name = answer.status_code, resource.name
+    told = _told(content, secrets)
+    match status:
+        case 401:
+            return CredentialsError(f"The API does not take the credentials{told}")
+        case 403:
+            need = f": they need {resource.scope}" if resource.scope else ""
+            return AccessError(f"The credentials may not read {name}{need}{told}")
+        case 404 | 410:
+            return SchemaChangedError(f"The API has nothing at the path of {name} (status {status}){told}")
+        case _ if 300 <= status < 400:
+            return SourceError(f"The API sends {name} elsewhere (status {status}): check the base URL.")
+        case _:
+            return SourceError(f"The API refuses the request for {name} (status {status}){told}")
+
+
+def busy(answer: httpx2.Response, resource: Resource) -> BusyError:
+    wait = wait_of(answer)
+    if answer.status_code in (_TOO_MANY, 403):
+        return BusyError(
+            f"The API's limit of requests is used up; {resource.name} is read on later.", retry_after_seconds=wait
+        )
+    return BusyError(
+        f"The API has a bad moment (status {answer.status_code}); {resource.name} is read on later.",
+        retry_after_seconds=wait,
+    )
+
+
+def _is_spent(answer: httpx2.Response) -> bool:
+    return "retry-after" in answer.headers or any(answer.headers.get(name) == "0" for name in _SPENT)
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        try:
+            return parsedate_to_datetime(text).timestamp() - time.time()
+        except ValueError:
+            return None
+    return number - time.time() if number > _EPOCH else number
+
+
+def _bounded(seconds: float | None) -> float | None:
+    return None if seconds is None else min(max(seconds, 0.0), _LONGEST_WAIT)
+
+
+def _told(content: bytes, secrets: tuple[str, ...]) -> str:
+    """What the API itself says of it, in short, and as the end of a sentence."""
+    try:
+        text = _message(json.loads(content))
+    except (ValueError, RecursionError):
+        text = None
+    if not text:
+        return "."
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    plain = "".join(each if each.isprintable() else " " for each in text).strip()
+    return f'. It says: "{plain[:MOST_TOLD]}"'
+
+
+def _message(body: Any) -> str | None:
+    """Where most APIs have it."""
+    if isinstance(body, str):
+        return body
+    if isinstance(body, list):
+        return _message(body[0]) if body else None
+    if isinstance(body, dict):
+        for name in ("message", "error_description", "detail", "description", "error", "errors", "title"):
+            if found := _message(body.get(name)):
+                return found
+    return None

@@ -1,0 +1,194 @@
+"""Asking an API: one login, one pace, and patience with what passes by itself."""
+
+import random
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from urllib.parse import urljoin, urlsplit
+
+import httpx2
+
+from connectors.deadline import remaining
+from connectors.errors import ConfigurationError, SourceError, UnreachableError
+from connectors.outbound.http import CONNECT_SECONDS, READ_SECONDS, authorities, guarded_transport
+from connectors.rest.answers import busy, is_passing, parsed, refusal, wait_of
+from connectors.rest.config import RestConfig
+from connectors.rest.declaration import Resource
+from connectors.rest.logins import login_of
+from connectors.rest.requests import Answer, Request
+from connectors.rest.templates import filled
+
+MOST_ANSWER_BYTES = 2**26
+PATIENCE_SECONDS = 120.0
+"""How long a request is tried again before the read gives up, to go on later from where it is."""
+FIRST_DELAY = 1.0
+MOST_DELAY = 30.0
+MOST_REDIRECTS = 3
+_MOVED = (301, 302, 303, 307, 308)
+
+
+class Api:
+    """For one read. Closed at its end. Raises ``SourceError`` only."""
+
+    def __init__(self, config: RestConfig) -> None:
+        declaration = config.declaration
+        self._config = config
+        self.base_url = _base_url(config)
+        trusted = authorities()
+        self._client = httpx2.Client(
+            transport=guarded_transport(config.outbound, trusted),
+            auth=login_of(declaration.auth, config.inputs, lambda: guarded_transport(config.outbound, trusted)),
+            headers={"Accept": "application/json", "User-Agent": "syncline", **self._texts(declaration.headers)},
+            trust_env=False,
+            follow_redirects=False,
+        )
+        self._pace = _Pace(declaration.limits.requests_per_second)
+
+    def __enter__(self) -> "Api":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._client.close()
+
+    def url(self, path: str) -> str:
+        """A path below the base URL, or a whole address, which must be of the same server."""
+        url = urljoin(f"{self.base_url}/", path.lstrip("/") if "://" not in path else path)
+        if _origin(url) != _origin(self.base_url):
+            raise SourceError(
+                f"The API gives an address of another server, {urlsplit(url).hostname}, to which the credentials do "
+                "not go."
+            )
+        return url
+
+    def ask(self, resource: Resource, request: Request) -> Answer:
+        """``BusyError`` where the API asks for more patience than a request has."""
+        began, delay = time.monotonic(), FIRST_DELAY
+        while True:
+            failure, wait = self._tried(resource, request)
+            if isinstance(failure, Answer):
+                return failure
+            pause = min(delay, MOST_DELAY) * random.uniform(0.5, 1.0) if wait is None else wait  # noqa: S311
+            if not failure.retryable or time.monotonic() - began + pause > self._patience():
+                raise failure
+            time.sleep(pause)
+            delay *= 2
+
+    def _tried(self, resource: Resource, request: Request) -> tuple[Answer | SourceError, float | None]:
+        """The answer, or what is wrong, with the seconds that the API asks to wait."""
+        remaining()
+        self._pace.wait()
+        try:
+            answer, content = self._sent(request)
+        except UnreachableError as error:
+            return error, None
+        if answer.is_success:
+            body, link = parsed(content, resource), answer.links.get("next", {}).get("url")
+            return Answer(str(answer.url), body, answer.headers, link), None
+        if is_passing(answer):
+            wait = wait_of(answer)
+            self._pace.hold(wait)
+            return busy(answer, resource), wait
+        return refusal(answer, content, resource, self._config.secrets), None
+
+    def _sent(self, request: Request) -> tuple[httpx2.Response, bytes]:
+        url = request.url
+        for _ in range(MOST_REDIRECTS + 1):
+            with self._answer(request, url) as answer:
+                if answer.status_code not in _MOVED or "location" not in answer.headers:
+                    return answer, _content(answer, request.resource)
+                url = self.url(urljoin(url, answer.headers["location"]))
+        raise SourceError(f"The API sends {request.resource} on and on.")
+
+    @contextmanager
+    def _answer(self, request: Request, url: str) -> Iterator[httpx2.Response]:
+        left = remaining()
+        timeout = httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS) if left is None else httpx2.Timeout(left)
+        try:
+            with self._client.stream(
+                request.method,
+                httpx2.URL(url).copy_merge_params(dict(request.params)),
+                headers=dict(request.headers),
+                json=request.body,
+                timeout=timeout,
+            ) as answer:
+                yield answer
+        except httpx2.ConnectError as error:
+            if _is_about_certificates(error):
+                raise ConfigurationError(
+                    f"The certificate of {urlsplit(url).hostname} is not to be trusted."
+                ) from error
+            raise UnreachableError(f"The API at {urlsplit(url).hostname} does not answer.") from error
+        except httpx2.HTTPError as error:
+            raise UnreachableError(f"The API at {urlsplit(url).hostname} does not answer.") from error
+        except (httpx2.InvalidURL, UnicodeError) as error:
+            raise ConfigurationError(f"The address of {request.resource} is malformed.") from error
+
+    def _texts(self, texts: Mapping[str, str]) -> dict[str, str]:
+        return {name: filled(text, self._config.inputs) for name, text in texts.items()}
+
+    def _patience(self) -> float:
+        left = remaining()
+        return PATIENCE_SECONDS if left is None else min(PATIENCE_SECONDS, left)
+
+
+class _Pace:
+    """Requests at even distances. Thread-safe."""
+
+    def __init__(self, per_second: float | None) -> None:
+        self._distance = 1 / per_second if per_second else 0.0
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        with self._lock:
+            now = time.monotonic()
+            begin = max(now, self._next)
+            self._next = begin + self._distance
+        if begin > now:
+            time.sleep(begin - now)
+
+    def hold(self, seconds: float | None) -> None:
+        """Nothing is asked for so long."""
+        if seconds is not None:
+            with self._lock:
+                self._next = max(self._next, time.monotonic() + seconds)
+
+
+def _base_url(config: RestConfig) -> str:
+    url = filled(config.declaration.base_url, config.inputs).rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.username is not None or parts.query:
+        raise ConfigurationError("The base URL must be an address such as https://api.example.com/v1.", attr="base_url")
+    if parts.scheme == "http" and config.outbound.guarded:
+        raise ConfigurationError("This installation connects by https only.", attr="base_url")
+    return url
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+
+
+def _content(answer: httpx2.Response, resource: str) -> bytes:
+    parts, size = [], 0
+    for chunk in answer.iter_bytes():
+        parts.append(chunk)
+        size += len(chunk)
+        if size > MOST_ANSWER_BYTES:
+            raise SourceError(
+                f"An answer for {resource} has more than {MOST_ANSWER_BYTES >> 20} MB: ask for smaller pages."
+            )
+    return b"".join(parts)
+
+
+def _is_about_certificates(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

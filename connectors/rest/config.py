@@ -1,0 +1,18 @@
+"""The frozen configuration of a REST source: its declaration, and the inputs that its texts refer to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from connectors.outbound import CLOSED, OutboundPolicy
+from connectors.rest.declaration import Declaration
+
+
+@dataclass(frozen=True)
+class RestConfig:
+    """``inputs``: texts by the names that the declaration has in braces."""
+
+    declaration: Declaration
+    inputs: Mapping[str, str] = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False, default=())
+    """Values among the inputs that nobody may read."""
+    outbound: OutboundPolicy = CLOSED

@@ -1,0 +1,313 @@
+"""What a REST source is: a declaration of its resources, how they are paged, filtered and logged in to. Pure.
+
+It is JSON or TOML of these models. Texts may refer to the inputs of the connection by ``{name}``.
+"""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from connectors.errors import ConfigurationError
+from connectors.inference.chosen import KNOWN_TYPES, lake_type
+from connectors.overrides import canonical
+from connectors.rest.mistakes import described
+from connectors.rest.templates import names_in
+
+UNIX_TYPES = {"unix": 1, "unix_ms": 1000}
+"""Declared types of times that are numbers, with how many of them make a second."""
+MOST_RESOURCES = 1000
+
+
+def _path_expression(text: str) -> str:
+    try:
+        jmespath.compile(text)
+    except JMESPathError as error:
+        raise ValueError("must be a JMESPath expression, such as data or result.items") from error
+    return text
+
+
+def _column_type(text: str) -> str:
+    name = text if text in UNIX_TYPES else canonical(text)
+    if name not in (*UNIX_TYPES, "json") and lake_type(name) is None:
+        raise ValueError(f"must be one of {', '.join((*KNOWN_TYPES, *UNIX_TYPES, 'json'))}")
+    return name
+
+
+def _template(text: str) -> str:
+    names_in(text)
+    return text
+
+
+PathExpression = Annotated[str, Field(min_length=1), AfterValidator(_path_expression)]
+ColumnType = Annotated[str, AfterValidator(_column_type)]
+Template = Annotated[str, AfterValidator(_template)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\w.\-]+$")]
+Value = Template | int | float | bool
+Target = Literal["query", "body"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class ApiKeyAuth(_Model):
+    """A key in a header or in the query."""
+
+    type: Literal["api_key"]
+    name: Name
+    key: Template
+    into: Literal["header", "query"] = Field("header", alias="in")
+
+
+class BearerAuth(_Model):
+    type: Literal["bearer"]
+    token: Template
+
+
+class BasicAuth(_Model):
+    type: Literal["basic"]
+    username: Template = ""
+    password: Template = ""
+
+
+class OAuth2Auth(_Model):
+    """Tokens of a token endpoint: by the client's own credentials, or by a refresh token that stays the same."""
+
+    type: Literal["oauth2"]
+    token_url: Template
+    client_id: Template
+    client_secret: Template = ""
+    refresh_token: Template | None = None
+    """None: the grant ``client_credentials``."""
+    scope: Template | None = None
+    client_auth: Literal["body", "basic"] = "body"
+
+
+Auth = Annotated[ApiKeyAuth | BearerAuth | BasicAuth | OAuth2Auth, Field(discriminator="type")]
+
+
+class SinglePage(_Model):
+    """All objects come in one answer."""
+
+    type: Literal["single"]
+
+
+class PageNumberPaging(_Model):
+    """Pages are counted. The last one is shorter than ``size``, empty, or says so."""
+
+    type: Literal["page_number"]
+    param: Name = "page"
+    first: int = 1
+    size: Annotated[int, Field(ge=1)]
+    size_param: Name | None = None
+    more: PathExpression | None = None
+    """Where an answer says whether more follow."""
+    into: Target = "query"
+
+
+class OffsetPaging(_Model):
+    """Objects are counted from 0."""
+
+    type: Literal["offset"]
+    param: Name = "offset"
+    size: Annotated[int, Field(ge=1)]
+    size_param: Name = "limit"
+    more: PathExpression | None = None
+    into: Target = "query"
+
+
+class CursorPaging(_Model):
+    """Each answer, or its last object, has what the next request is to bring. There is no more where it has none."""
+
+    type: Literal["cursor"]
+    param: Name
+    token: PathExpression | None = None
+    """Where the answer has it."""
+    last_record: PathExpression | None = None
+    """Where the last object has it."""
+    header: Name | None = None
+    """The header that has it."""
+    more: PathExpression | None = None
+    into: Target = "query"
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if sum(each is not None for each in (self.token, self.last_record, self.header)) != 1:
+            raise ValueError("must have one of token, last_record and header: where the next page's cursor is found")
+        return self
+
+
+class NextUrlPaging(_Model):
+    """Each answer has the address of the next."""
+
+    type: Literal["next_url"]
+    url: PathExpression
+
+
+class LinkHeaderPaging(_Model):
+    """The header ``Link`` has the address of the next, with ``rel="next"``."""
+
+    type: Literal["link_header"]
+
+
+Paging = Annotated[
+    SinglePage | PageNumberPaging | OffsetPaging | CursorPaging | NextUrlPaging | LinkHeaderPaging,
+    Field(discriminator="type"),
+]
+
+
+class Incremental(_Model):
+    """How the API gives objects that are new or changed since a time or a number."""
+
+    field: Name
+    """The column that is the cursor; its type must be declared in ``columns``."""
+    param: Name | None = None
+    """What the API filters by, inclusive or not. Without one all objects are read, and the known ones recognised."""
+    format: Literal["iso8601", "unix", "unix_ms", "date", "number"] = "iso8601"
+    template: Template = "{value}"
+    """Around the value, such as ``updated_at>={value}``."""
+    into: Target = "query"
+    newest_first: bool = False
+    """Objects come by the cursor, the newest first: without ``param``, reading ends with the first one that is old."""
+
+
+class Parent(_Model):
+    """A resource whose objects each have objects of this one."""
+
+    resource: Name
+    include: Mapping[Name, PathExpression] = Field(min_length=1)
+    """Columns, with where the parent's object has their value. ``path``, ``params`` and ``body`` may name them in
+    braces.
+    """
+
+
+class Limits(_Model):
+    requests_per_second: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Of the whole source."""
+
+
+class _Requests(_Model):
+    """What a resource has, or takes from ``defaults``."""
+
+    method: Literal["GET", "POST"] = "GET"
+    headers: Mapping[Name, Template] = Field(default_factory=dict)
+    params: Mapping[Name, Value] = Field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    records: PathExpression | None = None
+    """Where an answer has the objects; None: the answer is the list, or the one object."""
+    paging: Paging = SinglePage(type="single")
+    primary_key: tuple[Name, ...] = ()
+    incremental: Incremental | None = None
+    columns: Mapping[str, ColumnType] = Field(default_factory=dict)
+    """Columns whose types are not to be inferred."""
+    failed: PathExpression | None = None
+    """Where an answer of status 200 says that the request failed: true, or a text."""
+
+
+class Resource(_Requests):
+    name: Name
+    path: Template
+    description: str | None = None
+    scope: str | None = None
+    """What the credentials need to be allowed, in the provider's words."""
+    parent: Parent | None = None
+
+
+class Declaration(_Model):
+    base_url: Template
+    auth: Auth | None = None
+    headers: Mapping[Name, Template] = Field(default_factory=dict)
+    limits: Limits = Limits()
+    check: str | None = None
+    """The resource that is asked for to try the login; None: the first."""
+    resources: tuple[Resource, ...] = Field(min_length=1, max_length=MOST_RESOURCES)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        names = [each.name for each in self.resources]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"resources: two are called {twice}")
+        for number, each in enumerate(self.resources):
+            self._check(each, f"resources.{number}")
+        if self.check is not None and self.check not in names:
+            raise ValueError(f"check: there is no resource {self.check}")
+        return self
+
+    def resource(self, name: str) -> Resource | None:
+        return next((each for each in self.resources if each.name == name), None)
+
+    def _check(self, each: Resource, at: str) -> None:
+        cursor = each.incremental
+        if cursor is not None and cursor.field not in each.columns:
+            raise ValueError(f"{at}.incremental.field: declare the type of {cursor.field} in columns")
+        if cursor is not None and each.columns[cursor.field] not in _CURSOR_TYPES:
+            raise ValueError(f"{at}.columns.{cursor.field}: a cursor is one of {', '.join(_CURSOR_TYPES)}")
+        if each.parent is None:
+            return
+        parent = self.resource(each.parent.resource)
+        if parent is None:
+            raise ValueError(f"{at}.parent.resource: there is no resource {each.parent.resource}")
+        if parent.parent is not None:
+            raise ValueError(f"{at}.parent.resource: {parent.name} has a parent itself, which goes too deep")
+
+
+_CURSOR_TYPES = ("date", "timestamp", "timestamp_ntz", "long", "unix", "unix_ms")
+
+
+def parse_declaration(given: Mapping[str, Any], inputs: Collection[str], *, attr: str | None) -> Declaration:
+    """``ConfigurationError`` with the path of what is wrong, and what to write.
+
+    ``inputs``: names that its texts may refer to.
+    """
+    try:
+        # As JSON, of which a list may be a tuple.
+        found = Declaration.model_validate_json(json.dumps(_with_defaults(given, attr)))
+    except ValidationError as error:
+        raise ConfigurationError(f"The declaration is wrong at {described(error, _members())}.", attr=attr) from error
+    for at, names, known in _references(found, inputs):
+        if unknown := next((name for name in names if name not in known), None):
+            there = ", ".join(sorted(known)) or "none"
+            raise ConfigurationError(
+                f"The declaration is wrong at {at}: {{{unknown}}} is no input; there are: {there}.", attr=attr
+            )
+    return found
+
+
+def _members() -> list[str]:
+    models = [each for each in globals().values() if isinstance(each, type) and issubclass(each, _Model)]
+    return sorted({field.alias or name for model in models for name, field in model.model_fields.items()})
+
+
+def _with_defaults(given: Mapping[str, Any], attr: str | None) -> dict[str, Any]:
+    """``defaults`` are what each resource has that does not say otherwise."""
+    rest = {name: value for name, value in given.items() if name != "defaults"}
+    defaults = given.get("defaults", {})
+    resources = rest.get("resources")
+    if not isinstance(defaults, Mapping):
+        raise ConfigurationError("The declaration is wrong at defaults: must be an object.", attr=attr)
+    if defaults and isinstance(resources, list):
+        rest["resources"] = [{**defaults, **each} if isinstance(each, Mapping) else each for each in resources]
+    return rest
+
+
+def _references(found: Declaration, inputs: Collection[str]) -> Iterator[tuple[str, Collection[str], Collection[str]]]:
+    """Where names stand in braces, which, and which may."""
+    yield "base_url", names_in(found.base_url), inputs
+    for name, text in found.headers.items():
+        yield f"headers.{name}", names_in(text), inputs
+    if found.auth is not None:
+        for name, value in found.auth:
+            if isinstance(value, str):
+                yield f"auth.{name}", names_in(value), inputs
+    for number, each in enumerate(found.resources):
+        known = {*inputs, *(each.parent.include if each.parent else ())}
+        yield f"resources.{number}.path", names_in(each.path), known
+        for part, values in (("headers", each.headers), ("params", each.params)):
+            for name, value in values.items():
+                yield f"resources.{number}.{part}.{name}", names_in(str(value)), known
+        if each.incremental is not None:
+            yield f"resources.{number}.incremental.template", names_in(each.incremental.template), {"value"}

@@ -1,0 +1,202 @@
+"""Reading a resource in batches: each ends behind a page, and says how the next one goes on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from connectors.base import GONE, DiscoveredTable, ReadReport, ReadRequest, ValueWarning
+from connectors.cursor import decode, field_type_of
+from connectors.errors import (
+    AccessError,
+    BusyError,
+    ConfigurationError,
+    CredentialsError,
+    SchemaChangedError,
+    SourceError,
+    UnreachableError,
+)
+from connectors.inference.columns import Conversion, table_type
+from connectors.inference.filters import check_filters, filtered
+from connectors.inference.gathering import gathered
+from connectors.inference.kinds import EMPTY, TEXT
+from connectors.rest.client import Api
+from connectors.rest.columns import declared_columns, lake_names, times
+from connectors.rest.config import RestConfig
+from connectors.rest.declaration import UNIX_TYPES, Resource
+from connectors.rest.discovery import described
+from connectors.rest.progress import Progress, begun
+from connectors.rest.spool import Spool
+from connectors.rest.walking import Page, Record, pages
+
+BATCH_ROWS = 50_000
+BATCH_BYTES = 2**26
+"""Of texts: what a crash may cost."""
+NARROW = 8
+"""Batches are so many times smaller where memory ran out."""
+
+
+@contextmanager
+def open_read(config: RestConfig, request: ReadRequest) -> Iterator["RestRead"]:
+    """Ask for pages until the batch is full; then its rows can be given."""
+    resource = config.declaration.resource(request.table)
+    if resource is None:
+        raise SchemaChangedError(f"The source declares no resource {request.table} any more.")
+    if request.cursor is not None and (
+        resource.incremental is None or request.cursor.field != resource.incremental.field
+    ):
+        raise ConfigurationError(f"{request.table} is not read by the incremental field {request.cursor.field}.")
+    verbatim = frozenset({*declared_columns(resource), *request.type_overrides})
+    with Api(config) as api, Spool(resource.primary_key, verbatim, request.columns) as spool:
+        yield RestRead(config, resource, request, api, spool)
+
+
+class RestRead:
+    """An open read: ``connectors.base.TableRead``."""
+
+    def __init__(self, config: RestConfig, resource: Resource, request: ReadRequest, api: Api, spool: Spool) -> None:
+        self._resource = resource
+        self._request = request
+        self._spool = spool
+        self.report = ReadReport()
+        progress = self._progress(api)
+        self._fill(api, config, progress)
+        self._conversion = Conversion(self._chosen())
+        self.schema = self._schema()
+        check_filters(self.schema, request.row_filters)
+        self.table: DiscoveredTable | None = described(resource)
+
+    @property
+    def row_estimate(self) -> int | None:
+        return None
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        pieces = (self._converted(piece) for piece in self._spool.pieces())
+        for batch in gathered(pieces, self._request.batch_bytes):
+            yield filtered(batch, self._request.row_filters)
+        self.report.warnings += self._conversion.warnings()
+
+    def _progress(self, api: Api) -> Progress:
+        cursor = self._request.cursor
+        lower = None if cursor is None else cursor.lower
+        return begun(self._request.state, self._resource, api.base_url) or Progress(lower)
+
+    def _fill(self, api: Api, config: RestConfig, progress: Progress) -> None:
+        """Until the batch is full, the pass is over, or the API wants a longer rest than a read has patience."""
+        share = NARROW if self._request.narrow else 1
+        since = _since(self._resource, progress.lower)
+        try:
+            for page in pages(api, config, self._resource, progress.at, since):
+                self._spool.add(page.records)
+                if page.after is None or self._is_past(page, progress.lower):
+                    break
+                progress = Progress(progress.lower, page.after)
+                if self._spool.rows >= BATCH_ROWS // share or self._spool.size_bytes >= BATCH_BYTES // share:
+                    self._go_on_later(progress, api)
+                    break
+        except (BusyError, UnreachableError):
+            if not self._spool.rows:
+                raise
+            self._go_on_later(progress, api)
+        except (ConfigurationError, CredentialsError, AccessError):
+            raise
+        except SourceError:
+            # A page's cursor may be one that the API knows no longer: then the pass begins anew. What came before is
+            # recognised, by its key or beside the cursor.
+            recognised = self._resource.primary_key or self._request.cursor is not None
+            if self._spool.rows or not progress.at or not recognised:
+                raise
+            self._fill(api, config, Progress(progress.lower))
+
+    def _go_on_later(self, progress: Progress, api: Api) -> None:
+        self.report.more = True
+        self.report.state = progress.as_state(self._resource, api.base_url)
+
+    def _is_past(self, page: Page, lower: str | None) -> bool:
+        """Whether only older objects follow."""
+        cursor = self._resource.incremental
+        if lower is None or cursor is None or not cursor.newest_first or cursor.param is not None:
+            return False
+        edge = decode(lower, _field_type(self._resource))
+        return bool(page.records) and all(_is_older(each, self._resource, edge) for each in page.records)
+
+    def _chosen(self) -> dict[str, str]:
+        return lake_names(self._resource.columns) | dict(self._request.type_overrides)
+
+    def _schema(self) -> pa.Schema:
+        resource, request, chosen = self._resource, self._request, self._chosen()
+        wanted = None if request.columns is None else set(request.columns)
+        declared = {name: kind for name, kind in declared_columns(resource).items() if wanted is None or name in wanted}
+        resumed = request.state is not None or (request.cursor is not None and request.cursor.lower is not None)
+        kinds: dict[str, pa.DataType | None] = {}
+        for name, given in {**dict.fromkeys(declared, EMPTY), **self._spool.types}.items():
+            known = declared.get(name, given)
+            kinds[name] = table_type(name, known, chosen, request.text_columns, resumed=resumed)
+        if not resumed and self._spool.rows:
+            gone = [name for name in request.columns or () if name not in kinds]
+            self.report.warnings += [ValueWarning(name, GONE, self._spool.rows) for name in gone]
+        return pa.schema([pa.field(name, kind) for name, kind in kinds.items() if kind is not None])
+
+    def _converted(self, piece: pa.RecordBatch) -> pa.RecordBatch:
+        columns = []
+        for column in self.schema:
+            if column.name not in piece.schema.names:
+                columns.append(pa.nulls(piece.num_rows, column.type))
+                continue
+            values = piece.column(column.name)
+            unix = UNIX_TYPES.get(self._resource.columns.get(column.name, ""))
+            values = times(values, unix) if unix else values
+            columns.append(self._conversion.converted(column, values, self._spool.types[column.name]))
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+
+def _field_type(resource: Resource) -> str:
+    assert resource.incremental is not None
+    return field_type_of(declared_columns(resource)[resource.incremental.field]) or ""
+
+
+def _since(resource: Resource, lower: str | None) -> str | None:
+    """The cursor as the API's filter has it, a little earlier: an API may give what is greater only, and may round.
+
+    What is known is recognised.
+    """
+    cursor = resource.incremental
+    if lower is None or cursor is None or cursor.param is None:
+        return None
+    value = decode(lower, _field_type(resource))
+    if isinstance(value, datetime):
+        moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return _moment(moment - timedelta(seconds=1), cursor.format)
+    if isinstance(value, date):
+        return (value - timedelta(days=1)).isoformat()
+    return str(int(value) - 1)
+
+
+def _moment(moment: datetime, wanted: str) -> str:
+    match wanted:
+        case "unix":
+            return str(int(moment.timestamp()))
+        case "unix_ms":
+            return str(int(moment.timestamp() * 1000))
+        case "date":
+            return moment.date().isoformat()
+        case _:
+            return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _is_older(record: Record, resource: Resource, edge: Any) -> bool:
+    """In doubt it is not."""
+    assert resource.incremental is not None
+    name = resource.incremental.field
+    value, kind = record.get(name), declared_columns(resource)[name]
+    if not isinstance(value, str):
+        return False
+    text = pa.array([value], TEXT)
+    unix = UNIX_TYPES.get(resource.columns[name])
+    try:
+        found = (times(text, unix) if unix else text).cast(kind)[0].as_py()
+    except pa.ArrowInvalid:
+        return False
+    return bool(found < edge)

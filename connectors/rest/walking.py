@@ -1,0 +1,147 @@
+"""A pass over all objects of a resource, page by page; it can be left behind any page and gone on with later."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jmespath
+
+from connectors.errors import SourceError
+from connectors.inference.texts import Literal, json_text, plain_literal
+from connectors.rest.client import Api
+from connectors.rest.config import RestConfig
+from connectors.rest.declaration import Resource
+from connectors.rest.paging import FIRST, Position, pager_of
+from connectors.rest.requests import Answer, Request
+from connectors.rest.templates import filled, filled_body, filled_path
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Page:
+    records: Sequence[Record]
+    after: Position | None
+    """Where the pass goes on; None where it is over."""
+
+
+def pages(api: Api, config: RestConfig, resource: Resource, at: Position, since: str | None) -> Iterator[Page]:
+    """The pages from there on. ``since``: what the API is to filter by, as it wants it."""
+    if resource.parent is None:
+        yield from _pages(api, config, resource, at, since, {})
+        return
+    parent = config.declaration.resource(resource.parent.resource)
+    assert parent is not None
+    yield from _children(api, config, parent, resource, at, since)
+
+
+def records_of(answer: Answer, resource: Resource) -> Sequence[Record]:
+    """``SourceError`` where the answer has no objects where they are declared to be."""
+    found = answer.body if resource.records is None else jmespath.search(resource.records, answer.body)
+    if found is None:
+        return ()
+    if isinstance(found, dict):
+        return (found,)
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise SourceError(f"The API's answer for {resource.name} has no list of objects: check the option records.")
+    return found
+
+
+def _pages(
+    api: Api, config: RestConfig, resource: Resource, at: Position, since: str | None, of_parent: Mapping[str, str]
+) -> Iterator[Page]:
+    pager, first = pager_of(resource.paging), _first_request(api, config, resource, since, of_parent)
+    where: Position | None = at
+    while where is not None:
+        request = pager.request(first, where)
+        answer = api.ask(resource, Request(**{**vars(request), "url": api.url(request.url)}))
+        _check(answer, resource)
+        records = records_of(answer, resource)
+        where = pager.after(where, answer, records)
+        yield Page(records, where)
+
+
+def _children(
+    api: Api, config: RestConfig, parent: Resource, resource: Resource, at: Position, since: str | None
+) -> Iterator[Page]:
+    """A position names the parents' page, and the parent on it that is done, or within which to go on."""
+    where = at.get("parents", FIRST)
+    done, within, inside = at.get("done"), at.get("within"), at.get("inside", FIRST)
+    for page in _pages(api, config, parent, where, None, {}):
+        parents = [_included(resource, each) for each in page.records]
+        for number, of_parent in enumerate(parents):
+            if number < _begin(parents, done, within):
+                continue
+            begin = inside if of_parent == within else FIRST
+            for found in _pages(api, config, resource, begin, since, of_parent):
+                records = [{**each, **of_parent} for each in found.records]
+                if found.after is not None:
+                    yield Page(records, {"parents": where, "within": of_parent, "inside": found.after})
+                elif number < len(parents) - 1:
+                    yield Page(records, {"parents": where, "done": of_parent})
+                else:
+                    yield Page(records, None if page.after is None else {"parents": page.after})
+        if page.after is not None:
+            where, done, within = page.after, None, None
+
+
+def _begin(
+    parents: Sequence[Mapping[str, str]], done: Mapping[str, str] | None, within: Mapping[str, str] | None
+) -> int:
+    """The first parent of the page that is still to do: all are where the page is no longer what it was."""
+    if within in parents:
+        return parents.index(within)
+    return parents.index(done) + 1 if done in parents else 0
+
+
+def _included(resource: Resource, parent: Record) -> dict[str, str]:
+    """The parent's values that its objects are asked for by, and that their rows have."""
+    assert resource.parent is not None
+    found = {}
+    for name, path in resource.parent.include.items():
+        value = jmespath.search(path, parent)
+        if value is None:
+            raise SourceError(
+                f"An object of {resource.parent.resource} has no {path}, by which {resource.name} is read."
+            )
+        found[name] = _text(value)
+    return found
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Literal):
+        return plain_literal(value)
+    return value if isinstance(value, str) else json_text(value)
+
+
+def _first_request(
+    api: Api, config: RestConfig, resource: Resource, since: str | None, of_parent: Mapping[str, str]
+) -> Request:
+    values = {**config.inputs, **of_parent}
+    request = Request(
+        resource=resource.name,
+        method=resource.method,
+        url=api.url(filled_path(resource.path, values)),
+        headers={name: filled(text, values) for name, text in resource.headers.items()},
+        params={name: filled(_param(value), values) for name, value in resource.params.items()},
+        body=None if resource.body is None else filled_body(resource.body, values),
+    )
+    cursor = resource.incremental
+    if since is None or cursor is None or cursor.param is None:
+        return request
+    return request.with_value(cursor.into, cursor.param, filled(cursor.template, {"value": since}))
+
+
+def _param(value: str | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _check(answer: Answer, resource: Resource) -> None:
+    """``SourceError`` for an answer that says itself that it is none."""
+    if resource.failed is None:
+        return
+    found = jmespath.search(resource.failed, answer.body)
+    if found in (None, False, "", []):
+        return
+    told = f': "{found[:200]}"' if isinstance(found, str) else "."
+    raise SourceError(f"The API says that the request for {resource.name} failed{told}")
