@@ -149,7 +149,7 @@ def some_long(*kinds: str) -> list[Any]:
     return [pytest.param(kind, marks=pytest.mark.long) if kind in kinds else kind for kind in bodies("", 1)]
 
 
-@pytest.mark.parametrize("kind", some_long("https of a table", "S3", "S3 with keys"))
+@pytest.mark.parametrize("kind", some_long(*WEB, "S3", "S3 with keys"))
 def test_every_host_of_the_list(api: Api, listener: Listener, kind: str) -> None:
     for host, leads_to in HOSTS.items():
         attr, given = bodies(host, listener.port)[kind]

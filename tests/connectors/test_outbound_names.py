@@ -234,8 +234,7 @@ def redirects() -> None:
     [
         rebinding,
         several_addresses,
-        allow_list,
-        *(pytest.param(act, marks=pytest.mark.long) for act in (between_check_and_connection, redirects)),
+        *(pytest.param(act, marks=pytest.mark.long) for act in (allow_list, between_check_and_connection, redirects)),
     ],
 )
 def test_names_of_a_stranger(act: Callable[[], None]) -> None:

@@ -290,9 +290,8 @@ def test_every_stage(idle: Platform, subject: Subject, object_store: RunningStor
     assert_equal(platform, subject, made, object_store)
 
 
-@pytest.mark.parametrize(
-    "subject", [pytest.param(kind, marks=pytest.mark.long) for kind in ("MySQL", "SQLite", "Files")], indirect=True
-)
+@pytest.mark.long
+@pytest.mark.parametrize("subject", ["MySQL", "SQLite", "Files"], indirect=True)
 def test_while_rows_stream(busy: Platform, subject: Subject) -> None:
     made = create(busy, subject, "large", FULL)
     reading(busy, *made)
@@ -300,7 +299,8 @@ def test_while_rows_stream(busy: Platform, subject: Subject) -> None:
     assert busy.schema(made[1]["id"])["table"] is None
 
 
-@pytest.mark.parametrize("subject", [pytest.param("MySQL", marks=pytest.mark.long), "SQLite"], indirect=True)
+@pytest.mark.long
+@pytest.mark.parametrize("subject", ["MySQL", "SQLite"], indirect=True)
 def test_while_the_database_looks_for_the_first_row(busy: Platform, subject: Subject) -> None:
     made = create(busy, subject, "sleepy", FULL)
     eventually(lambda: subject.is_at_work(busy), "the query")
