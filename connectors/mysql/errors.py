@@ -24,6 +24,8 @@ from connectors.tls import refusal
 NO_TLS_OFFERED = 2026
 LOST = (2006, 2013, 2055)
 """The client's own numbers for a connection that is gone."""
+_HUNG_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+"""In the middle of TLS, which says nothing about it: a server that stops does so."""
 _NAME_MISMATCH = (62, 64)
 """Of OpenSSL's X509_V_ERR: for names, and for addresses."""
 
@@ -104,7 +106,7 @@ _LOGIN_FAILURES: dict[int, _Login] = {
 def login_error(error: Exception, config: MySqlConfig) -> SourceError:
     """Why a login failed. Every way that is known has its own sentence; any other is taken for a passing one."""
     cause = getattr(error, "original_exception", error)
-    if isinstance(cause, ssl.SSLError):
+    if isinstance(cause, ssl.SSLError) and not isinstance(cause, _HUNG_UP):
         return _tls_error(cause, config)
     if isinstance(error, RuntimeError):
         # PyMySQL's word for a package that a method needs.

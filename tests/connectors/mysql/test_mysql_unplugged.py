@@ -1,5 +1,7 @@
-"""A server that is gone without a word, as after a power cut: a read of it ends."""
+"""Servers that are gone without a word: in the middle of a read, as after a power cut, or of the agreement to encrypt."""
 
+import socket
+import threading
 import time
 
 import pytest
@@ -7,7 +9,8 @@ import pytest
 from connectors.base import ReadRequest
 from connectors.errors import UnreachableError
 from tests.connectors.mysql.source import MYSQL, Source
-from tests.kit.mariadb import run_mariadb
+from tests.kit.bad_sources import bad_source
+from tests.kit.mariadb import run_mariadb, run_mariadb_with_tls
 from tests.kit.own_network import run_apart, unpermitted, unplug
 
 
@@ -32,3 +35,21 @@ def test_a_server_that_is_gone_without_a_word() -> None:
     if why := unpermitted():
         pytest.skip(why)
     run_apart(read_until_the_end)
+
+
+def test_a_server_that_hangs_up_while_it_encrypts() -> None:
+    """It is stopping, perhaps, and back in a moment: nothing is wrong with the certificates or the TLS mode."""
+    with run_mariadb_with_tls("127.0.0.1") as (server, authority):
+        source = Source(server, "mysql")
+
+        def hang_up(client: socket.socket, ended: threading.Event) -> None:
+            with socket.create_connection((server.host, server.port)) as line:
+                client.sendall(line.recv(4096))
+                client.recv(36)  # the wish for TLS
+                client.recv(4096)  # its first words
+                client.shutdown(socket.SHUT_RDWR)
+
+        for mode in ("prefer", "require", "verify-full"):
+            with bad_source(hang_up) as bad, pytest.raises(UnreachableError, match="broke off the login") as caught:
+                MYSQL.validate(source.config(port=bad.port, sslmode=mode, ssl_ca=authority.certificate))
+            assert caught.value.retryable
