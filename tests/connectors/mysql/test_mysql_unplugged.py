@@ -1,4 +1,4 @@
-"""Servers that are gone without a word: in the middle of a read, as after a power cut, or of the agreement to encrypt."""
+"""Servers that are gone without a word: in the middle of a read, as after a power cut, or as they begin to encrypt."""
 
 import socket
 import threading
