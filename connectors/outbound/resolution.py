@@ -5,7 +5,9 @@ address in between gains nothing.
 """
 
 import socket
+import threading
 import time
+from concurrent.futures import Future
 
 from connectors.deadline import remaining
 from connectors.errors import UnreachableError
@@ -19,13 +21,16 @@ def resolve(policy: OutboundPolicy, host: str, port: int, *, attr: str | None = 
     """The addresses of a host, all of which the policy lets through, in the order to try them.
 
     ``ForbiddenHostError`` where one of them is not let through: a name that has both kinds is no honest one.
-    ``UnreachableError`` where the name has none.
+    ``UnreachableError`` where the name has none, or nobody says so in the time that somebody waits.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = _looked_up(host, port)
+    except TimeoutError as error:
+        raise UnreachableError(
+            f"The host {host} was not found in time: nobody answers for its name.", attr=attr
+        ) from error
     except (OSError, UnicodeError) as error:
         raise UnreachableError(f"The host {host} is unknown: check its name.", attr=attr) from error
-    addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
     for address in addresses:
         policy.check(host, address, port, attr=attr)
     return addresses if remaining() is None else addresses[:MOST_ADDRESSES]
@@ -48,3 +53,27 @@ def connect_to(
         except OSError as error:
             failure = error
     raise UnreachableError(f"The host {host} does not answer at port {port}.", attr=attr) from failure
+
+
+def _looked_up(host: str, port: int) -> list[str]:
+    """As the system knows the host. ``TimeoutError`` when somebody's patience is over: the system itself asks on for a
+    while, and is left to it.
+    """
+    left = remaining()
+    if left is None:
+        return _found(host, port)
+    answer: Future[list[str]] = Future()
+
+    def look() -> None:
+        try:
+            answer.set_result(_found(host, port))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=look, name="looking up a host", daemon=True).start()
+    return answer.result(left)
+
+
+def _found(host: str, port: int) -> list[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))

@@ -5,6 +5,8 @@ that tells which of them was connected to.
 """
 
 import json
+import socket
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from connectors.deadline import patience
-from connectors.errors import SourceError
+from connectors.errors import SourceError, UnreachableError
 from connectors.files import FilesConnector
 from connectors.mysql import MySqlConnector
 from connectors.outbound import CLOSED, OPEN, ForbiddenHostError, OutboundPolicy, allowed, connect_to
@@ -46,7 +48,9 @@ def network(turns: Turns) -> Iterator[tuple[Names, Listeners]]:
         yield names, listeners
 
 
-def attempt(kind: str, host: str, policy: OutboundPolicy = CLOSED, port: int | None = None) -> SourceError | None:
+def attempt(
+    kind: str, host: str, policy: OutboundPolicy = CLOSED, port: int | None = None, seconds: float = 5
+) -> SourceError | None:
     """Connect to the host as a source of that kind does when it is created; why that failed."""
     port = port or PORTS[kind]
     login = {"database": "d", "user": "u", "password": "p", "port": port}
@@ -76,7 +80,7 @@ def attempt(kind: str, host: str, policy: OutboundPolicy = CLOSED, port: int | N
         connector.validate(config)  # type: ignore[attr-defined]
 
     try:
-        with patience(5):
+        with patience(seconds):
             act()
     except SourceError as error:
         return error
@@ -229,12 +233,27 @@ def redirects() -> None:
         assert listeners.reached() == []
 
 
+def silence() -> None:
+    """Whoever is to say what a name leads to says nothing: who waits for it waits no longer than it was to."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 53))
+        for kind in ("plain", "Postgres", "MySQL", "bastion", "S3", "object"):
+            begun = time.monotonic()
+            error = attempt(kind, "slow.example", seconds=1)
+            assert isinstance(error, UnreachableError), (kind, error)
+            assert " in time: " in error.message, (kind, error)
+            assert time.monotonic() - begun < 2, kind
+
+
 @pytest.mark.parametrize(
     "act",
     [
         rebinding,
         several_addresses,
-        *(pytest.param(act, marks=pytest.mark.long) for act in (allow_list, between_check_and_connection, redirects)),
+        *(
+            pytest.param(act, marks=pytest.mark.long)
+            for act in (allow_list, between_check_and_connection, redirects, silence)
+        ),
     ],
 )
 def test_names_of_a_stranger(act: Callable[[], None]) -> None:
