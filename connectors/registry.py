@@ -5,10 +5,12 @@ from connectors.errors import ConfigurationError
 from connectors.files import FilesConnector
 from connectors.mysql import MySqlConnector
 from connectors.postgres import PostgresConnector
+from connectors.rest import RestApiConnector
 from connectors.sqlite import SqliteConnector
 
 _CONNECTORS: dict[str, Connector] = {
-    each.source_type: each for each in (PostgresConnector(), MySqlConnector(), FilesConnector(), SqliteConnector())
+    each.source_type: each
+    for each in (PostgresConnector(), MySqlConnector(), FilesConnector(), SqliteConnector(), RestApiConnector())
 }
 
 

@@ -136,7 +136,12 @@ def _web_server(location: str, values: Mapping[str, str], surroundings: Surround
 
 def _check_addresses(location: str, tables: tuple[FileTable, ...], surroundings: Surroundings) -> None:
     for table in tables:
-        addresses = [urljoin(location, pattern) for pattern in table.patterns]
+        try:
+            addresses = [urljoin(location, pattern) for pattern in table.patterns]
+        except ValueError as error:
+            raise ConfigurationError(
+                f"The option files of the table {table.name} is no list of addresses: one is malformed.", attr="tables"
+            ) from error
         for address in addresses:
             try:
                 check_address(address, "tables", surroundings)

@@ -1,9 +1,9 @@
 """Files of web servers, by their addresses."""
 
-import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -25,7 +25,13 @@ from connectors.errors import (
 from connectors.files.entry import FileEntry
 from connectors.files.errors import changed
 from connectors.outbound import CLOSED, OutboundPolicy
-from connectors.outbound.http import CONNECT_SECONDS, READ_SECONDS, authorities, guarded_transport
+from connectors.outbound.http import (
+    CONNECT_SECONDS,
+    READ_SECONDS,
+    authorities,
+    guarded_transport,
+    is_about_certificates,
+)
 
 MOST_REDIRECTS = 5
 LOOKS_AT_ONCE = 8
@@ -67,7 +73,8 @@ class WebPlace:
         urls = [urljoin(self._server.url, pattern) for pattern in patterns]
         with ThreadPoolExecutor(LOOKS_AT_ONCE, "syncline-look") as threads:
             left = remaining()
-            found = list(threads.map(lambda url: self._look(url, left), urls[:most]))
+            contexts = [copy_context() for _ in urls[:most]]
+            found = list(threads.map(lambda context, url: context.run(self._look, url, left), contexts, urls))
         return [entry for entry in found if entry is not None]
 
     def open(self, entry: FileEntry) -> RawIOBase:
@@ -109,7 +116,7 @@ class WebPlace:
     @contextmanager
     def _answer(self, method: str, url: str, left: float | None) -> Iterator[httpx2.Response]:
         """What the server at the end of the redirects says."""
-        with _failures(url):
+        with self._refused(url), _failures(url):
             for _ in range(MOST_REDIRECTS + 1):
                 request = self._client.build_request(
                     method, url, headers=self._credentials(url), timeout=_patience(left)
@@ -123,6 +130,16 @@ class WebPlace:
                 finally:
                     answer.close()
         raise ConfigurationError(f"The file {file_name(url)} is moved on and on.", attr="tables")
+
+    @contextmanager
+    def _refused(self, url: str) -> Iterator[None]:
+        """What the outbound policy turns down is named by the field that it stands in."""
+        try:
+            yield
+        except ConfigurationError as error:
+            if error.attr is None:
+                error.attr = "location" if origin(url) == origin(self._server.url) else "tables"
+            raise
 
     def _credentials(self, url: str) -> dict[str, str]:
         given = self._server.authorization
@@ -218,7 +235,7 @@ def _failures(url: str) -> Iterator[None]:
     try:
         yield
     except httpx2.ConnectError as error:
-        if isinstance(error.__context__ and error.__context__.__context__, ssl.SSLError) or "CERTIFICATE" in str(error):
+        if is_about_certificates(error):
             raise ConfigurationError(
                 f"The certificate of {urlsplit(url).hostname} is not to be trusted.", attr="location"
             ) from error

@@ -4,6 +4,7 @@ A name is resolved for each connection and checked as it is then, so that redire
 addresses gain nothing.
 """
 
+import logging
 import ssl
 from collections.abc import Iterable
 
@@ -17,6 +18,9 @@ CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 MOST_CONNECTIONS = 32
 
+# It would tell the address of every request, in which a key may stand.
+logging.getLogger("httpx2").setLevel(logging.WARNING)
+
 
 def authorities(own: str | None = None) -> ssl.SSLContext:
     """One's own (PEM), or else those of the public and of the system."""
@@ -25,6 +29,15 @@ def authorities(own: str | None = None) -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     return context
+
+
+def is_about_certificates(error: BaseException | None) -> bool:
+    """Whether a server's certificate did not pass. All else that breaks a handshake may pass by itself."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def guarded_transport(policy: OutboundPolicy, trusted: ssl.SSLContext) -> httpx2.BaseTransport:

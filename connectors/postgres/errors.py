@@ -112,6 +112,10 @@ _LOGIN_FAILURES: list[tuple[str, _Login]] = [
         ),
     ),
     (
+        r"unexpected eof|EOF detected|SSL SYSCALL error",
+        lambda c: UnreachableError(f"{c.host}, port {c.port}, broke off the encrypted login.", attr="host"),
+    ),
+    (
         r"SSL error|tls",
         lambda c: ConfigurationError("The server and Syncline agree on no way to encrypt.", attr="sslmode"),
     ),

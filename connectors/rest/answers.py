@@ -108,7 +108,7 @@ def _told(content: bytes, secrets: tuple[str, ...]) -> str:
     for secret in secrets:
         text = text.replace(secret, "***")
     plain = "".join(each if each.isprintable() else " " for each in text).strip()
-    return f'. It says: "{plain[:MOST_TOLD]}"'
+    return f': "{plain[:MOST_TOLD]}".'
 
 
 def _message(body: Any) -> str | None:

@@ -1,7 +1,6 @@
 """Asking an API: one login, one pace, and patience with what passes by itself."""
 
 import random
-import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,13 @@ import httpx2
 
 from connectors.deadline import remaining
 from connectors.errors import ConfigurationError, SourceError, UnreachableError
-from connectors.outbound.http import CONNECT_SECONDS, READ_SECONDS, authorities, guarded_transport
+from connectors.outbound.http import (
+    CONNECT_SECONDS,
+    READ_SECONDS,
+    authorities,
+    guarded_transport,
+    is_about_certificates,
+)
 from connectors.rest.answers import busy, is_passing, parsed, refusal, wait_of
 from connectors.rest.config import RestConfig
 from connectors.rest.declaration import Resource
@@ -35,7 +40,7 @@ class Api:
     def __init__(self, config: RestConfig) -> None:
         declaration = config.declaration
         self._config = config
-        self.base_url = _base_url(config)
+        self.base_url = base_url(config)
         trusted = authorities()
         self._client = httpx2.Client(
             transport=guarded_transport(config.outbound, trusted),
@@ -50,9 +55,6 @@ class Api:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
         self._client.close()
 
     def url(self, path: str) -> str:
@@ -118,7 +120,7 @@ class Api:
             ) as answer:
                 yield answer
         except httpx2.ConnectError as error:
-            if _is_about_certificates(error):
+            if is_about_certificates(error):
                 raise ConfigurationError(
                     f"The certificate of {urlsplit(url).hostname} is not to be trusted."
                 ) from error
@@ -159,7 +161,8 @@ class _Pace:
                 self._next = max(self._next, time.monotonic() + seconds)
 
 
-def _base_url(config: RestConfig) -> str:
+def base_url(config: RestConfig) -> str:
+    """``ConfigurationError`` where it is none that may be connected to."""
     url = filled(config.declaration.base_url, config.inputs).rstrip("/")
     parts = urlsplit(url)
     if parts.scheme not in ("https", "http") or not parts.hostname or parts.username is not None or parts.query:
@@ -184,11 +187,3 @@ def _content(answer: httpx2.Response, resource: str) -> bytes:
                 f"An answer for {resource} has more than {MOST_ANSWER_BYTES >> 20} MB: ask for smaller pages."
             )
     return b"".join(parts)
-
-
-def _is_about_certificates(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, ssl.SSLError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

@@ -16,3 +16,6 @@ class RestConfig:
     secrets: tuple[str, ...] = field(repr=False, default=())
     """Values among the inputs that nobody may read."""
     outbound: OutboundPolicy = CLOSED
+
+    def __hash__(self) -> int:
+        return hash((self.declaration.model_dump_json(), tuple(sorted(self.inputs.items()))))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from connectors.base import DiscoveredTable, FormField, ReadRequest, SourceForm, TableRead
 from connectors.errors import ConfigurationError
-from connectors.rest.client import Api
+from connectors.rest.client import Api, base_url
 from connectors.rest.config import RestConfig
 from connectors.rest.declaration import parse_declaration
 from connectors.rest.discovery import tables
@@ -60,7 +60,7 @@ class RestApiConnector:
         declaration = parse_declaration(given, values, attr="declaration")
         secrets = tuple(values[each.name] for each in INPUTS if each.secret and values[each.name])
         config = RestConfig(declaration, values, secrets, surroundings.outbound)
-        Api(config).close()
+        base_url(config)
         return config
 
     def validate(self, config: RestConfig) -> None:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-import jmespath
 from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -15,6 +14,7 @@ from connectors.errors import ConfigurationError
 from connectors.inference.chosen import KNOWN_TYPES, lake_type
 from connectors.overrides import canonical
 from connectors.rest.mistakes import described
+from connectors.rest.paths import compiled, is_plain
 from connectors.rest.templates import names_in
 
 UNIX_TYPES = {"unix": 1, "unix_ms": 1000}
@@ -24,10 +24,16 @@ MOST_RESOURCES = 1000
 
 def _path_expression(text: str) -> str:
     try:
-        jmespath.compile(text)
+        compiled(text)
     except JMESPathError as error:
         raise ValueError("must be a JMESPath expression, such as data or result.items") from error
     return text
+
+
+def _place(text: str) -> str:
+    if not is_plain(text):
+        raise ValueError("must be a path to the objects, such as result.items, which computes nothing")
+    return _path_expression(text)
 
 
 def _column_type(text: str) -> str:
@@ -43,6 +49,7 @@ def _template(text: str) -> str:
 
 
 PathExpression = Annotated[str, Field(min_length=1), AfterValidator(_path_expression)]
+PlacePath = Annotated[str, Field(min_length=1), AfterValidator(_place)]
 ColumnType = Annotated[str, AfterValidator(_column_type)]
 Template = Annotated[str, AfterValidator(_template)]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\w.\-]+$")]
@@ -197,7 +204,7 @@ class _Requests(_Model):
     headers: Mapping[Name, Template] = Field(default_factory=dict)
     params: Mapping[Name, Value] = Field(default_factory=dict)
     body: Mapping[str, Any] | None = None
-    records: PathExpression | None = None
+    records: PlacePath | None = None
     """Where an answer has the objects; None: the answer is the list, or the one object."""
     paging: Paging = SinglePage(type="single")
     primary_key: tuple[Name, ...] = ()

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import urljoin
 
-import jmespath
-
 from connectors.errors import SourceError
 from connectors.inference.texts import Literal
 from connectors.rest.declaration import (
@@ -17,6 +15,7 @@ from connectors.rest.declaration import (
     Paging,
     SinglePage,
 )
+from connectors.rest.paths import found as found_at
 from connectors.rest.requests import Answer, Request
 
 Position = Mapping[str, Any]
@@ -110,8 +109,8 @@ class _Cursors:
         if self._paging.header is not None:
             return answer.headers.get(self._paging.header)
         if self._paging.last_record is not None:
-            return jmespath.search(self._paging.last_record, records[-1]) if records else None
-        return jmespath.search(self._paging.token or "", answer.body)
+            return found_at(self._paging.last_record, records[-1]) if records else None
+        return found_at(self._paging.token or "", answer.body)
 
 
 class _NextUrls:
@@ -127,7 +126,7 @@ class _NextUrls:
         return Request(first.resource, first.method, at["url"], first.headers, {}, first.body)
 
     def after(self, at: Position, answer: Answer, records: Sequence[Any]) -> Position | None:
-        url = answer.next_link if self._paging is None else jmespath.search(self._paging.url, answer.body)
+        url = answer.next_link if self._paging is None else found_at(self._paging.url, answer.body)
         if not url:
             return None
         if not isinstance(url, str):
@@ -142,5 +141,5 @@ def _says_last(more: str | None, answer: Answer) -> bool:
     """Whether the answer says that no page follows."""
     if more is None:
         return False
-    found = jmespath.search(more, answer.body)
+    found = found_at(more, answer.body)
     return not found or (isinstance(found, Literal) and found == "0") or found == "false"

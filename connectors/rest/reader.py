@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from connectors.base import GONE, DiscoveredTable, ReadReport, ReadRequest, ValueWarning
 from connectors.cursor import decode, field_type_of
@@ -22,6 +23,7 @@ from connectors.inference.columns import Conversion, table_type
 from connectors.inference.filters import check_filters, filtered
 from connectors.inference.gathering import gathered
 from connectors.inference.kinds import EMPTY, TEXT
+from connectors.reads import WITHOUT_CURSOR
 from connectors.rest.client import Api
 from connectors.rest.columns import declared_columns, lake_names, times
 from connectors.rest.config import RestConfig
@@ -44,10 +46,7 @@ def open_read(config: RestConfig, request: ReadRequest) -> Iterator["RestRead"]:
     resource = config.declaration.resource(request.table)
     if resource is None:
         raise SchemaChangedError(f"The source declares no resource {request.table} any more.")
-    if request.cursor is not None and (
-        resource.incremental is None or request.cursor.field != resource.incremental.field
-    ):
-        raise ConfigurationError(f"{request.table} is not read by the incremental field {request.cursor.field}.")
+    _check_cursor(resource, request)
     verbatim = frozenset({*declared_columns(resource), *request.type_overrides})
     with Api(config) as api, Spool(resource.primary_key, verbatim, request.columns) as spool:
         yield RestRead(config, resource, request, api, spool)
@@ -62,6 +61,7 @@ class RestRead:
         self._spool = spool
         self.report = ReadReport()
         progress = self._progress(api)
+        self._edge = _edge(resource, progress.lower)
         self._fill(api, config, progress)
         self._conversion = Conversion(self._chosen())
         self.schema = self._schema()
@@ -73,10 +73,20 @@ class RestRead:
         return None
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        pieces = (self._converted(piece) for piece in self._spool.pieces())
+        pieces = (self._from_edge(self._converted(piece)) for piece in self._spool.pieces())
         for batch in gathered(pieces, self._request.batch_bytes):
             yield filtered(batch, self._request.row_filters)
         self.report.warnings += self._conversion.warnings()
+
+    def _from_edge(self, piece: pa.RecordBatch) -> pa.RecordBatch:
+        """Without what is older than the edge that the pass began at, or has no cursor value."""
+        if self._edge is None or self._resource.incremental is None:
+            return piece
+        name = self._resource.incremental.field
+        values = piece.column(name)
+        if values.null_count:
+            self.report.warnings.append(ValueWarning(name, WITHOUT_CURSOR, values.null_count))
+        return piece.filter(pc.fill_null(pc.greater_equal(values, pa.scalar(self._edge, values.type)), False))
 
     def _progress(self, api: Api) -> Progress:
         cursor = self._request.cursor
@@ -90,7 +100,7 @@ class RestRead:
         try:
             for page in pages(api, config, self._resource, progress.at, since):
                 self._spool.add(page.records)
-                if page.after is None or self._is_past(page, progress.lower):
+                if page.after is None or self._is_past(page):
                     break
                 progress = Progress(progress.lower, page.after)
                 if self._spool.rows >= BATCH_ROWS // share or self._spool.size_bytes >= BATCH_BYTES // share:
@@ -114,13 +124,12 @@ class RestRead:
         self.report.more = True
         self.report.state = progress.as_state(self._resource, api.base_url)
 
-    def _is_past(self, page: Page, lower: str | None) -> bool:
+    def _is_past(self, page: Page) -> bool:
         """Whether only older objects follow."""
         cursor = self._resource.incremental
-        if lower is None or cursor is None or not cursor.newest_first or cursor.param is not None:
+        if self._edge is None or cursor is None or not cursor.newest_first or cursor.param is not None:
             return False
-        edge = decode(lower, _field_type(self._resource))
-        return bool(page.records) and all(_is_older(each, self._resource, edge) for each in page.records)
+        return bool(page.records) and all(_is_older(each, self._resource, self._edge) for each in page.records)
 
     def _chosen(self) -> dict[str, str]:
         return lake_names(self._resource.columns) | dict(self._request.type_overrides)
@@ -137,7 +146,10 @@ class RestRead:
         if not resumed and self._spool.rows:
             gone = [name for name in request.columns or () if name not in kinds]
             self.report.warnings += [ValueWarning(name, GONE, self._spool.rows) for name in gone]
-        return pa.schema([pa.field(name, kind) for name, kind in kinds.items() if kind is not None])
+        found = pa.schema([pa.field(name, kind) for name, kind in kinds.items() if kind is not None])
+        if not found.names and self._spool.rows:
+            raise SchemaChangedError(f"{request.table} no longer has any of the columns that are enabled.")
+        return found
 
     def _converted(self, piece: pa.RecordBatch) -> pa.RecordBatch:
         columns = []
@@ -150,6 +162,29 @@ class RestRead:
             values = times(values, unix) if unix else values
             columns.append(self._conversion.converted(column, values, self._spool.types[column.name]))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+
+def _check_cursor(resource: Resource, request: ReadRequest) -> None:
+    cursor = request.cursor
+    if cursor is None:
+        return
+    if resource.incremental is None or cursor.field != resource.incremental.field:
+        raise ConfigurationError(f"{request.table} is not read by the incremental field {cursor.field}.")
+    if request.columns is not None and cursor.field not in request.columns:
+        raise ConfigurationError(f"The incremental field {cursor.field} must be among the columns of the read.")
+    _edge(resource, cursor.lower)
+
+
+def _edge(resource: Resource, lower: str | None) -> Any:
+    """``SchemaChangedError`` for a text that is no value of the cursor's type."""
+    if lower is None:
+        return None
+    try:
+        return decode(lower, _field_type(resource))
+    except ValueError as error:
+        raise SchemaChangedError(
+            f"The incremental field of {resource.name} is of another type now than what was read by it: resync it."
+        ) from error
 
 
 def _field_type(resource: Resource) -> str:
@@ -165,7 +200,7 @@ def _since(resource: Resource, lower: str | None) -> str | None:
     cursor = resource.incremental
     if lower is None or cursor is None or cursor.param is None:
         return None
-    value = decode(lower, _field_type(resource))
+    value = _edge(resource, lower)
     if isinstance(value, datetime):
         moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
         return _moment(moment - timedelta(seconds=1), cursor.format)

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jmespath
-
 from connectors.errors import SourceError
 from connectors.inference.texts import Literal, json_text, plain_literal
 from connectors.rest.client import Api
 from connectors.rest.config import RestConfig
 from connectors.rest.declaration import Resource
 from connectors.rest.paging import FIRST, Position, pager_of
+from connectors.rest.paths import found as found_at
 from connectors.rest.requests import Answer, Request
 from connectors.rest.templates import filled, filled_body, filled_path
 
@@ -37,7 +36,7 @@ def pages(api: Api, config: RestConfig, resource: Resource, at: Position, since:
 
 def records_of(answer: Answer, resource: Resource) -> Sequence[Record]:
     """``SourceError`` where the answer has no objects where they are declared to be."""
-    found = answer.body if resource.records is None else jmespath.search(resource.records, answer.body)
+    found = answer.body if resource.records is None else found_at(resource.records, answer.body)
     if found is None:
         return ()
     if isinstance(found, dict):
@@ -99,7 +98,7 @@ def _included(resource: Resource, parent: Record) -> dict[str, str]:
     assert resource.parent is not None
     found = {}
     for name, path in resource.parent.include.items():
-        value = jmespath.search(path, parent)
+        value = found_at(path, parent)
         if value is None:
             raise SourceError(
                 f"An object of {resource.parent.resource} has no {path}, by which {resource.name} is read."
@@ -140,7 +139,7 @@ def _check(answer: Answer, resource: Resource) -> None:
     """``SourceError`` for an answer that says itself that it is none."""
     if resource.failed is None:
         return
-    found = jmespath.search(resource.failed, answer.body)
+    found = found_at(resource.failed, answer.body)
     if found in (None, False, "", []):
         return
     told = f': "{found[:200]}"' if isinstance(found, str) else "."

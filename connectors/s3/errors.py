@@ -14,6 +14,7 @@ from connectors.errors import (
     SourceError,
     UnreachableError,
 )
+from connectors.outbound.http import is_about_certificates
 from connectors.s3.bucket import Bucket
 
 _WRONG_KEYS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "InvalidClientTokenId")
@@ -34,6 +35,8 @@ def failures(bucket: Bucket, name: str | None = None) -> Iterator[None]:
     except ClientError as error:
         raise _refusal(error, bucket, name) from error
     except SSLError as error:
+        if not is_about_certificates(error.kwargs.get("error")):
+            raise _unreachable(bucket) from error
         raise ConfigurationError(
             f"The certificate of the store of the bucket {bucket.name} is not to be trusted.", attr="endpoint"
         ) from error

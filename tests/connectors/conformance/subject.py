@@ -25,6 +25,8 @@ class Subject(ABC):
     source_type: ClassVar[str]
     own_columns: ClassVar[tuple[str, ...]] = ()
     """Columns that the connector adds to those of a table."""
+    in_cursor_order: ClassVar[bool] = True
+    """Rows come in the order of the cursor; not where reads that end early go on by their state."""
     secret: ClassVar[str] = "s3cr3t-of-the-suite"
     """What stands in each secret field of ``spoilt`` inputs."""
     surroundings: Surroundings = Surroundings(OPEN)

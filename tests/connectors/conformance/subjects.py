@@ -8,6 +8,7 @@ import pytest
 from tests.connectors.conformance.files import FilesSubject
 from tests.connectors.conformance.mysql import MySqlSubject
 from tests.connectors.conformance.postgres import PostgresSubject
+from tests.connectors.conformance.rest import RestSubject
 from tests.connectors.conformance.sqlite import SqliteSubject, StoredSqliteSubject
 from tests.connectors.conformance.subject import Subject
 
@@ -17,4 +18,5 @@ SUBJECTS: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[Sub
     "SQLite": SqliteSubject.opened,
     "SQLite in a bucket": StoredSqliteSubject.opened,
     "Files": FilesSubject.opened,
+    "RestApi": RestSubject.opened,
 }

@@ -22,7 +22,7 @@ from connectors.errors import (
     UnreachableError,
 )
 from connectors.files.config import FilesConfig
-from connectors.outbound import OPEN, ForbiddenHostError, OutboundPolicy, allowed
+from connectors.outbound import CLOSED, OPEN, ForbiddenHostError, OutboundPolicy, allowed
 from connectors.surroundings import Surroundings
 from tests.connectors.files.shelf import FILES, read
 from tests.connectors.files.web_server import Page, RunningWebServer, run_web_server
@@ -197,3 +197,21 @@ def test_a_server_that_is_not_there(web: RunningWebServer) -> None:
         read(config("http://127.0.0.1:1/", "1.csv"), "t")
     with pytest.raises(UnreachableError), patience(0.0):
         FILES.validate(config(web.url, "1.csv"))
+
+
+def test_the_field_of_a_forbidden_host_is_named() -> None:
+    given = {"location": "https://127.0.0.1/a/", "tables": "t: 1.csv"}
+    with pytest.raises(ConfigurationError) as caught:
+        FILES.validate(FILES.parse_config(given, Surroundings(CLOSED)))
+    assert caught.value.attr == "location"
+    elsewhere = {"location": "https://93.184.216.34/", "tables": {"t": ["https://10.0.0.1/1.csv"]}}
+    with pytest.raises(ConfigurationError) as caught:
+        FILES.validate(FILES.parse_config(elsewhere, Surroundings(CLOSED)))
+    assert caught.value.attr == "tables"
+
+
+def test_a_malformed_address_is_no_accident() -> None:
+    given = {"location": "https://example.com/", "tables": {"t": ["https://[127.0.0.1:5432]/1.csv"]}}
+    with pytest.raises(ConfigurationError, match="one is malformed") as caught:
+        FILES.parse_config(given, Surroundings(CLOSED))
+    assert caught.value.attr == "tables"

@@ -61,3 +61,15 @@ def test_parameters_are_sent_with_each_page(library: Library) -> None:
     assert [dict(asked.query) for asked in library.provider.asked] == [
         {"sort": "id", "deep": "true", "limit": "10", "offset": str(offset)} for offset in (0, SIZE, 2 * SIZE)
     ]
+
+
+def test_numbers_are_numbers_where_something_is_computed(library: Library) -> None:
+    """Of texts 9 would be more than 10."""
+    library.provider.routes["/v1/page_number"] = lambda asked: Reply(
+        {"data": [{"id": int(asked.query["page"])}], "page": int(asked.query["page"]), "pages": 11}
+    )
+    paging = {**PAGINGS["page_number"], "more": "page < pages"}
+    assert library.read({**library.resource("page_number"), "paging": paging}).column("id") == list(range(1, 12))
+    paging["more"] = "join(',', page)"
+    with pytest.raises(SourceError, match=r"The expression join\(',', page\) does not fit"):
+        library.read({**library.resource("page_number"), "paging": paging})

@@ -114,14 +114,14 @@ def test_no_token(library: Library, reply: Reply, said: str) -> None:
 @pytest.mark.parametrize(
     ("reply", "error", "said"),
     [
-        (Reply({"message": f"bad key {SECRET}"}, 401), CredentialsError, 'credentials. It says: "bad key ***"'),
+        (Reply({"message": f"bad key {SECRET}"}, 401), CredentialsError, 'credentials: "bad key ***".'),
         (
             Reply({"error": {"message": "no"}}, 403),
             AccessError,
-            'read books: they need books:read. It says: "no"',
+            'read books: they need books:read: "no".',
         ),
         (Reply({}, 404), SourceError, "has nothing at the path of books (status 404)."),
-        (Reply({"errors": [{"detail": "limit\nis odd"}]}, 422), SourceError, '(status 422). It says: "limit is odd"'),
+        (Reply({"errors": [{"detail": "limit\nis odd"}]}, 422), SourceError, '(status 422): "limit is odd".'),
         (Reply("", 302), SourceError, "sends books elsewhere"),
     ],
 )
