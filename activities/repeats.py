@@ -35,9 +35,7 @@ def look_ahead(batches: Iterator[pa.RecordBatch]) -> tuple[list[pa.RecordBatch] 
     return seen, iter(seen)
 
 
-def digest(
-    run: Run, base: Position, schema: pa.Schema, batches: Sequence[pa.RecordBatch], report: ReadReport
-) -> str:
+def digest(run: Run, base: Position, schema: pa.Schema, batches: Sequence[pa.RecordBatch], report: ReadReport) -> str:
     """The same for the same rows, read by the same settings and this release, to go to the same version of the table.
 
     Rows that are merely alike (in another order, or with other bytes under a null) may give another one.

@@ -177,9 +177,7 @@ def test_every_mode_through_the_life_of_files(platform: Platform, object_store: 
     assert [row["price"] for row in found[0]] == ["30", "1", None, "6.00", "n/a"]
 
 
-def test_a_key_of_the_files_own_and_nothing_new(
-    platform: Platform, object_store: RunningStore, lake_url: str
-) -> None:
+def test_a_key_of_the_files_own_and_nothing_new(platform: Platform, object_store: RunningStore, lake_url: str) -> None:
     """Rows take each other's place by the key, whichever file brings them; a run that finds no file has no columns."""
     drop = Drop(object_store, lake_url)
     drop.put("1.csv", "id,v\n1,a\n2,b\n")
