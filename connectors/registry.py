@@ -5,13 +5,17 @@ from connectors.errors import ConfigurationError
 from connectors.files import FilesConnector
 from connectors.mysql import MySqlConnector
 from connectors.postgres import PostgresConnector
-from connectors.rest import RestApiConnector
+from connectors.rest import RestApiConnector, declared_connectors
 from connectors.sqlite import SqliteConnector
 
-_CONNECTORS: dict[str, Connector] = {
-    each.source_type: each
-    for each in (PostgresConnector(), MySqlConnector(), FilesConnector(), SqliteConnector(), RestApiConnector())
-}
+_WRITTEN: tuple[Connector, ...] = (
+    PostgresConnector(),
+    MySqlConnector(),
+    FilesConnector(),
+    SqliteConnector(),
+    RestApiConnector(),
+)
+_CONNECTORS: dict[str, Connector] = {each.source_type: each for each in (*_WRITTEN, *declared_connectors())}
 
 
 class UnknownSourceTypeError(ConfigurationError):

@@ -1,5 +1,5 @@
 """APIs of JSON over HTTP, by a declaration of their resources."""
 
-from connectors.rest.connector import RestApiConnector
+from connectors.rest.connector import RestApiConnector, declared_connectors
 
-__all__ = ["RestApiConnector"]
+__all__ = ["RestApiConnector", "declared_connectors"]

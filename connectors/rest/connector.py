@@ -1,20 +1,29 @@
 """Source types whose tables are the resources of a declared API."""
 
 import json
+import re
+import tomllib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import cached_property
+from importlib.resources import files
 from typing import Any, Literal
 
 from connectors.base import DiscoveredTable, FormField, ReadRequest, SourceForm, TableRead
 from connectors.errors import ConfigurationError
 from connectors.rest.client import Api, base_url
 from connectors.rest.config import RestConfig
-from connectors.rest.declaration import parse_declaration
+from connectors.rest.declaration import Declaration, parse_declaration
 from connectors.rest.discovery import tables
 from connectors.rest.paging import FIRST
 from connectors.rest.reader import open_read
+from connectors.rest.templates import filled, names_in
 from connectors.rest.walking import pages
 from connectors.surroundings import Surroundings
+
+_HOST_PART = re.compile(r"[A-Za-z0-9\-]{1,63}")
+"""What may be put into the name of a host."""
 
 INPUTS = (
     FormField("base_url", "Base URL", required=True, placeholder="https://api.example.com/v1", decides_host=True),
@@ -26,42 +35,17 @@ INPUTS = (
     FormField("client_secret", "Client secret (OAuth 2)", type="password", secret=True),
     FormField("refresh_token", "Refresh token (OAuth 2)", type="password", secret=True),
 )
-"""What a declaration may refer to in braces."""
-
-FORM = SourceForm(
-    name="RestApi",
-    label="REST API",
-    caption="Give the base URL, what the API asks of a login, and the declaration of its resources as JSON.",
-    docs_url="https://datatracker.ietf.org/doc/html/rfc9110",
-    fields=(
-        *INPUTS,
-        FormField("declaration", "Declaration (JSON)", type="textarea", required=True, placeholder='{"resources": …}'),
-    ),
-)
+"""What a user's declaration may refer to in braces."""
 
 
-class RestApiConnector:
-    """``connectors.base.Batched`` for any API, by a declaration that its user gives."""
+class RestConnector(ABC):
+    """``connectors.base.Batched``, but for the configuration."""
 
-    source_type: str = "RestApi"
-    form: SourceForm = FORM
     sync_types: tuple[str, ...] = ("full_refresh", "incremental", "append")
     batched: Literal[True] = True
 
-    def parse_config(self, inputs: Mapping[str, Any], surroundings: Surroundings) -> RestConfig:
-        values = {each.name: _text(inputs, each.name) for each in INPUTS}
-        if not values["base_url"]:
-            raise ConfigurationError("The field base_url is missing.", attr="base_url")
-        given = {"base_url": "{base_url}", **_declared(inputs.get("declaration"))}
-        if given["base_url"] != "{base_url}":
-            raise ConfigurationError(
-                "The declaration is wrong at base_url: the address is a field of its own.", attr="declaration"
-            )
-        declaration = parse_declaration(given, values, attr="declaration")
-        secrets = tuple(values[each.name] for each in INPUTS if each.secret and values[each.name])
-        config = RestConfig(declaration, values, secrets, surroundings.outbound)
-        base_url(config)
-        return config
+    @abstractmethod
+    def parse_config(self, inputs: Mapping[str, Any], surroundings: Surroundings) -> RestConfig: ...
 
     def validate(self, config: RestConfig) -> None:
         declaration = config.declaration
@@ -76,16 +60,102 @@ class RestApiConnector:
     def read(self, config: RestConfig, request: ReadRequest) -> AbstractContextManager[TableRead]:
         return open_read(config, request)
 
-    def cancel(self, config: RestConfig, read_id: str) -> None:
+    def cancel(self, config: RestConfig, read_id: str) -> None:  # noqa: B027 - nothing is what there is to do
         """Nothing is left at the API when the reading process ends."""
 
 
-def _text(inputs: Mapping[str, Any], name: str) -> str:
-    value = inputs.get(name)
+class RestApiConnector(RestConnector):
+    """Any API, by a declaration that its user gives."""
+
+    source_type: str = "RestApi"
+    form: SourceForm = SourceForm(
+        name="RestApi",
+        label="REST API",
+        caption="Give the base URL, what the API asks of a login, and the declaration of its resources as JSON.",
+        docs_url="https://datatracker.ietf.org/doc/html/rfc9110",
+        fields=(
+            *INPUTS,
+            FormField(
+                "declaration", "Declaration (JSON)", type="textarea", required=True, placeholder='{"resources": …}'
+            ),
+        ),
+    )
+
+    def parse_config(self, inputs: Mapping[str, Any], surroundings: Surroundings) -> RestConfig:
+        values = _values(INPUTS, inputs)
+        given = {"base_url": "{base_url}", **_declared(inputs.get("declaration"))}
+        if given["base_url"] != "{base_url}":
+            raise ConfigurationError(
+                "The declaration is wrong at base_url: the address is a field of its own.", attr="declaration"
+            )
+        return _config(parse_declaration(given, values, attr="declaration"), INPUTS, values, surroundings)
+
+
+class DeclaredConnector(RestConnector):
+    """A provider whose API is declared in a file of ``connectors/rest/sources``."""
+
+    def __init__(self, form: SourceForm, given: Mapping[str, Any]) -> None:
+        self.source_type = form.name
+        self.form = form
+        self._given = given
+
+    @cached_property
+    def declaration(self) -> Declaration:
+        return parse_declaration(self._given, [field.name for field in self.form.fields], attr=None)
+
+    def parse_config(self, inputs: Mapping[str, Any], surroundings: Surroundings) -> RestConfig:
+        values = _values(self.form.fields, inputs)
+        for field in self.form.fields:
+            # An address that has the name of an account in it.
+            if names := names_in(str(field.default or "")):
+                _check_host_parts(names, values)
+                values[field.name] = filled(values[field.name], values)
+        return _config(self.declaration, self.form.fields, values, surroundings)
+
+
+def declared_connectors() -> list[DeclaredConnector]:
+    """One for each file, in the order of their names."""
+    found = sorted(files("connectors.rest.sources").iterdir(), key=lambda each: each.name)
+    return [_from_file(each.read_text("utf-8")) for each in found if each.name.endswith(".toml")]
+
+
+def _from_file(text: str) -> DeclaredConnector:
+    given = tomllib.loads(text)
+    fields = tuple(FormField(**each) for each in given.pop("inputs"))
+    name, label = given.pop("source_type"), given.pop("label")
+    form = SourceForm(name, label, given.pop("caption"), given.pop("docs_url"), fields)
+    return DeclaredConnector(form, given)
+
+
+def _check_host_parts(names: Sequence[str], values: Mapping[str, str]) -> None:
+    for name in names:
+        if not _HOST_PART.fullmatch(values[name]):
+            raise ConfigurationError(f"The field {name} has letters, digits and hyphens only.", attr=name)
+
+
+def _config(
+    declaration: Declaration, fields: Sequence[FormField], values: Mapping[str, str], surroundings: Surroundings
+) -> RestConfig:
+    secrets = tuple(values[each.name] for each in fields if each.secret and values[each.name])
+    config = RestConfig(declaration, values, secrets, surroundings.outbound)
+    base_url(config)
+    return config
+
+
+def _values(fields: Sequence[FormField], inputs: Mapping[str, Any]) -> dict[str, str]:
+    values = {each.name: _text(inputs, each) for each in fields}
+    for each in fields:
+        if each.required and not values[each.name]:
+            raise ConfigurationError(f"The field {each.name} is missing.", attr=each.name)
+    return values
+
+
+def _text(inputs: Mapping[str, Any], field: FormField) -> str:
+    value = inputs.get(field.name)
     if value is None:
-        return ""
-    if not isinstance(value, str) or "\0" in value:
-        raise ConfigurationError(f"The field {name} must be text.", attr=name)
+        return str(field.default or "")
+    if not isinstance(value, str) or "\0" in value or "\n" in value.strip():
+        raise ConfigurationError(f"The field {field.name} must be a line of text.", attr=field.name)
     return value.strip()
 
 

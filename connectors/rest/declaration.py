@@ -53,6 +53,7 @@ PlacePath = Annotated[str, Field(min_length=1), AfterValidator(_place)]
 ColumnType = Annotated[str, AfterValidator(_column_type)]
 Template = Annotated[str, AfterValidator(_template)]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\w.\-]+$")]
+ParamName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s&=#?]+$")]
 Value = Template | int | float | bool
 Target = Literal["query", "body"]
 
@@ -65,7 +66,7 @@ class ApiKeyAuth(_Model):
     """A key in a header or in the query."""
 
     type: Literal["api_key"]
-    name: Name
+    name: ParamName
     key: Template
     into: Literal["header", "query"] = Field("header", alias="in")
 
@@ -107,10 +108,10 @@ class PageNumberPaging(_Model):
     """Pages are counted. The last one is shorter than ``size``, empty, or says so."""
 
     type: Literal["page_number"]
-    param: Name = "page"
+    param: ParamName = "page"
     first: int = 1
     size: Annotated[int, Field(ge=1)]
-    size_param: Name | None = None
+    size_param: ParamName | None = None
     more: PathExpression | None = None
     """Where an answer says whether more follow."""
     into: Target = "query"
@@ -120,9 +121,9 @@ class OffsetPaging(_Model):
     """Objects are counted from 0."""
 
     type: Literal["offset"]
-    param: Name = "offset"
+    param: ParamName = "offset"
     size: Annotated[int, Field(ge=1)]
-    size_param: Name = "limit"
+    size_param: ParamName = "limit"
     more: PathExpression | None = None
     into: Target = "query"
 
@@ -131,7 +132,7 @@ class CursorPaging(_Model):
     """Each answer, or its last object, has what the next request is to bring. There is no more where it has none."""
 
     type: Literal["cursor"]
-    param: Name
+    param: ParamName
     token: PathExpression | None = None
     """Where the answer has it."""
     last_record: PathExpression | None = None
@@ -172,7 +173,7 @@ class Incremental(_Model):
 
     field: Name
     """The column that is the cursor; its type must be declared in ``columns``."""
-    param: Name | None = None
+    param: ParamName | None = None
     """What the API filters by, inclusive or not. Without one all objects are read, and the known ones recognised."""
     format: Literal["iso8601", "unix", "unix_ms", "date", "number"] = "iso8601"
     template: Template = "{value}"
@@ -202,7 +203,7 @@ class _Requests(_Model):
 
     method: Literal["GET", "POST"] = "GET"
     headers: Mapping[Name, Template] = Field(default_factory=dict)
-    params: Mapping[Name, Value] = Field(default_factory=dict)
+    params: Mapping[ParamName, Value] = Field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     records: PlacePath | None = None
     """Where an answer has the objects; None: the answer is the list, or the one object."""

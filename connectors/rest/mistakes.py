@@ -22,7 +22,7 @@ _SENTENCES = {
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
     "string_too_short": "must not be empty",
-    "string_pattern_mismatch": "may have letters, digits, points, hyphens and underscores only",
+    "string_pattern_mismatch": "has a character that cannot be there",
     "union_tag_not_found": "has no type",
 }
 

@@ -9,6 +9,7 @@ import pytest
 from connectors.base import ReadRequest
 from connectors.errors import ConfigurationError, SourceError
 from connectors.registry import all_connectors
+from connectors.rest.connector import DeclaredConnector
 from tests.connectors.conformance.subject import Subject
 from tests.connectors.conformance.subjects import SUBJECTS
 
@@ -27,7 +28,9 @@ def ways_in(subject: Subject) -> list[Callable[[Any], Any]]:
 
 
 def test_every_source_type_has_a_subject() -> None:
-    assert set(SUBJECTS) >= {each.source_type for each in all_connectors()}, "add a line to subjects.py"
+    """Those that are declared are held to ``tests/connectors/rest/test_providers.py``."""
+    written = {each.source_type for each in all_connectors() if not isinstance(each, DeclaredConnector)}
+    assert set(SUBJECTS) >= written, "add a line to subjects.py"
 
 
 def test_what_a_connector_says_of_itself(subject: Subject) -> None:

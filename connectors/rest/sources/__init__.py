@@ -1,0 +1,1 @@
+"""Providers' APIs, one declaration each."""

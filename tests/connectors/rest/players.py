@@ -1,0 +1,6 @@
+"""Every provider whose API is declared has a player here: a new one is a line."""
+
+from tests.providers.player import Player
+from tests.providers.stripe import StripePlayer
+
+PLAYERS: dict[str, type[Player]] = {each.source_type: each for each in (StripePlayer,)}
