@@ -5,6 +5,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
@@ -50,6 +52,8 @@ class Api:
             follow_redirects=False,
         )
         self._pace = _Pace(declaration.limits.requests_per_second)
+        self.began: datetime | None = None
+        """When the first answer came, by the API's clock."""
 
     def __enter__(self) -> "Api":
         return self
@@ -89,6 +93,7 @@ class Api:
         except UnreachableError as error:
             return error, None
         if answer.is_success:
+            self.began = self.began or _time_of(answer)
             body, link = parsed(content, resource), answer.links.get("next", {}).get("url")
             return Answer(str(answer.url), body, answer.headers, link), None
         if is_passing(answer):
@@ -170,6 +175,13 @@ def base_url(config: RestConfig) -> str:
     if parts.scheme == "http" and config.outbound.guarded:
         raise ConfigurationError("This installation connects by https only.", attr="base_url")
     return url
+
+
+def _time_of(answer: httpx2.Response) -> datetime:
+    try:
+        return parsedate_to_datetime(answer.headers.get("date", "")).astimezone(UTC)
+    except ValueError:
+        return datetime.now(UTC)
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

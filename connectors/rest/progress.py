@@ -1,12 +1,19 @@
-"""The state of a resource's reads: where a pass over its objects stands, to be gone on with by whoever comes next."""
+"""The state of a resource's reads: where a pass over its objects stands, to be gone on with by whoever comes next; and
+behind the last page, how far the next pass has to look back.
+"""
 
 import hashlib
 import json
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
+from connectors.cursor import encode
 from connectors.rest.declaration import Resource
 from connectors.rest.paging import Position
+
+MARGIN = timedelta(seconds=60)
+"""How late an API may show a change."""
 
 
 @dataclass(frozen=True)
@@ -15,19 +22,40 @@ class Progress:
 
     lower: str | None
     at: Position = field(default_factory=dict)
+    began: str | None = None
+    """When, by the API's clock; None before its first answer."""
 
     def as_state(self, resource: Resource, base_url: str) -> str:
-        told = {"of": _digest(resource, base_url), "lower": self.lower, "at": self.at}
-        return json.dumps(told, sort_keys=True, separators=(",", ":"))
+        return _written({"of": _digest(resource, base_url), "lower": self.lower, "at": self.at, "began": self.began})
 
 
 def begun(state: str | None, resource: Resource, base_url: str) -> Progress | None:
     """The pass that is to be gone on with; from its beginning where its pages are asked for in another way now."""
-    if not state:
+    told: dict[str, Any] = json.loads(state) if state else {}
+    if "at" not in told:
         return None
-    told: dict[str, Any] = json.loads(state)
     same = told["of"] == _digest(resource, base_url)
-    return Progress(told["lower"], told["at"] if same else {})
+    return Progress(told["lower"], told["at"] if same else {}, told.get("began"))
+
+
+def ended_state(began: str, greatest: datetime) -> str | None:
+    """Behind a pass whose greatest cursor is that one. An object may have changed behind the pass, and another one,
+    later, ahead of it: the greatest cursor is past the first one, which the next pass has to find.
+    """
+    known = datetime.fromisoformat(began) - MARGIN
+    return _written({"ended": encode(known)}) if known < greatest else None
+
+
+def lower_after(state: str | None, lower: str | None) -> str | None:
+    """Where a new pass begins when the table is at ``lower``."""
+    known: str | None = json.loads(state).get("ended") if state else None
+    if known is None or lower is None:
+        return lower
+    return min(known, lower, key=datetime.fromisoformat)
+
+
+def _written(told: dict[str, Any]) -> str:
+    return json.dumps(told, sort_keys=True, separators=(",", ":"))
 
 
 def _digest(resource: Resource, base_url: str) -> str:

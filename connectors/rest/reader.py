@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.base import GONE, DiscoveredTable, ReadReport, ReadRequest, ValueWarning
-from connectors.cursor import decode, field_type_of
+from connectors.cursor import decode, encode, field_type_of
 from connectors.errors import (
     AccessError,
     BusyError,
@@ -22,14 +22,14 @@ from connectors.errors import (
 from connectors.inference.columns import Conversion, table_type
 from connectors.inference.filters import check_filters, filtered
 from connectors.inference.gathering import gathered
-from connectors.inference.kinds import EMPTY, TEXT
+from connectors.inference.kinds import EMPTY, TEXT, ZONED
 from connectors.reads import WITHOUT_CURSOR
 from connectors.rest.client import Api
 from connectors.rest.columns import declared_columns, lake_names, times
 from connectors.rest.config import RestConfig
 from connectors.rest.declaration import UNIX_TYPES, Resource
 from connectors.rest.discovery import described
-from connectors.rest.progress import Progress, begun
+from connectors.rest.progress import Progress, begun, ended_state, lower_after
 from connectors.rest.spool import Spool
 from connectors.rest.walking import Page, Record, pages
 
@@ -41,25 +41,29 @@ NARROW = 8
 
 
 @contextmanager
-def open_read(config: RestConfig, request: ReadRequest) -> Iterator["RestRead"]:
-    """Ask for pages until the batch is full; then its rows can be given."""
+def open_read(config: RestConfig, request: ReadRequest, most_rows: int | None = None) -> Iterator["RestRead"]:
+    """Ask for pages until the batch is full, or has so many rows; then its rows can be given."""
     resource = config.declaration.resource(request.table)
     if resource is None:
         raise SchemaChangedError(f"The source declares no resource {request.table} any more.")
     _check_cursor(resource, request)
     verbatim = frozenset({*declared_columns(resource), *request.type_overrides})
     with Api(config) as api, Spool(resource.primary_key, verbatim, request.columns) as spool:
-        yield RestRead(config, resource, request, api, spool)
+        yield RestRead(config, resource, request, api, spool, most_rows or BATCH_ROWS)
 
 
 class RestRead:
     """An open read: ``connectors.base.TableRead``."""
 
-    def __init__(self, config: RestConfig, resource: Resource, request: ReadRequest, api: Api, spool: Spool) -> None:
+    def __init__(
+        self, config: RestConfig, resource: Resource, request: ReadRequest, api: Api, spool: Spool, most_rows: int
+    ) -> None:
         self._resource = resource
         self._request = request
         self._spool = spool
+        self._most_rows = most_rows
         self.report = ReadReport()
+        self._ended: str | None = None
         progress = self._progress(api)
         self._edge = _edge(resource, progress.lower)
         self._fill(api, config, progress)
@@ -73,10 +77,26 @@ class RestRead:
         return None
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        pieces = (self._from_edge(self._converted(piece)) for piece in self._spool.pieces())
-        for batch in gathered(pieces, self._request.batch_bytes):
+        for batch in gathered(self._pieces(), self._request.batch_bytes):
             yield filtered(batch, self._request.row_filters)
         self.report.warnings += self._conversion.warnings()
+
+    def _pieces(self) -> Iterator[pa.RecordBatch]:
+        """Behind the last one the report says how far the next pass has to look back."""
+        name = self._time_cursor()
+        known = self._request.cursor.lower if name and self._request.cursor else None
+        seen = [] if known is None else [_edge(self._resource, known)]
+        for piece in self._spool.pieces():
+            found = self._from_edge(self._converted(piece))
+            if name is not None and found.num_rows > found.column(name).null_count:
+                seen.append(pc.max(found.column(name)).as_py())
+            yield found
+        if self._ended is not None and seen:
+            self.report.state = ended_state(self._ended, max(seen))
+
+    def _time_cursor(self) -> str | None:
+        cursor = self._request.cursor
+        return cursor.field if cursor is not None and self.schema.field(cursor.field).type == ZONED else None
 
     def _from_edge(self, piece: pa.RecordBatch) -> pa.RecordBatch:
         """Without what is older than the edge that the pass began at, or has no cursor value."""
@@ -91,7 +111,8 @@ class RestRead:
     def _progress(self, api: Api) -> Progress:
         cursor = self._request.cursor
         lower = None if cursor is None else cursor.lower
-        return begun(self._request.state, self._resource, api.base_url) or Progress(lower)
+        state = self._request.state
+        return begun(state, self._resource, api.base_url) or Progress(lower_after(state, lower))
 
     def _fill(self, api: Api, config: RestConfig, progress: Progress) -> None:
         """Until the batch is full, the pass is over, or the API wants a longer rest than a read has patience."""
@@ -100,10 +121,12 @@ class RestRead:
         try:
             for page in pages(api, config, self._resource, progress.at, since):
                 self._spool.add(page.records)
+                began = progress.began or (encode(api.began) if api.began else None)
                 if page.after is None or self._is_past(page):
+                    self._ended = began
                     break
-                progress = Progress(progress.lower, page.after)
-                if self._spool.rows >= BATCH_ROWS // share or self._spool.size_bytes >= BATCH_BYTES // share:
+                progress = Progress(progress.lower, page.after, began)
+                if self._spool.rows >= self._most_rows // share or self._spool.size_bytes >= BATCH_BYTES // share:
                     self._go_on_later(progress, api)
                     break
         except (BusyError, UnreachableError):

@@ -118,9 +118,9 @@ def read(config: RestConfig, table: str, cursor: CursorRange | None = None, **re
         return Read(pa.Table.from_batches(batches, opened.schema), opened.report)
 
 
-def read_all(config: RestConfig, table: str, cursor: CursorRange | None = None) -> list[Read]:
+def read_all(config: RestConfig, table: str, cursor: CursorRange | None = None, state: str | None = None) -> list[Read]:
     """A whole pass, in as many reads as it takes."""
-    reads = [read(config, table, cursor)]
+    reads = [read(config, table, cursor, state=state)]
     while reads[-1].report.more:
         reads.append(read(config, table, cursor, state=reads[-1].report.state))
     return reads

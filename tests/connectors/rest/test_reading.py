@@ -159,6 +159,31 @@ class TestCursors:
         assert anew.column("id") == reads[0].column("id")
         assert anew.report.more
 
+    @pytest.mark.parametrize("most", [1, 50_000])
+    def test_what_changes_behind_the_pass_is_found_by_the_next_one(
+        self, library: Library, monkeypatch: pytest.MonkeyPatch, most: int
+    ) -> None:
+        """Another object changes later, ahead of the pass, and so the greatest cursor is past the first one."""
+        monkeypatch.setattr(reader, "BATCH_ROWS", most)
+        library.books = self.books()
+        now = int(datetime.now(UTC).timestamp())
+
+        def change(asked: Asked) -> None:
+            if len(library.provider.asked) == 3:
+                library.books[2]["made"], library.books[31]["made"] = now + 100, now + 200
+
+        library.provider.before = change
+        config = library.config([self.resource(library, "token")])
+        reads = read_all(config, "books", self.cursor())
+        assert max(made for each in reads for made in each.column("made")).timestamp() == now + 200
+        later = self.cursor(now + 200 - 1_000_000)
+        found = read_all(config, "books", later, reads[-1].report.state)
+        assert sorted(number for each in found for number in each.column("id")) == [2, 31]
+
+    def test_a_quiet_table_leaves_nothing_to_look_back_for(self, library: Library) -> None:
+        library.books = self.books()
+        assert library.read(self.resource(library, "token"), cursor=self.cursor()).report.state is None
+
     def test_a_cursor_of_the_api_that_has_ended_begins_the_pass_anew(
         self, library: Library, monkeypatch: pytest.MonkeyPatch
     ) -> None:
