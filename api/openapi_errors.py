@@ -42,6 +42,7 @@ HEADERS = {
 ALSO: Mapping[str, tuple[int, ...]] = {
     "external_data_sources_create": (504,),
     "external_data_sources_database_schema": (504,),
+    "external_data_sources_preview_resource": (504,),
     "external_data_sources_partial_update": (409, 504),
     "external_data_sources_reload": (400,),
     "external_data_sources_refresh_schemas": (400, 504),

@@ -271,6 +271,14 @@ class Batched(Connector, Protocol):
     batched: Literal[True]
 
 
+@runtime_checkable
+class Previewing(Connector, Protocol):
+    """A connector that can show rows of a table that is not a source's yet, by one question to the source."""
+
+    def preview(self, config: Any, table: str) -> pa.Table:
+        """Some rows, in the types that they alone would have."""
+
+
 @dataclass(frozen=True)
 class Division:
     """A table that is better read in parts than as a whole."""

@@ -6,17 +6,24 @@ from api.bodies.responses import IncrementalFieldBody
 from api.bodies.setup import (
     Capabilities,
     Connection,
+    Preview,
+    PreviewColumn,
+    PreviewQuestion,
     TableChoice,
     WizardField,
     WizardOption,
     WizardSource,
 )
 from api.captures import can_capture
+from api.errors import InvalidError, invalid_source
 from api.inputs import declared_inputs, found_tables, known_connector, table_facts
 from api.presentation import available_columns
 from api.schema_rules import CAPTURED_KINDS
-from connectors.base import Connector, Direct, DiscoveredTable, FormField, IncrementalField
+from connectors.base import Connector, Direct, DiscoveredTable, FormField, IncrementalField, Previewing
+from connectors.errors import SourceError
+from connectors.inference.columns import type_name
 from connectors.registry import all_connectors
+from query.values import jsonable
 
 USUAL_CURSORS = (
     "updated_at",
@@ -31,6 +38,7 @@ USUAL_CURSORS = (
     "created",
 )
 """Names of columns that usually say when a row last changed, the best first."""
+MOST_PREVIEWED = 100
 
 
 def tables(backend: Backend, caller: Caller, body: Connection) -> list[TableChoice]:
@@ -40,6 +48,22 @@ def tables(backend: Backend, caller: Caller, body: Connection) -> list[TableChoi
     with backend.source_calls.bounded(caller.project_id):
         found = found_tables(backend, connector, inputs, attr="")
     return [_choice(connector, table) for table in found]
+
+
+def preview(backend: Backend, caller: Caller, body: PreviewQuestion) -> Preview:
+    """Some rows of one of its tables. Nothing is stored."""
+    connector = known_connector(body.source_type)
+    if not isinstance(connector, Previewing):
+        raise InvalidError(f"Tables of {body.source_type} cannot be previewed.", attr="source_type")
+    inputs = declared_inputs(connector, body.inputs())
+    with backend.source_calls.bounded(caller.project_id):
+        try:
+            found = connector.preview(backend.config(connector, inputs), body.resource)
+        except SourceError as error:
+            raise invalid_source(error, "") from error
+    columns = [PreviewColumn(name=each.name, type=type_name(each.type)) for each in found.schema]
+    rows = [[jsonable(value) for value in row.values()] for row in found.slice(0, MOST_PREVIEWED).to_pylist()]
+    return Preview(resource=body.resource, columns=columns, rows=rows)
 
 
 def wizard() -> dict[str, WizardSource]:

@@ -24,6 +24,25 @@ class Connection(RequestBody):
         return dict(self.model_extra or {})
 
 
+class PreviewQuestion(Connection):
+    """As ``Connection``, with the table to look at."""
+
+    resource: Annotated[str, Field(max_length=400), storable]
+
+
+class PreviewColumn(BaseModel):
+    name: str
+    type: str = Field(description="the lake's name of it")
+
+
+class Preview(BaseModel):
+    """Some rows of a table of a source that is not there yet."""
+
+    resource: str
+    columns: list[PreviewColumn] = Field(description="in the types that these rows alone would have")
+    rows: list[list[Any]] = Field(description="values in the order of the columns; decimals and times as text")
+
+
 class PrefixQuestion(RequestBody):
     source_type: SourceType
     prefix: Prefix | None = None

@@ -12,7 +12,15 @@ from api.auth import Reader, Writer
 from api.backend import BackendDep
 from api.bodies.reading import documented, reader
 from api.bodies.responses import SourceBody
-from api.bodies.setup import Connection, PrefixQuestion, RevenueAnalyticsChanges, TableChoice, WizardSource
+from api.bodies.setup import (
+    Connection,
+    PrefixQuestion,
+    Preview,
+    PreviewQuestion,
+    RevenueAnalyticsChanges,
+    TableChoice,
+    WizardSource,
+)
 from api.fixed_paths import FixedPath
 from api.objects import KnownSource
 
@@ -21,6 +29,7 @@ router = APIRouter(
 )
 
 Planned = Annotated[Connection, Depends(reader(Connection))]
+Looked = Annotated[PreviewQuestion, Depends(reader(PreviewQuestion))]
 Question = Annotated[PrefixQuestion, Depends(reader(PrefixQuestion))]
 Changes = Annotated[RevenueAnalyticsChanges, Depends(reader(RevenueAnalyticsChanges))]
 
@@ -35,6 +44,12 @@ def wizard(caller: Reader) -> dict[str, WizardSource]:
 def database_schema(backend: BackendDep, caller: Writer, body: Planned) -> list[TableChoice]:
     """A live look at a source that is not there yet: its tables, and how each could be copied. Nothing is stored."""
     return setup.tables(backend, caller, body)
+
+
+@router.post("/preview_resource/", name="preview_resource", openapi_extra=documented(PreviewQuestion))
+def preview_resource(backend: BackendDep, caller: Writer, body: Looked) -> Preview:
+    """A live look at the rows of one table of a source that is not there yet: its first page. Nothing is stored."""
+    return setup.preview(backend, caller, body)
 
 
 @router.post("/source_prefix/", name="source_prefix", response_class=Response, openapi_extra=documented(PrefixQuestion))

@@ -10,6 +10,8 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any, Literal
 
+import pyarrow as pa
+
 from connectors.base import DiscoveredTable, FormField, ReadRequest, SourceForm, TableRead
 from connectors.errors import ConfigurationError
 from connectors.rest.client import Api, base_url
@@ -59,6 +61,13 @@ class RestConnector(ABC):
 
     def read(self, config: RestConfig, request: ReadRequest) -> AbstractContextManager[TableRead]:
         return open_read(config, request)
+
+    def preview(self, config: RestConfig, table: str) -> pa.Table:
+        """The first page."""
+        if config.declaration.resource(table) is None:
+            raise ConfigurationError(f"The declaration has no resource {table}.", attr="resource")
+        with open_read(config, ReadRequest(table, "preview"), most_rows=1) as opened:
+            return pa.Table.from_batches(list(opened.batches()), opened.schema)
 
     def cancel(self, config: RestConfig, read_id: str) -> None:  # noqa: B027 - nothing is what there is to do
         """Nothing is left at the API when the reading process ends."""

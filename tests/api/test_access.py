@@ -24,6 +24,7 @@ CALLS = [
     ("GET", "external_data_sources/wizard/"),
     ("GET", "external_data_sources/connections/"),
     ("POST", "external_data_sources/database_schema/"),
+    ("POST", "external_data_sources/preview_resource/"),
     ("POST", "external_data_sources/source_prefix/"),
     ("POST", "external_data_sources/check_cdc_prerequisites/"),
     ("PATCH", "external_data_sources/{id}/revenue_analytics_config/"),

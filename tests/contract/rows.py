@@ -62,6 +62,10 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "api/test_setup::test_its_answers_make_a_source",
         "api/test_setup::test_a_wrong_connection_is_named",
     ),
+    "preview_resource": (
+        "api/test_preview::test_the_first_rows_with_the_types_that_they_have",
+        "api/test_preview::test_what_cannot_be_looked_at",
+    ),
     "source_prefix": (
         "api/test_setup::test_a_prefix_is_free_until_it_is_taken",
         "api/test_setup::test_what_no_prefix_can_be",
