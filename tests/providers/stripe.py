@@ -1,5 +1,6 @@
 """Stripe, after https://docs.stripe.com/api: lists of the newest first, ``starting_after``, errors and limits."""
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from tests.providers.player import Object, Player, is_new
@@ -22,7 +23,10 @@ PATHS = {
     "credit_notes": "cn",
     "events": "evt",
 }
-TABLES = {"invoice_items": "invoiceitems"}
+TABLES = {"invoice_items": "invoiceitems", "inactive_prices": "prices"}
+PARAMS = {"limit", "starting_after", "created[gte]"}
+OF_ONE_PATH = {"subscriptions": {"status"}, "prices": {"active"}}
+"""Parameters that others do not know."""
 BEGIN = 1_760_000_000
 
 
@@ -30,7 +34,9 @@ class StripePlayer(Player):
     source_type = "Stripe"
     page = 100
     limited: ClassVar[Reply] = Reply(
-        {"error": {"type": "invalid_request_error", "code": "rate_limit", "message": "Too many requests."}}, 429
+        {"error": {"type": "invalid_request_error", "code": "rate_limit", "message": "Too many requests."}},
+        429,
+        {"Stripe-Should-Retry": "true", "Stripe-Rate-Limited-Reason": "endpoint-rate"},
     )
     forbidden: ClassVar[Reply] = Reply(
         {"error": {"type": "invalid_request_error", "message": "The provided key does not have the permissions."}}, 403
@@ -49,7 +55,7 @@ class StripePlayer(Player):
     def make(self, table: str, number: int, seconds: int) -> Object:
         path = TABLES.get(table, table)
         time = "date" if path == "invoiceitems" else "created"
-        return {
+        made: Object = {
             "id": f"{PATHS[path]}_{number}",
             "object": path.removesuffix("s"),
             time: BEGIN + seconds,
@@ -58,25 +64,49 @@ class StripePlayer(Player):
             "metadata": {"n": str(number)},
             "livemode": False,
         }
+        if path == "prices":
+            made["active"] = table == "prices"
+        if path == "subscriptions":
+            made["status"] = "canceled" if number % 2 else "active"
+        return made
 
     def _list(self, asked: Asked) -> Reply:
         if asked.headers.get("authorization") != "Bearer rk_test_1":
-            return Reply({"error": {"message": "Invalid API Key provided", "type": "invalid_request_error"}}, 401)
+            return _wrong("Invalid API Key provided", 401)
         if "stripe-version" not in asked.headers:
-            return Reply({"error": {"message": "This account has no default version"}}, 400)
+            return _wrong("This account has no default version")
         path = asked.path.removeprefix("/v1/")
-        table = next((table for table, name in TABLES.items() if name == path), path)
-        listed = sorted(self.objects[table], key=_time, reverse=True)
-        listed = [each for each in listed if is_new(asked, "created[gte]", _time(each))]
+        if unknown := set(asked.query) - PARAMS - OF_ONE_PATH.get(path, set()):
+            return _wrong(f"Received unknown parameter: {min(unknown)}", code="parameter_unknown")
         limit = int(asked.query.get("limit", 10))
         if not 1 <= limit <= 100:
-            return Reply({"error": {"message": "Invalid limit", "param": "limit"}}, 400)
+            return _wrong("Invalid limit")
+        listed = sorted(self._of(path, asked), key=_time, reverse=True)
+        listed = [each for each in listed if is_new(asked, "created[gte]", _time(each))]
         if after := asked.query.get("starting_after"):
             ids = [each["id"] for each in listed]
             if after not in ids:
-                return Reply({"error": {"code": "resource_missing", "message": f"No such object: '{after}'"}}, 400)
+                return _wrong(f"No such object: '{after}'", code="resource_missing")
             listed = listed[ids.index(after) + 1 :]
         return Reply({"object": "list", "url": asked.path, "has_more": len(listed) > limit, "data": listed[:limit]})
+
+    def _of(self, path: str, asked: Asked) -> Iterable[Object]:
+        """Without a word to the contrary prices are active ones, and subscriptions those that are not canceled."""
+        found = [
+            each for table, objects in self.objects.items() if TABLES.get(table, table) == path for each in objects
+        ]
+        match path:
+            case "prices":
+                wanted = asked.query.get("active", "true") == "true"
+                return [each for each in found if each["active"] == wanted]
+            case "subscriptions" if asked.query.get("status") != "all":
+                return [each for each in found if each["status"] != "canceled"]
+            case _:
+                return found
+
+
+def _wrong(message: str, status: int = 400, **more: str) -> Reply:
+    return Reply({"error": {"type": "invalid_request_error", "message": message, **more}}, status)
 
 
 def _time(each: Object) -> int:
