@@ -42,6 +42,10 @@ class Player(ABC):
     def make(self, table: str, number: int, seconds: int) -> Object:
         """An object as the API gives it, created and last changed so many seconds after the beginning."""
 
+    def page_of(self, table: str) -> int:
+        """Objects in a page of that table."""
+        return self.page
+
     def put(self, table: str, number: int, seconds: int) -> Object:
         """Into ``objects``; of a table of children beside the parents that are there."""
         made = self.make(table, number, seconds)

@@ -73,7 +73,8 @@ def test_every_provider_has_a_player() -> None:
 
 @pytest.mark.parametrize(("player", "table"), TABLES, indirect=["player"])
 def test_each_object_comes_once(player: Player, table: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number in range(2 * player.page + 3):
+    page = player.page_of(table)
+    for number in range(2 * page + 3):
         player.put(table, number, number)
     found = pass_over(player, table)
     assert len(found) == 1
@@ -81,7 +82,7 @@ def test_each_object_comes_once(player: Player, table: str, monkeypatch: pytest.
     monkeypatch.setattr(reader, "BATCH_ROWS", 1)
     player.provider.faults.append(player.limited)
     in_batches = pass_over(player, table)
-    assert len(in_batches) == (1 if player.page >= len(player.objects[table]) else 3)
+    assert len(in_batches) == (1 if page >= len(player.objects[table]) else 3)
     assert sorted(keys(player, table, in_batches)) == expected(player, table)
     assert set(described(player, table).primary_key) <= set(found[0].table.schema.names)
 
@@ -91,14 +92,15 @@ def test_what_is_new_is_found(player: Player, table: str) -> None:
     fields = described(player, table).incremental_fields
     if not fields:
         pytest.skip("The API does not say what is new.")
-    for number in range(player.page + 5):
+    page = player.page_of(table)
+    for number in range(page + 5):
         player.put(table, number, number // 3)
     field = fields[0].field
     first = pass_over(player, table, CursorRange(field, include_nulls=True))
     assert sorted(keys(player, table, first)) == expected(player, table)
     edge = encode(max((v for each in first for v in each.table.column(field) if v.is_valid), key=lambda v: v.as_py()))
-    tie = player.put(table, 9001, (player.page + 4) // 3)
-    new = player.put(table, 9002, player.page * 10)
+    tie = player.put(table, 9001, (page + 4) // 3)
+    new = player.put(table, 9002, page * 10)
     later = pass_over(player, table, CursorRange(field, edge))
     found = keys(player, table, later)
     assert len(found) == len(set(found))
