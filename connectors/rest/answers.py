@@ -10,6 +10,7 @@ import httpx2
 from connectors.errors import AccessError, BusyError, CredentialsError, SchemaChangedError, SourceError
 from connectors.inference.objects import NoObjectError, parsed_value
 from connectors.rest.declaration import Resource
+from connectors.rest.paths import found as found_at
 
 MOST_TOLD = 200
 _TOO_MANY = 429
@@ -19,6 +20,10 @@ _RESETS = ("x-ratelimit-reset", "ratelimit-reset", "x-rate-limit-reset")
 _LONGEST_WAIT = 3600.0
 _EPOCH = 1_000_000_000
 """From this on a number of seconds is a time."""
+
+
+class TokenEndedError(SourceError):
+    """The API no longer knows the token that says what has changed: a pass over all objects is right."""
 
 
 def is_passing(answer: httpx2.Response) -> bool:
@@ -48,11 +53,21 @@ def parsed(content: bytes, resource: Resource) -> Any:
         ) from error
 
 
-def refusal(answer: httpx2.Response, content: bytes, resource: Resource, secrets: tuple[str, ...]) -> SourceError:
+def refusal(
+    answer: httpx2.Response,
+    content: bytes,
+    resource: Resource,
+    secrets: tuple[str, ...],
+    login_refused: str | None = None,
+) -> SourceError:
     """What to raise for a status that is no success, and will not pass by itself."""
     status, name = answer.status_code, resource.name
-    told = _told(content, secrets)
+    told, body = _told(content, secrets), _json(content)
+    if _is_token_ended(body, resource):
+        return TokenEndedError(f"The API no longer knows the token that {name} was read by{told}")
     match status:
+        case 403 if login_refused is not None and _says(login_refused, body):
+            return CredentialsError(f"The API does not take the credentials{told}")
         case 401:
             return CredentialsError(f"The API does not take the credentials{told}")
         case 403:
@@ -64,6 +79,32 @@ def refusal(answer: httpx2.Response, content: bytes, resource: Resource, secrets
             return SourceError(f"The API sends {name} elsewhere (status {status}): check the base URL.")
         case _:
             return SourceError(f"The API refuses the request for {name} (status {status}){told}")
+
+
+def failure(body: Any, resource: Resource) -> SourceError | None:
+    """What to raise for an answer of status 200 that says itself that it is none."""
+    found = None if resource.failed is None else found_at(resource.failed, body)
+    if not _holds(found):
+        return None
+    told = f': "{found[:MOST_TOLD]}"' if isinstance(found, str) else "."
+    kind = TokenEndedError if _is_token_ended(body, resource) else SourceError
+    return kind(f"The API says that the request for {resource.name} failed{told}")
+
+
+def _is_token_ended(body: Any, resource: Resource) -> bool:
+    return resource.expired is not None and _says(resource.expired, body)
+
+
+def _says(condition: str, body: Any) -> bool:
+    """Whether an answer that failed has it; one may be of any shape."""
+    try:
+        return _holds(found_at(condition, body))
+    except SourceError:
+        return False
+
+
+def _holds(found: Any) -> bool:
+    return found not in (None, False, "", [])
 
 
 def busy(answer: httpx2.Response, resource: Resource) -> BusyError:
@@ -99,16 +140,20 @@ def _bounded(seconds: float | None) -> float | None:
 
 def _told(content: bytes, secrets: tuple[str, ...]) -> str:
     """What the API itself says of it, in short, and as the end of a sentence."""
-    try:
-        text = _message(json.loads(content))
-    except (ValueError, RecursionError):
-        text = None
+    text = _message(_json(content))
     if not text:
         return "."
     for secret in secrets:
         text = text.replace(secret, "***")
     plain = "".join(each if each.isprintable() else " " for each in text).strip()
     return f': "{plain[:MOST_TOLD]}".'
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _message(body: Any) -> str | None:

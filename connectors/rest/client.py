@@ -100,7 +100,8 @@ class Api:
             wait = wait_of(answer)
             self._pace.hold(wait)
             return busy(answer, resource), wait
-        return refusal(answer, content, resource, self._config.secrets), None
+        login_refused = self._config.declaration.login_refused
+        return refusal(answer, content, resource, self._config.secrets, login_refused), None
 
     def _sent(self, request: Request) -> tuple[httpx2.Response, bytes]:
         url = request.url

@@ -17,5 +17,10 @@ class RestConfig:
     """Values among the inputs that nobody may read."""
     outbound: OutboundPolicy = CLOSED
 
+    @property
+    def shown(self) -> dict[str, str]:
+        """The inputs that are no secrets."""
+        return {name: value for name, value in sorted(self.inputs.items()) if value not in self.secrets}
+
     def __hash__(self) -> int:
         return hash((self.declaration.model_dump_json(), tuple(sorted(self.inputs.items()))))

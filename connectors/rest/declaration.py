@@ -181,6 +181,16 @@ class Incremental(_Model):
     into: Target = "query"
     newest_first: bool = False
     """Objects come by the cursor, the newest first: without ``param``, reading ends with the first one that is old."""
+    token: PathExpression | None = None
+    """Where the last answer of a pass has what ``param`` is to be in the next one, which brings what changed since."""
+
+    @model_validator(mode="after")
+    def _of_token(self) -> Self:
+        if self.token is not None and self.param is None:
+            raise ValueError("a token needs param, which gets it")
+        if self.token is not None and (self.newest_first or self.template != "{value}"):
+            raise ValueError("a token goes without newest_first and template")
+        return self
 
 
 class Parent(_Model):
@@ -214,6 +224,8 @@ class _Requests(_Model):
     """Columns whose types are not to be inferred."""
     failed: PathExpression | None = None
     """Where an answer of status 200 says that the request failed: true, or a text."""
+    expired: PathExpression | None = None
+    """Where an answer that failed says that the API no longer knows the token of ``incremental``: true, or a text."""
 
 
 class Resource(_Requests):
@@ -228,6 +240,8 @@ class Resource(_Requests):
 class Declaration(_Model):
     base_url: Template
     auth: Auth | None = None
+    login_refused: PathExpression | None = None
+    """Where an answer of status 403 says that the login is wrong, and not that a right is missing: true, or a text."""
     headers: Mapping[Name, Template] = Field(default_factory=dict)
     limits: Limits = Limits()
     check: str | None = None
@@ -254,6 +268,8 @@ class Declaration(_Model):
             raise ValueError(f"{at}.incremental.field: declare the type of {cursor.field} in columns")
         if cursor is not None and each.columns[cursor.field] not in _CURSOR_TYPES:
             raise ValueError(f"{at}.columns.{cursor.field}: a cursor is one of {', '.join(_CURSOR_TYPES)}")
+        if cursor is not None and cursor.token is not None and each.expired is None:
+            raise ValueError(f"{at}.expired: say where an answer has it that the token has ended")
         if each.parent is None:
             return
         parent = self.resource(each.parent.resource)
@@ -261,6 +277,8 @@ class Declaration(_Model):
             raise ValueError(f"{at}.parent.resource: there is no resource {each.parent.resource}")
         if parent.parent is not None:
             raise ValueError(f"{at}.parent.resource: {parent.name} has a parent itself, which goes too deep")
+        if cursor is not None and cursor.token is not None:
+            raise ValueError(f"{at}.incremental.token: each parent has one of its own, which nothing keeps")
 
 
 _CURSOR_TYPES = ("date", "timestamp", "timestamp_ntz", "long", "unix", "unix_ms")

@@ -1,5 +1,5 @@
 """The state of a resource's reads: where a pass over its objects stands, to be gone on with by whoever comes next; and
-behind the last page, how far the next pass has to look back.
+behind the last page, how far the next pass has to look back, or the token by which it is told what changed.
 """
 
 import hashlib
@@ -18,24 +18,33 @@ MARGIN = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class Progress:
-    """A pass that has begun. ``lower``: the cursor that it began at; None for all objects there are."""
+    """A pass that has begun; with a ``token`` alone, the one that is to come.
+
+    ``lower``: the cursor that it began at; None for all objects there are.
+    """
 
     lower: str | None
     at: Position = field(default_factory=dict)
     began: str | None = None
     """When, by the API's clock; None before its first answer."""
+    token: str | None = None
+    """What the pass before this one left: the API gives what changed since."""
 
-    def as_state(self, resource: Resource, base_url: str) -> str:
-        return _written({"of": _digest(resource, base_url), "lower": self.lower, "at": self.at, "began": self.began})
+    def as_state(self, resource: Resource, place: str) -> str:
+        told = {"of": _digest(resource, place), "lower": self.lower, "at": self.at, "began": self.began}
+        return _written(told if self.token is None else {**told, "token": self.token})
 
 
-def begun(state: str | None, resource: Resource, base_url: str) -> Progress | None:
-    """The pass that is to be gone on with; from its beginning where its pages are asked for in another way now."""
+def begun(state: str | None, resource: Resource, place: str) -> Progress | None:
+    """The pass that is to be gone on with; from its beginning, and without a token, where its pages are asked for in
+    another way or elsewhere now. ``place``: the address, and whatever else says whose objects these are.
+    """
     told: dict[str, Any] = json.loads(state) if state else {}
     if "at" not in told:
         return None
-    same = told["of"] == _digest(resource, base_url)
-    return Progress(told["lower"], told["at"] if same else {}, told.get("began"))
+    if told["of"] != _digest(resource, place):
+        return Progress(told["lower"], began=told.get("began"))
+    return Progress(told["lower"], told["at"], told.get("began"), told.get("token"))
 
 
 def ended_state(began: str, greatest: datetime) -> str | None:
@@ -58,5 +67,5 @@ def _written(told: dict[str, Any]) -> str:
     return json.dumps(told, sort_keys=True, separators=(",", ":"))
 
 
-def _digest(resource: Resource, base_url: str) -> str:
-    return hashlib.sha256(f"{base_url} {resource.model_dump_json()}".encode()).hexdigest()[:16]
+def _digest(resource: Resource, place: str) -> str:
+    return hashlib.sha256(f"{place} {resource.model_dump_json()}".encode()).hexdigest()[:16]

@@ -1,7 +1,9 @@
 """Reading a resource in batches: each ends behind a page, and says how the next one goes on."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -24,6 +26,7 @@ from connectors.inference.filters import check_filters, filtered
 from connectors.inference.gathering import gathered
 from connectors.inference.kinds import EMPTY, TEXT, ZONED
 from connectors.reads import WITHOUT_CURSOR
+from connectors.rest.answers import TokenEndedError
 from connectors.rest.client import Api
 from connectors.rest.columns import declared_columns, lake_names, times
 from connectors.rest.config import RestConfig
@@ -64,8 +67,9 @@ class RestRead:
         self._most_rows = most_rows
         self.report = ReadReport()
         self._ended: str | None = None
-        progress = self._progress(api)
-        self._edge = _edge(resource, progress.lower)
+        self._place = f"{api.base_url} {json.dumps(config.shown)}"
+        progress = self._progress()
+        self._edge = None if _is_by_token(resource) else _edge(resource, progress.lower)
         self._fill(api, config, progress)
         self._conversion = Conversion(self._chosen())
         self.schema = self._schema()
@@ -96,7 +100,9 @@ class RestRead:
 
     def _time_cursor(self) -> str | None:
         cursor = self._request.cursor
-        return cursor.field if cursor is not None and self.schema.field(cursor.field).type == ZONED else None
+        if cursor is None or _is_by_token(self._resource):
+            return None
+        return cursor.field if self.schema.field(cursor.field).type == ZONED else None
 
     def _from_edge(self, piece: pa.RecordBatch) -> pa.RecordBatch:
         """Without what is older than the edge that the pass began at, or has no cursor value."""
@@ -108,44 +114,63 @@ class RestRead:
             self.report.warnings.append(ValueWarning(name, WITHOUT_CURSOR, values.null_count))
         return piece.filter(pc.fill_null(pc.greater_equal(values, pa.scalar(self._edge, values.type)), False))
 
-    def _progress(self, api: Api) -> Progress:
-        cursor = self._request.cursor
-        lower = None if cursor is None else cursor.lower
-        state = self._request.state
-        return begun(state, self._resource, api.base_url) or Progress(lower_after(state, lower))
+    def _progress(self) -> Progress:
+        """What a token brings is never all there is, nor ordered by the cursor: it has no edge."""
+        cursor, state = self._request.cursor, self._request.state
+        found = begun(state, self._resource, self._place)
+        if found is not None and (cursor is not None or found.token is None):
+            return found
+        return Progress(None if cursor is None or _is_by_token(self._resource) else lower_after(state, cursor.lower))
 
     def _fill(self, api: Api, config: RestConfig, progress: Progress) -> None:
         """Until the batch is full, the pass is over, or the API wants a longer rest than a read has patience."""
         share = NARROW if self._request.narrow else 1
-        since = _since(self._resource, progress.lower)
+        since = progress.token if _is_by_token(self._resource) else _since(self._resource, progress.lower)
         try:
             for page in pages(api, config, self._resource, progress.at, since):
                 self._spool.add(page.records)
                 began = progress.began or (encode(api.began) if api.began else None)
                 if page.after is None or self._is_past(page):
-                    self._ended = began
+                    self._end(page, began)
                     break
-                progress = Progress(progress.lower, page.after, began)
+                progress = replace(progress, at=page.after, began=began)
                 if self._spool.rows >= self._most_rows // share or self._spool.size_bytes >= BATCH_BYTES // share:
-                    self._go_on_later(progress, api)
+                    self._go_on_later(progress)
                     break
         except (BusyError, UnreachableError):
             if not self._spool.rows:
                 raise
-            self._go_on_later(progress, api)
+            self._go_on_later(progress)
         except (ConfigurationError, CredentialsError, AccessError):
             raise
+        except TokenEndedError:
+            if progress.token is None:
+                raise
+            self._begin_anew(api, config)
         except SourceError:
             # A page's cursor may be one that the API knows no longer: then the pass begins anew. What came before is
             # recognised, by its key or beside the cursor.
             recognised = self._resource.primary_key or self._request.cursor is not None
             if self._spool.rows or not progress.at or not recognised:
                 raise
-            self._fill(api, config, Progress(progress.lower))
+            self._fill(api, config, Progress(progress.lower, token=progress.token))
 
-    def _go_on_later(self, progress: Progress, api: Api) -> None:
+    def _begin_anew(self, api: Api, config: RestConfig) -> None:
+        """With all objects there are; in a batch of its own, as those that came by the token would be in it twice."""
+        if self._spool.rows:
+            self._go_on_later(Progress(None))
+        else:
+            self._fill(api, config, Progress(None))
+
+    def _go_on_later(self, progress: Progress) -> None:
         self.report.more = True
-        self.report.state = progress.as_state(self._resource, api.base_url)
+        self.report.state = progress.as_state(self._resource, self._place)
+
+    def _end(self, page: Page, began: str | None) -> None:
+        if not _is_by_token(self._resource):
+            self._ended = began
+        elif page.token is not None and self._request.cursor is not None:
+            self.report.state = Progress(None, token=page.token).as_state(self._resource, self._place)
 
     def _is_past(self, page: Page) -> bool:
         """Whether only older objects follow."""
@@ -196,6 +221,10 @@ def _check_cursor(resource: Resource, request: ReadRequest) -> None:
     if request.columns is not None and cursor.field not in request.columns:
         raise ConfigurationError(f"The incremental field {cursor.field} must be among the columns of the read.")
     _edge(resource, cursor.lower)
+
+
+def _is_by_token(resource: Resource) -> bool:
+    return resource.incremental is not None and resource.incremental.token is not None
 
 
 def _edge(resource: Resource, lower: str | None) -> Any:

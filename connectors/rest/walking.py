@@ -6,6 +6,7 @@ from typing import Any
 
 from connectors.errors import SourceError
 from connectors.inference.texts import Literal, json_text, plain_literal
+from connectors.rest.answers import failure
 from connectors.rest.client import Api
 from connectors.rest.config import RestConfig
 from connectors.rest.declaration import Resource
@@ -22,10 +23,12 @@ class Page:
     records: Sequence[Record]
     after: Position | None
     """Where the pass goes on; None where it is over."""
+    token: str | None = None
+    """Behind the last page: by which the API gives what changes from now on."""
 
 
 def pages(api: Api, config: RestConfig, resource: Resource, at: Position, since: str | None) -> Iterator[Page]:
-    """The pages from there on. ``since``: what the API is to filter by, as it wants it."""
+    """The pages from there on. ``since``: what the API is to filter by, as it wants it; a time, a number or a token."""
     if resource.parent is None:
         yield from _pages(api, config, resource, at, since, {})
         return
@@ -54,10 +57,11 @@ def _pages(
     while where is not None:
         request = pager.request(first, where)
         answer = api.ask(resource, Request(**{**vars(request), "url": api.url(request.url)}))
-        _check(answer, resource)
+        if failed := failure(answer.body, resource):
+            raise failed
         records = records_of(answer, resource)
         where = pager.after(where, answer, records)
-        yield Page(records, where)
+        yield Page(records, where, _token(answer, resource) if where is None else None)
 
 
 def _children(
@@ -131,16 +135,12 @@ def _first_request(
     return request.with_value(cursor.into, cursor.param, filled(cursor.template, {"value": since}))
 
 
+def _token(answer: Answer, resource: Resource) -> str | None:
+    if resource.incremental is None or resource.incremental.token is None:
+        return None
+    found = found_at(resource.incremental.token, answer.body)
+    return None if found in (None, False, "") else _text(found)
+
+
 def _param(value: str | float | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _check(answer: Answer, resource: Resource) -> None:
-    """``SourceError`` for an answer that says itself that it is none."""
-    if resource.failed is None:
-        return
-    found = found_at(resource.failed, answer.body)
-    if found in (None, False, "", []):
-        return
-    told = f': "{found[:200]}"' if isinstance(found, str) else "."
-    raise SourceError(f"The API says that the request for {resource.name} failed{told}")
