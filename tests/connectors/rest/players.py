@@ -1,7 +1,8 @@
 """Every provider whose API is declared has a player here: a new one is a line."""
 
 from tests.providers.chargebee import ChargebeePlayer
+from tests.providers.hubspot import HubSpotPlayer
 from tests.providers.player import Player
 from tests.providers.stripe import StripePlayer
 
-PLAYERS: dict[str, type[Player]] = {each.source_type: each for each in (ChargebeePlayer, StripePlayer)}
+PLAYERS: dict[str, type[Player]] = {each.source_type: each for each in (ChargebeePlayer, HubSpotPlayer, StripePlayer)}
