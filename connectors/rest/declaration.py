@@ -141,6 +141,16 @@ class CursorPaging(_Model):
     """The header that has it."""
     more: PathExpression | None = None
     into: Target = "query"
+    scroll: bool = False
+    """The API moves a place of its own, which may always be called the same, and soon forgets it: all pages are read in
+    one batch. ``more`` says where they end.
+    """
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.scroll and self.more is None:
+            raise ValueError("a scroll needs more: where the answer has whether another page follows")
+        return self
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -176,6 +186,8 @@ class Incremental(_Model):
     param: ParamName | None = None
     """What the API filters by, inclusive or not. Without one all objects are read, and the known ones recognised."""
     format: Literal["iso8601", "unix", "unix_ms", "date", "number"] = "iso8601"
+    margin_seconds: Annotated[int, Field(ge=1)] = 1
+    """How long before the cursor the filter begins where that is a time: APIs that filter by whole days need more."""
     template: Template = "{value}"
     """Around the value, such as ``updated_at>={value}``."""
     into: Target = "query"
@@ -277,8 +289,14 @@ class Declaration(_Model):
             raise ValueError(f"{at}.parent.resource: there is no resource {each.parent.resource}")
         if parent.parent is not None:
             raise ValueError(f"{at}.parent.resource: {parent.name} has a parent itself, which goes too deep")
+        if is_scrolled(parent) or is_scrolled(each):
+            raise ValueError(f"{at}.parent: a scroll goes with neither parents nor children, between which it ends")
         if cursor is not None and cursor.token is not None:
             raise ValueError(f"{at}.incremental.token: each parent has one of its own, which nothing keeps")
+
+
+def is_scrolled(resource: Resource) -> bool:
+    return isinstance(resource.paging, CursorPaging) and resource.paging.scroll
 
 
 _CURSOR_TYPES = ("date", "timestamp", "timestamp_ntz", "long", "unix", "unix_ms")

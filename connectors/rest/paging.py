@@ -101,7 +101,7 @@ class _Cursors:
             return None
         if isinstance(token, list | dict):
             raise SourceError("The next page's cursor is no text: check the paging of the resource.")
-        if str(token) == at.get("token"):
+        if str(token) == at.get("token") and not self._paging.scroll:
             raise SourceError("The API gives the same page again and again: check the paging of the resource.")
         return {"token": str(token)}
 

@@ -30,7 +30,7 @@ from connectors.rest.answers import TokenEndedError
 from connectors.rest.client import Api
 from connectors.rest.columns import declared_columns, lake_names, times
 from connectors.rest.config import RestConfig
-from connectors.rest.declaration import UNIX_TYPES, Resource
+from connectors.rest.declaration import UNIX_TYPES, Resource, is_scrolled
 from connectors.rest.discovery import described
 from connectors.rest.progress import Progress, begun, ended_state, lower_after
 from connectors.rest.spool import Spool
@@ -134,11 +134,11 @@ class RestRead:
                     self._end(page, began)
                     break
                 progress = replace(progress, at=page.after, began=began)
-                if self._spool.rows >= self._most_rows // share or self._spool.size_bytes >= BATCH_BYTES // share:
+                if self._is_full(share):
                     self._go_on_later(progress)
                     break
         except (BusyError, UnreachableError):
-            if not self._spool.rows:
+            if not self._spool.rows or is_scrolled(self._resource):
                 raise
             self._go_on_later(progress)
         except (ConfigurationError, CredentialsError, AccessError):
@@ -147,13 +147,21 @@ class RestRead:
             if progress.token is None:
                 raise
             self._begin_anew(api, config)
-        except SourceError:
+        except SourceError as error:
+            if is_scrolled(self._resource) and progress.at:
+                raise BusyError(f"The API has lost its place in {self._resource.name}, which is read anew.") from error
             # A page's cursor may be one that the API knows no longer: then the pass begins anew. What came before is
             # recognised, by its key or beside the cursor.
             recognised = self._resource.primary_key or self._request.cursor is not None
             if self._spool.rows or not progress.at or not recognised:
                 raise
             self._fill(api, config, Progress(progress.lower, token=progress.token))
+
+    def _is_full(self, share: int) -> bool:
+        """What is scrolled over is one batch, but for a preview of it: nobody could go on with it."""
+        if is_scrolled(self._resource) and self._most_rows >= BATCH_ROWS:
+            return False
+        return self._spool.rows >= self._most_rows // share or self._spool.size_bytes >= BATCH_BYTES // share
 
     def _begin_anew(self, api: Api, config: RestConfig) -> None:
         """With all objects there are; in a batch of its own, as those that came by the token would be in it twice."""
@@ -255,7 +263,7 @@ def _since(resource: Resource, lower: str | None) -> str | None:
     value = _edge(resource, lower)
     if isinstance(value, datetime):
         moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-        return _moment(moment - timedelta(seconds=1), cursor.format)
+        return _moment(moment - timedelta(seconds=cursor.margin_seconds), cursor.format)
     if isinstance(value, date):
         return (value - timedelta(days=1)).isoformat()
     return str(int(value) - 1)

@@ -124,6 +124,7 @@ class TestCursors:
             ({}, "1000001"),
             ({"format": "iso8601"}, "1970-01-12T13:46:41Z"),
             ({"template": "ge:{value}"}, "ge:1000001"),
+            ({"margin_seconds": 172_800}, "827202"),
         ],
     )
     def test_the_api_filters_from_a_little_before(self, library: Library, how: dict[str, Any], sent: str) -> None:
