@@ -46,6 +46,10 @@ class Player(ABC):
         """Objects in a page of that table."""
         return self.page
 
+    def pages_overlap(self, table: str) -> bool:
+        """Whether a page of that table begins with objects that the one before it ends with."""
+        return False
+
     def put(self, table: str, number: int, seconds: int) -> Object:
         """Into ``objects``; of a table of children beside the parents that are there."""
         made = self.make(table, number, seconds)
