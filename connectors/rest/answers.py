@@ -1,7 +1,9 @@
 """What an API's answer means: its JSON, a sentence for what went wrong, or how long to wait."""
 
 import json
+import re
 import time
+from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -9,17 +11,20 @@ import httpx2
 
 from connectors.errors import AccessError, BusyError, CredentialsError, SchemaChangedError, SourceError
 from connectors.inference.objects import NoObjectError, parsed_value
-from connectors.rest.declaration import Resource
+from connectors.rest.declaration import Limits, Resource
 from connectors.rest.paths import found as found_at
 
 MOST_TOLD = 200
 _TOO_MANY = 429
 _BUSY = (408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529)
-_SPENT = ("x-ratelimit-remaining", "ratelimit-remaining")
+_REMAINING = re.compile(r"((?:x-)?rate-?limit-(?:[\w-]+-)?)remaining")
+"""An API may count several things, each with headers of its own."""
 _RESETS = ("x-ratelimit-reset", "ratelimit-reset", "x-rate-limit-reset")
 _LONGEST_WAIT = 3600.0
 _EPOCH = 1_000_000_000
 """From this on a number of seconds is a time."""
+_EPOCH_MS = 1_000_000_000_000
+"""And from this on it is milliseconds."""
 
 
 class TokenEndedError(SourceError):
@@ -27,20 +32,28 @@ class TokenEndedError(SourceError):
 
 
 def is_passing(answer: httpx2.Response) -> bool:
-    """Whether the same request may be answered later: limits, and servers that have a bad moment."""
-    return answer.status_code in (*_BUSY, _TOO_MANY) or (answer.status_code == 403 and _is_spent(answer))
+    """Whether it is a server that has a bad moment."""
+    return answer.status_code in _BUSY
 
 
-def wait_of(answer: httpx2.Response) -> float | None:
+def is_limited(answer: httpx2.Response, content: bytes, limits: Limits) -> bool:
+    """Whether too many requests came: by the status, by the headers, or as ``limits`` have it."""
+    if answer.status_code == _TOO_MANY or (answer.status_code == 403 and _is_spent(answer)):
+        return True
+    return limits.answer is not None and _says(limits.answer, _json(content))
+
+
+def wait_of(answer: httpx2.Response, limits: Limits, *, limited: bool) -> float | None:
     """Seconds that the API asks to wait; None where it does not say."""
     told = answer.headers.get("retry-after", "").strip()
     if told:
         return _bounded(_seconds(told))
-    if answer.status_code in (_TOO_MANY, 403):
-        for name in _RESETS:
-            if (reset := answer.headers.get(name, "").strip()) and (found := _seconds(reset)) is not None:
-                return _bounded(found)
-    return None
+    if not limited:
+        return None
+    resets = _resets(name[1] for name in _spent(answer)) or _RESETS
+    found = [_seconds(answer.headers[name].strip()) for name in resets if name in answer.headers]
+    known = [each for each in found if each is not None]
+    return _bounded(max(known)) if known else limits.wait
 
 
 def parsed(content: bytes, resource: Resource) -> Any:
@@ -66,7 +79,7 @@ def refusal(
     if _is_token_ended(body, resource):
         return TokenEndedError(f"The API no longer knows the token that {name} was read by{told}")
     match status:
-        case 403 if login_refused is not None and _says(login_refused, body):
+        case _ if login_refused is not None and _says(login_refused, body):
             return CredentialsError(f"The API does not take the credentials{told}")
         case 401:
             return CredentialsError(f"The API does not take the credentials{told}")
@@ -107,9 +120,8 @@ def _holds(found: Any) -> bool:
     return found not in (None, False, "", [])
 
 
-def busy(answer: httpx2.Response, resource: Resource) -> BusyError:
-    wait = wait_of(answer)
-    if answer.status_code in (_TOO_MANY, 403):
+def busy(answer: httpx2.Response, resource: Resource, wait: float | None, *, limited: bool) -> BusyError:
+    if limited:
         return BusyError(
             f"The API's limit of requests is used up; {resource.name} is read on later.", retry_after_seconds=wait
         )
@@ -120,7 +132,17 @@ def busy(answer: httpx2.Response, resource: Resource) -> BusyError:
 
 
 def _is_spent(answer: httpx2.Response) -> bool:
-    return "retry-after" in answer.headers or any(answer.headers.get(name) == "0" for name in _SPENT)
+    return "retry-after" in answer.headers or bool(_spent(answer))
+
+
+def _spent(answer: httpx2.Response) -> list[re.Match[str]]:
+    """The headers that say that nothing remains."""
+    found = [_REMAINING.fullmatch(name.lower()) for name, value in answer.headers.items() if value.strip() == "0"]
+    return [each for each in found if each is not None]
+
+
+def _resets(prefixes: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{prefix}reset" for prefix in prefixes)
 
 
 def _seconds(text: str) -> float | None:
@@ -131,6 +153,8 @@ def _seconds(text: str) -> float | None:
             return parsedate_to_datetime(text).timestamp() - time.time()
         except ValueError:
             return None
+    if number > _EPOCH_MS:
+        number /= 1000
     return number - time.time() if number > _EPOCH else number
 
 

@@ -20,7 +20,7 @@ from connectors.outbound.http import (
     guarded_transport,
     is_about_certificates,
 )
-from connectors.rest.answers import busy, is_passing, parsed, refusal, wait_of
+from connectors.rest.answers import busy, is_limited, is_passing, parsed, refusal, wait_of
 from connectors.rest.config import RestConfig
 from connectors.rest.declaration import Resource
 from connectors.rest.logins import login_of
@@ -96,10 +96,13 @@ class Api:
             self.began = self.began or _time_of(answer)
             body, link = parsed(content, resource), answer.links.get("next", {}).get("url")
             return Answer(str(answer.url), body, answer.headers, link), None
-        if is_passing(answer):
-            wait = wait_of(answer)
+        if resource.parent is not None and answer.status_code in resource.parent.none:
+            return Answer(str(answer.url), None, answer.headers), None
+        limits = self._config.declaration.limits
+        if (limited := is_limited(answer, content, limits)) or is_passing(answer):
+            wait = wait_of(answer, limits, limited=limited)
             self._pace.hold(wait)
-            return busy(answer, resource), wait
+            return busy(answer, resource, wait, limited=limited), wait
         login_refused = self._config.declaration.login_refused
         return refusal(answer, content, resource, self._config.secrets, login_refused), None
 

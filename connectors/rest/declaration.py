@@ -191,6 +191,8 @@ class Incremental(_Model):
     template: Template = "{value}"
     """Around the value, such as ``updated_at>={value}``."""
     into: Target = "query"
+    params: Mapping[ParamName, Value] = Field(default_factory=dict)
+    """Sent when a pass goes by the cursor, such as an order that brings the newest first."""
     newest_first: bool = False
     """Objects come by the cursor, the newest first: without ``param``, reading ends with the first one that is old."""
     token: PathExpression | None = None
@@ -213,11 +215,17 @@ class Parent(_Model):
     """Columns, with where the parent's object has their value. ``path``, ``params`` and ``body`` may name them in
     braces.
     """
+    none: tuple[int, ...] = ()
+    """Statuses of an answer that say that this parent has no such objects."""
 
 
 class Limits(_Model):
     requests_per_second: Annotated[float, Field(gt=0, le=1000)] | None = None
     """Of the whole source."""
+    answer: PathExpression | None = None
+    """Where an answer that refuses says that it is for too many requests, if its status does not: true, or a text."""
+    wait: Annotated[float, Field(ge=0, le=3600)] | None = None
+    """Seconds to wait where such an answer does not say how many."""
 
 
 class _Requests(_Model):
@@ -354,4 +362,6 @@ def _references(found: Declaration, inputs: Collection[str]) -> Iterator[tuple[s
             for name, value in values.items():
                 yield f"resources.{number}.{part}.{name}", names_in(str(value)), known
         if each.incremental is not None:
+            for name, value in each.incremental.params.items():
+                yield f"resources.{number}.incremental.params.{name}", names_in(str(value)), known
             yield f"resources.{number}.incremental.template", names_in(each.incremental.template), {"value"}

@@ -1,7 +1,7 @@
 """Reading a resource in batches: each ends behind a page, and says how the next one goes on."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -34,7 +34,7 @@ from connectors.rest.declaration import UNIX_TYPES, Resource, is_scrolled
 from connectors.rest.discovery import described
 from connectors.rest.progress import Progress, begun, ended_state, lower_after
 from connectors.rest.spool import Spool
-from connectors.rest.walking import Page, Record, pages
+from connectors.rest.walking import ByCursor, Page, Record, pages
 
 BATCH_ROWS = 50_000
 BATCH_BYTES = 2**26
@@ -125,12 +125,12 @@ class RestRead:
     def _fill(self, api: Api, config: RestConfig, progress: Progress) -> None:
         """Until the batch is full, the pass is over, or the API wants a longer rest than a read has patience."""
         share = NARROW if self._request.narrow else 1
-        since = progress.token if _is_by_token(self._resource) else _since(self._resource, progress.lower)
+        by_cursor = self._by_cursor(progress)
         try:
-            for page in pages(api, config, self._resource, progress.at, since):
+            for page in pages(api, config, self._resource, progress.at, by_cursor):
                 self._spool.add(page.records)
                 began = progress.began or (encode(api.began) if api.began else None)
-                if page.after is None or self._is_past(page):
+                if page.after is None:
                     self._end(page, began)
                     break
                 progress = replace(progress, at=page.after, began=began)
@@ -180,12 +180,18 @@ class RestRead:
         elif page.token is not None and self._request.cursor is not None:
             self.report.state = Progress(None, token=page.token).as_state(self._resource, self._place)
 
-    def _is_past(self, page: Page) -> bool:
+    def _by_cursor(self, progress: Progress) -> ByCursor | None:
+        if self._request.cursor is None:
+            return None
+        by_token = _is_by_token(self._resource)
+        return ByCursor(progress.token if by_token else _since(self._resource, progress.lower), self._is_past)
+
+    def _is_past(self, records: Sequence[Record]) -> bool:
         """Whether only older objects follow."""
         cursor = self._resource.incremental
         if self._edge is None or cursor is None or not cursor.newest_first or cursor.param is not None:
             return False
-        return bool(page.records) and all(_is_older(each, self._resource, self._edge) for each in page.records)
+        return bool(records) and all(_is_older(each, self._resource, self._edge) for each in records)
 
     def _chosen(self) -> dict[str, str]:
         return lake_names(self._resource.columns) | dict(self._request.type_overrides)

@@ -1,6 +1,6 @@
 """A pass over all objects of a resource, page by page; it can be left behind any page and gone on with later."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,14 +27,24 @@ class Page:
     """Behind the last page: by which the API gives what changes from now on."""
 
 
-def pages(api: Api, config: RestConfig, resource: Resource, at: Position, since: str | None) -> Iterator[Page]:
-    """The pages from there on. ``since``: what the API is to filter by, as it wants it; a time, a number or a token."""
+@dataclass(frozen=True)
+class ByCursor:
+    """A pass over what is new."""
+
+    since: str | None
+    """What the API is to filter by, as it wants it: a time, a number or a token. None for all there is."""
+    is_past: Callable[[Sequence[Record]], bool]
+    """Whether behind such a page only older objects follow, of the same parent."""
+
+
+def pages(api: Api, config: RestConfig, resource: Resource, at: Position, by_cursor: ByCursor | None) -> Iterator[Page]:
+    """The pages from there on. ``by_cursor`` is None where all objects are read, in any order."""
     if resource.parent is None:
-        yield from _pages(api, config, resource, at, since, {})
+        yield from _pages(api, config, resource, at, by_cursor, {})
         return
     parent = config.declaration.resource(resource.parent.resource)
     assert parent is not None
-    yield from _children(api, config, parent, resource, at, since)
+    yield from _children(api, config, parent, resource, at, by_cursor)
 
 
 def records_of(answer: Answer, resource: Resource) -> Sequence[Record]:
@@ -50,9 +60,14 @@ def records_of(answer: Answer, resource: Resource) -> Sequence[Record]:
 
 
 def _pages(
-    api: Api, config: RestConfig, resource: Resource, at: Position, since: str | None, of_parent: Mapping[str, str]
+    api: Api,
+    config: RestConfig,
+    resource: Resource,
+    at: Position,
+    by_cursor: ByCursor | None,
+    of_parent: Mapping[str, str],
 ) -> Iterator[Page]:
-    pager, first = pager_of(resource.paging), _first_request(api, config, resource, since, of_parent)
+    pager, first = pager_of(resource.paging), _first_request(api, config, resource, by_cursor, of_parent)
     where: Position | None = at
     while where is not None:
         request = pager.request(first, where)
@@ -60,12 +75,13 @@ def _pages(
         if failed := failure(answer.body, resource):
             raise failed
         records = records_of(answer, resource)
-        where = pager.after(where, answer, records)
+        past = by_cursor is not None and by_cursor.is_past(records)
+        where = None if past else pager.after(where, answer, records)
         yield Page(records, where, _token(answer, resource) if where is None else None)
 
 
 def _children(
-    api: Api, config: RestConfig, parent: Resource, resource: Resource, at: Position, since: str | None
+    api: Api, config: RestConfig, parent: Resource, resource: Resource, at: Position, by_cursor: ByCursor | None
 ) -> Iterator[Page]:
     """A position names the parents' page, and the parent on it that is done, or within which to go on."""
     where = at.get("parents", FIRST)
@@ -76,7 +92,7 @@ def _children(
             if number < _begin(parents, done, within):
                 continue
             begin = inside if of_parent == within else FIRST
-            for found in _pages(api, config, resource, begin, since, of_parent):
+            for found in _pages(api, config, resource, begin, by_cursor, of_parent):
                 records = [{**each, **of_parent} for each in found.records]
                 if found.after is not None:
                     yield Page(records, {"parents": where, "within": of_parent, "inside": found.after})
@@ -118,7 +134,7 @@ def _text(value: Any) -> str:
 
 
 def _first_request(
-    api: Api, config: RestConfig, resource: Resource, since: str | None, of_parent: Mapping[str, str]
+    api: Api, config: RestConfig, resource: Resource, by_cursor: ByCursor | None, of_parent: Mapping[str, str]
 ) -> Request:
     values = {**config.inputs, **of_parent}
     request = Request(
@@ -130,9 +146,13 @@ def _first_request(
         body=None if resource.body is None else filled_body(resource.body, values),
     )
     cursor = resource.incremental
-    if since is None or cursor is None or cursor.param is None:
+    if by_cursor is None or cursor is None:
         return request
-    return request.with_value(cursor.into, cursor.param, filled(cursor.template, {"value": since}))
+    for name, value in cursor.params.items():
+        request = request.with_value("query", name, filled(_param(value), values))
+    if by_cursor.since is None or cursor.param is None:
+        return request
+    return request.with_value(cursor.into, cursor.param, filled(cursor.template, {"value": by_cursor.since}))
 
 
 def _token(answer: Answer, resource: Resource) -> str | None:
