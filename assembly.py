@@ -4,9 +4,11 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from connectors.budget import OWN
 from connectors.outbound import OutboundPolicy, allowed
 from connectors.surroundings import Surroundings
 from lake.storage import LakeStore
+from metadata.budgets import SharedBudget
 from metadata.database import Database
 from metadata.vault import Vault
 from query.messages import QueryLimits
@@ -47,7 +49,8 @@ def surroundings(settings: Settings) -> Surroundings:
     """What sources may reach."""
     outbound = OutboundPolicy(settings.outbound != "any", allowed(settings.outbound_allow))
     folders = tuple(Path(folder).resolve() for folder in settings.source_folders.split(":") if folder)
-    return Surroundings(outbound, folders)
+    url = _revealed(settings.database_url)
+    return Surroundings(outbound, folders, SharedBudget(url) if url else OWN)
 
 
 def temporal_address(settings: Settings) -> TemporalAddress:

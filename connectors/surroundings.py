@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from connectors.budget import OWN, Budget
 from connectors.outbound import CLOSED, OutboundPolicy
 
 
@@ -13,3 +14,5 @@ class Surroundings:
     outbound: OutboundPolicy = CLOSED
     folders: tuple[Path, ...] = ()
     """Folders of the server, by their real paths, whose files sources may be."""
+    budget: Budget = OWN
+    """Of requests to the sources."""

@@ -451,3 +451,12 @@ class JobLog(SQLModel, table=True):
     level: LogLevel = Field(default=LogLevel.INFO, sa_type=Text)
     message: str = Field(sa_type=Text)
     fields: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+
+
+class RequestBudget(SQLModel, table=True):
+    """When the next request to an account of a provider may be sent, in seconds since 1970."""
+
+    __tablename__ = "request_budget"
+
+    account: str = Field(primary_key=True, max_length=64)
+    next_at: float

@@ -11,7 +11,7 @@ import httpx2
 
 from connectors.errors import AccessError, BusyError, CredentialsError, SchemaChangedError, SourceError
 from connectors.inference.objects import NoObjectError, parsed_value
-from connectors.rest.declaration import Limits, Resource
+from connectors.rest.declaration import Declaration, Limits, Resource
 from connectors.rest.paths import found as found_at
 
 MOST_TOLD = 200
@@ -70,8 +70,8 @@ def refusal(
     answer: httpx2.Response,
     content: bytes,
     resource: Resource,
+    declaration: Declaration,
     secrets: tuple[str, ...],
-    login_refused: str | None = None,
 ) -> SourceError:
     """What to raise for a status that is no success, and will not pass by itself."""
     status, name = answer.status_code, resource.name
@@ -79,13 +79,14 @@ def refusal(
     if _is_token_ended(body, resource):
         return TokenEndedError(f"The API no longer knows the token that {name} was read by{told}")
     match status:
-        case _ if login_refused is not None and _says(login_refused, body):
+        case _ if declaration.login_refused is not None and _says(declaration.login_refused, body):
+            return CredentialsError(f"The API does not take the credentials{told}")
+        case 403 if declaration.access_refused is not None and not _says(declaration.access_refused, body):
             return CredentialsError(f"The API does not take the credentials{told}")
         case 401:
             return CredentialsError(f"The API does not take the credentials{told}")
         case 403:
-            need = f": they need {resource.scope}" if resource.scope else ""
-            return AccessError(f"The credentials may not read {name}{need}{told}")
+            return _no_access(resource, told)
         case 404 | 410:
             return SchemaChangedError(f"The API has nothing at the path of {name} (status {status}){told}")
         case _ if 300 <= status < 400:
@@ -94,14 +95,21 @@ def refusal(
             return SourceError(f"The API refuses the request for {name} (status {status}){told}")
 
 
-def failure(body: Any, resource: Resource) -> SourceError | None:
+def failure(body: Any, resource: Resource, declaration: Declaration) -> SourceError | None:
     """What to raise for an answer of status 200 that says itself that it is none."""
     found = None if resource.failed is None else found_at(resource.failed, body)
     if not _holds(found):
         return None
     told = f': "{found[:MOST_TOLD]}"' if isinstance(found, str) else "."
+    if declaration.access_refused is not None and _says(declaration.access_refused, body):
+        return _no_access(resource, told)
     kind = TokenEndedError if _is_token_ended(body, resource) else SourceError
     return kind(f"The API says that the request for {resource.name} failed{told}")
+
+
+def _no_access(resource: Resource, told: str) -> AccessError:
+    need = f": they need {resource.scope}" if resource.scope else ""
+    return AccessError(f"The credentials may not read {resource.name}{need}{told}")
 
 
 def _is_token_ended(body: Any, resource: Resource) -> bool:

@@ -1,7 +1,6 @@
 """Asking an API: one login, one pace, and patience with what passes by itself."""
 
 import random
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from connectors.rest.answers import busy, is_limited, is_passing, parsed, refusa
 from connectors.rest.config import RestConfig
 from connectors.rest.declaration import Resource
 from connectors.rest.logins import login_of
+from connectors.rest.pace import Pace
 from connectors.rest.requests import Answer, Request
 from connectors.rest.templates import filled
 
@@ -51,7 +51,7 @@ class Api:
             trust_env=False,
             follow_redirects=False,
         )
-        self._pace = _Pace(declaration.limits.requests_per_second)
+        self._pace = Pace(config.budget, config.account, declaration.limits.requests_per_second)
         self.began: datetime | None = None
         """When the first answer came, by the API's clock."""
 
@@ -86,8 +86,7 @@ class Api:
 
     def _tried(self, resource: Resource, request: Request) -> tuple[Answer | SourceError, float | None]:
         """The answer, or what is wrong, with the seconds that the API asks to wait."""
-        remaining()
-        self._pace.wait()
+        self._pace.wait(self._patience())
         try:
             answer, content = self._sent(request)
         except UnreachableError as error:
@@ -103,8 +102,7 @@ class Api:
             wait = wait_of(answer, limits, limited=limited)
             self._pace.hold(wait)
             return busy(answer, resource, wait, limited=limited), wait
-        login_refused = self._config.declaration.login_refused
-        return refusal(answer, content, resource, self._config.secrets, login_refused), None
+        return refusal(answer, content, resource, self._config.declaration, self._config.secrets), None
 
     def _sent(self, request: Request) -> tuple[httpx2.Response, bytes]:
         url = request.url
@@ -145,29 +143,6 @@ class Api:
     def _patience(self) -> float:
         left = remaining()
         return PATIENCE_SECONDS if left is None else min(PATIENCE_SECONDS, left)
-
-
-class _Pace:
-    """Requests at even distances. Thread-safe."""
-
-    def __init__(self, per_second: float | None) -> None:
-        self._distance = 1 / per_second if per_second else 0.0
-        self._next = 0.0
-        self._lock = threading.Lock()
-
-    def wait(self) -> None:
-        with self._lock:
-            now = time.monotonic()
-            begin = max(now, self._next)
-            self._next = begin + self._distance
-        if begin > now:
-            time.sleep(begin - now)
-
-    def hold(self, seconds: float | None) -> None:
-        """Nothing is asked for so long."""
-        if seconds is not None:
-            with self._lock:
-                self._next = max(self._next, time.monotonic() + seconds)
 
 
 def base_url(config: RestConfig) -> str:

@@ -1,8 +1,10 @@
 """The frozen configuration of a REST source: its declaration, and the inputs that its texts refer to."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from connectors.budget import OWN, Budget
 from connectors.outbound import CLOSED, OutboundPolicy
 from connectors.rest.declaration import Declaration
 
@@ -16,6 +18,15 @@ class RestConfig:
     secrets: tuple[str, ...] = field(repr=False, default=())
     """Values among the inputs that nobody may read."""
     outbound: OutboundPolicy = CLOSED
+    budget: Budget = OWN
+
+    @property
+    def account(self) -> str:
+        """The same for all that the API counts together. Of secrets it tells too little for anybody to find them."""
+        hidden = hashlib.sha256(repr(sorted(self.secrets)).encode()).digest()[:4]
+        shown = {name: text for name, text in self.inputs.items() if text not in self.secrets}
+        told = repr((self.declaration.base_url, sorted(shown.items()), hidden))
+        return hashlib.sha256(told.encode()).hexdigest()
 
     @property
     def shown(self) -> dict[str, str]:

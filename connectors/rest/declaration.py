@@ -261,7 +261,9 @@ class Declaration(_Model):
     base_url: Template
     auth: Auth | None = None
     login_refused: PathExpression | None = None
-    """Where an answer of status 403 says that the login is wrong, and not that a right is missing: true, or a text."""
+    """Where an answer that refuses says that the login is wrong, if its status is not 401: true, or a text."""
+    access_refused: PathExpression | None = None
+    """Where an answer of status 403 says that a right is missing: one that does not say so is of a wrong login."""
     headers: Mapping[Name, Template] = Field(default_factory=dict)
     limits: Limits = Limits()
     check: str | None = None

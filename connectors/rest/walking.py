@@ -72,7 +72,7 @@ def _pages(
     while where is not None:
         request = pager.request(first, where)
         answer = api.ask(resource, Request(**{**vars(request), "url": api.url(request.url)}))
-        if failed := failure(answer.body, resource):
+        if failed := failure(answer.body, resource, config.declaration):
             raise failed
         records = records_of(answer, resource)
         past = by_cursor is not None and by_cursor.is_past(records)
