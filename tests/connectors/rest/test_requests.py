@@ -135,6 +135,26 @@ def test_refusals(library: Library, reply: Reply, error: type[SourceError], said
 
 
 @pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (Reply({"code": "no_login"}, 400), CredentialsError),
+        (Reply({"code": "no_right"}, 403), AccessError),
+        (Reply({"code": "no_right"}), AccessError),
+        (Reply(b"Forbidden", 403), CredentialsError),
+        (Reply({"code": "other"}, 400), SourceError),
+    ],
+)
+def test_refusals_of_an_api_that_says_them_in_its_own_way(
+    library: Library, reply: Reply, error: type[SourceError]
+) -> None:
+    library.provider.faults.append(reply)
+    says = {"login_refused": "code == 'no_login'", "access_refused": "code == 'no_right'"}
+    with pytest.raises(SourceError) as caught:
+        REST.validate(library.config([library.resource("single", failed="code")], **says))
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize(
     "fault",
     [
         Reply({}, 500),
