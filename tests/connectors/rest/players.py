@@ -4,5 +4,8 @@ from tests.providers.chargebee import ChargebeePlayer
 from tests.providers.hubspot import HubSpotPlayer
 from tests.providers.player import Player
 from tests.providers.stripe import StripePlayer
+from tests.providers.zendesk import ZendeskPlayer
 
-PLAYERS: dict[str, type[Player]] = {each.source_type: each for each in (ChargebeePlayer, HubSpotPlayer, StripePlayer)}
+PLAYERS: dict[str, type[Player]] = {
+    each.source_type: each for each in (ChargebeePlayer, HubSpotPlayer, StripePlayer, ZendeskPlayer)
+}
