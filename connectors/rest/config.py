@@ -28,10 +28,5 @@ class RestConfig:
         told = repr((self.declaration.base_url, sorted(shown.items()), hidden))
         return hashlib.sha256(told.encode()).hexdigest()
 
-    @property
-    def shown(self) -> dict[str, str]:
-        """The inputs that are no secrets."""
-        return {name: value for name, value in sorted(self.inputs.items()) if value not in self.secrets}
-
     def __hash__(self) -> int:
         return hash((self.declaration.model_dump_json(), tuple(sorted(self.inputs.items()))))

@@ -37,7 +37,7 @@ class Progress:
 
 def begun(state: str | None, resource: Resource, place: str) -> Progress | None:
     """The pass that is to be gone on with; from its beginning, and without a token, where its pages are asked for in
-    another way or elsewhere now. ``place``: the address, and whatever else says whose objects these are.
+    another way or elsewhere now. ``place``: tells whose objects these are.
     """
     told: dict[str, Any] = json.loads(state) if state else {}
     if "at" not in told:

@@ -1,6 +1,5 @@
 """Reading a resource in batches: each ends behind a page, and says how the next one goes on."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -67,7 +66,7 @@ class RestRead:
         self._most_rows = most_rows
         self.report = ReadReport()
         self._ended: str | None = None
-        self._place = f"{api.base_url} {json.dumps(config.shown)}"
+        self._place = config.account
         progress = self._progress()
         self._edge = None if _is_by_token(resource) else _edge(resource, progress.lower)
         self._fill(api, config, progress)

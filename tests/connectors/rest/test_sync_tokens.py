@@ -117,13 +117,13 @@ def test_without_a_new_token_all_is_read_the_next_time(changes: Changes, config:
     assert ids(read(config, "books", LATER)) == list(range(1, 26)), "what is known is recognised"
 
 
-@pytest.mark.parametrize("change", ["parameters", "user"])
+@pytest.mark.parametrize("change", ["parameters", "key", "user"])
 def test_a_token_of_other_settings_is_not_sent(library: Library, changes: Changes, change: str) -> None:
     inputs = {"api_key": "k1", "username": "me"}
     state = whole(library.config([RESOURCE], inputs=inputs))
     changes.asked()
     resource = {**RESOURCE, "params": {"deep": True}} if change == "parameters" else RESOURCE
-    inputs |= {"username": "you"} if change == "user" else {}
+    inputs |= {"key": {"api_key": "k2"}, "user": {"username": "you"}}.get(change, {})
     found = read(library.config([resource], inputs=inputs), "books", LATER, state=state)
     assert ids(found) == list(range(1, 26))
     assert {token for token, _ in changes.asked()} == {None}
