@@ -48,10 +48,11 @@ def described(player: Player, table: str) -> DiscoveredTable:
     return found
 
 
-def pass_over(player: Player, table: str, cursor: CursorRange | None = None) -> list[ReadResult]:
+def pass_over(
+    player: Player, table: str, cursor: CursorRange | None = None, state: str | None = None
+) -> list[ReadResult]:
     """Reads until the pass is over."""
     reads: list[ReadResult] = []
-    state = None
     while not reads or reads[-1].report.more:
         assert len(reads) < 1000
         request = ReadRequest(table, "test-read", cursor=cursor, state=state)
