@@ -27,6 +27,10 @@ _EPOCH_MS = 1_000_000_000_000
 """And from this on it is milliseconds."""
 
 
+class LimitError(BusyError):
+    """The API takes no more requests for a while, and has done nothing about this one."""
+
+
 class TokenEndedError(SourceError):
     """The API no longer knows the token that says what has changed: a pass over all objects is right."""
 
@@ -130,7 +134,7 @@ def _holds(found: Any) -> bool:
 
 def busy(answer: httpx2.Response, resource: Resource, wait: float | None, *, limited: bool) -> BusyError:
     if limited:
-        return BusyError(
+        return LimitError(
             f"The API's limit of requests is used up; {resource.name} is read on later.", retry_after_seconds=wait
         )
     return BusyError(

@@ -19,7 +19,7 @@ from connectors.outbound.http import (
     guarded_transport,
     is_about_certificates,
 )
-from connectors.rest.answers import busy, is_limited, is_passing, parsed, refusal, wait_of
+from connectors.rest.answers import LimitError, busy, is_limited, is_passing, parsed, refusal, wait_of
 from connectors.rest.config import RestConfig
 from connectors.rest.declaration import Resource
 from connectors.rest.logins import login_of
@@ -79,7 +79,8 @@ class Api:
             if isinstance(failure, Answer):
                 return failure
             pause = min(delay, MOST_DELAY) * random.uniform(0.5, 1.0) if wait is None else wait  # noqa: S311
-            if not failure.retryable or time.monotonic() - began + pause > self._patience():
+            is_final = not failure.retryable or (request.moves and not isinstance(failure, LimitError))
+            if is_final or time.monotonic() - began + pause > self._patience():
                 raise failure
             time.sleep(pause)
             delay *= 2

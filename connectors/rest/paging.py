@@ -1,6 +1,7 @@
 """From one page to the next. A position is a small JSON object that says which page is meant; it outlives a crash."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import urljoin
 
@@ -91,7 +92,9 @@ class _Cursors:
 
     def request(self, first: Request, at: Position) -> Request:
         token = at.get("token")
-        return first if token is None else first.with_value(self._paging.into, self._paging.param, token)
+        if token is None:
+            return first
+        return replace(first.with_value(self._paging.into, self._paging.param, token), moves=self._paging.scroll)
 
     def after(self, at: Position, answer: Answer, records: Sequence[Any]) -> Position | None:
         if _says_last(self._paging.more, answer):

@@ -15,6 +15,8 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    moves: bool = False
+    """Asked again, the API would give another page."""
 
     def with_value(self, into: str, name: str, value: Any) -> "Request":
         """``name`` in the body may be a path, ``variables.after``."""
