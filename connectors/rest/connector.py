@@ -130,7 +130,7 @@ def declared_connectors() -> list[DeclaredConnector]:
 
 def _from_file(text: str) -> DeclaredConnector:
     given = tomllib.loads(text)
-    fields = tuple(FormField(**each) for each in given.pop("inputs"))
+    fields = tuple(FormField(**{**each, "options": tuple(each.get("options", ()))}) for each in given.pop("inputs"))
     name, label = given.pop("source_type"), given.pop("label")
     form = SourceForm(name, label, given.pop("caption"), given.pop("docs_url"), fields)
     return DeclaredConnector(form, given)
@@ -156,6 +156,8 @@ def _values(fields: Sequence[FormField], inputs: Mapping[str, Any]) -> dict[str,
     for each in fields:
         if each.required and not values[each.name]:
             raise ConfigurationError(f"The field {each.name} is missing.", attr=each.name)
+        if each.options and values[each.name] not in each.options:
+            raise ConfigurationError(f"The field {each.name} is one of {', '.join(each.options)}.", attr=each.name)
     return values
 
 

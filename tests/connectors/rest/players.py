@@ -1,11 +1,14 @@
 """Every provider whose API is declared has a player here: a new one is a line."""
 
 from tests.providers.chargebee import ChargebeePlayer
+from tests.providers.github import GitHubPlayer
 from tests.providers.hubspot import HubSpotPlayer
+from tests.providers.linear import LinearPlayer
 from tests.providers.player import Player
 from tests.providers.stripe import StripePlayer
 from tests.providers.zendesk import ZendeskPlayer
 
 PLAYERS: dict[str, type[Player]] = {
-    each.source_type: each for each in (ChargebeePlayer, HubSpotPlayer, StripePlayer, ZendeskPlayer)
+    each.source_type: each
+    for each in (ChargebeePlayer, GitHubPlayer, HubSpotPlayer, LinearPlayer, StripePlayer, ZendeskPlayer)
 }
