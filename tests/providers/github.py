@@ -134,7 +134,7 @@ class GitHubPlayer(Player):
         if not found and table == "issues":
             return Reply({"message": "Issues has been disabled in this repository.", "status": "410"}, 410)
         if since := asked.query.get("since"):
-            found = [each for each in found if each["updated_at"] >= since]
+            found = [each for each in found if each["updated_at"] > since]
         found = _in_order(asked, found) if "sort" in PATHS[path][1] else found
         where = f"/repositories/{repository['id']}/{path}"
         return self._issues(asked, where, found) if table == "issues" else self._page(asked, where, found, table)
