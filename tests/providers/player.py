@@ -46,6 +46,10 @@ class Player(ABC):
         """Objects in a page of that table."""
         return self.page
 
+    def comes_whole(self, table: str) -> bool:
+        """Whether all of that table comes in one answer."""
+        return False
+
     def pages_overlap(self, table: str) -> bool:
         """Whether a page of that table begins with objects that the one before it ends with."""
         return False

@@ -1,5 +1,6 @@
 """Every provider whose API is declared has a player here: a new one is a line."""
 
+from tests.providers.ashby import AshbyPlayer
 from tests.providers.chargebee import ChargebeePlayer
 from tests.providers.github import GitHubPlayer
 from tests.providers.hubspot import HubSpotPlayer
@@ -10,5 +11,5 @@ from tests.providers.zendesk import ZendeskPlayer
 
 PLAYERS: dict[str, type[Player]] = {
     each.source_type: each
-    for each in (ChargebeePlayer, GitHubPlayer, HubSpotPlayer, LinearPlayer, StripePlayer, ZendeskPlayer)
+    for each in (AshbyPlayer, ChargebeePlayer, GitHubPlayer, HubSpotPlayer, LinearPlayer, StripePlayer, ZendeskPlayer)
 }
