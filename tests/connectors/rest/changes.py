@@ -56,6 +56,14 @@ class Changes:
             self._changed[number] = self._changes
             self.books[number] = {**self.books.get(number, {"id": number, "made": 1_000_000 + number}), **values}
 
+    @property
+    def token(self) -> str:
+        return str(self._changes)
+
+    def pass_by(self) -> None:
+        """Something changes that is no book: the next token is another one."""
+        self._changes += 1
+
     def end_tokens(self) -> None:
         self.oldest = self._changes + 1
 
@@ -77,7 +85,7 @@ class Changes:
         page = [self.books[number] for number in listed[first : first + SIZE]]
         if first + SIZE < len(listed):
             return Reply({"data": page, "next": str(first + SIZE)})
-        return Reply({"data": page, "next": None, "sync": str(self._changes) if self.gives_tokens else None})
+        return Reply({"data": page, "next": None, "sync": self.token if self.gives_tokens else None})
 
 
 @dataclass

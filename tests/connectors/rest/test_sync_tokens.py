@@ -172,9 +172,11 @@ class TestRuns:
             if title in ("c", "d"):
                 changes.end_tokens()
             changes.put(*numbers, title=title)
+            changes.pass_by()
             states += [(number, title) for number in numbers]
             copy.run(config)
             assert copy.rows() == sorted(states if mode == "append" else dict(states).items())
+            assert f'"token":"{changes.token}"' in (copy.position().state or "")
             changes.oldest = 0
         assert changes.asked()[-1] == (None, "20"), "the last run has read all of it, and recognised it"
 
