@@ -104,8 +104,11 @@ class RestRead:
         return cursor.field if self.schema.field(cursor.field).type == ZONED else None
 
     def _from_edge(self, piece: pa.RecordBatch) -> pa.RecordBatch:
-        """Without what is older than the edge that the pass began at, or has no cursor value."""
-        if self._edge is None or self._resource.incremental is None:
+        """Without what is older than the edge that the pass began at, or has no cursor value.
+
+        Where the API filters, it decides what is new: some of it may bear an older time.
+        """
+        if self._edge is None or self._resource.incremental is None or self._resource.incremental.param is not None:
             return piece
         name = self._resource.incremental.field
         values = piece.column(name)

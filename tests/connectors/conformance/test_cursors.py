@@ -63,8 +63,10 @@ def test_a_lower_bound_is_part_of_the_read(subject: Subject, field: str) -> None
     for edge in sorted(set(whole.column(field)))[::3]:
         found = read(subject, "t", cursor=CursorRange(field, encode(edge)))
         expected = {key for key, value in whole.rows("id", field) if value >= edge}
-        assert set(found.column("id")) == expected
-        assert len(found.column("id")) == len(expected)
+        assert set(found.column("id")) >= expected
+        assert len(set(found.column("id"))) == len(found.column("id"))
+        # Where the source filters as it sees fit, a little more is read.
+        assert not subject.in_cursor_order or set(found.column("id")) == expected
 
 
 def test_beyond_the_last_row_there_is_nothing(subject: Subject, field: str) -> None:
