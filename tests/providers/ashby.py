@@ -82,7 +82,7 @@ class AshbyPlayer(Player):
     limited: ClassVar[Reply] = Reply(
         {"success": False, "errors": ["rate_limited"], "errorInfo": {"code": "rate_limited", "message": "Slow down."}},
         429,
-        {"Retry-After": "1"},
+        {"Retry-After": "0"},
     )
     forbidden: ClassVar[Reply] = Reply(
         {
