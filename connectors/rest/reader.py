@@ -33,7 +33,7 @@ from connectors.rest.declaration import UNIX_TYPES, Resource, is_scrolled
 from connectors.rest.discovery import described
 from connectors.rest.progress import Progress, begun, ended_state, lower_after
 from connectors.rest.spool import Spool
-from connectors.rest.walking import ByCursor, Page, Record, pages
+from connectors.rest.walking import ByCursor, Record, pages
 
 BATCH_ROWS = 50_000
 BATCH_BYTES = 2**26
@@ -127,18 +127,21 @@ class RestRead:
     def _fill(self, api: Api, config: RestConfig, progress: Progress) -> None:
         """Until the batch is full, the pass is over, or the API wants a longer rest than a read has patience."""
         share = NARROW if self._request.narrow else 1
-        by_cursor = self._by_cursor(progress)
+        by_cursor, began = self._by_cursor(progress), progress.began
         try:
             for page in pages(api, config, self._resource, progress.at, by_cursor):
                 self._spool.add(page.records)
-                began = progress.began or (encode(api.began) if api.began else None)
+                began = began or (encode(api.began) if api.began else None)
                 if page.after is None:
-                    self._end(page, began)
+                    self._end(page.token, began)
                     break
                 progress = replace(progress, at=page.after, began=began)
                 if self._is_full(share):
                     self._go_on_later(progress)
                     break
+            else:
+                # The last parents had no objects.
+                self._end(None, began)
         except (BusyError, UnreachableError):
             if not self._spool.rows or is_scrolled(self._resource):
                 raise
@@ -176,11 +179,11 @@ class RestRead:
         self.report.more = True
         self.report.state = progress.as_state(self._resource, self._place)
 
-    def _end(self, page: Page, began: str | None) -> None:
+    def _end(self, token: str | None, began: str | None) -> None:
         if not _is_by_token(self._resource):
             self._ended = began
-        elif page.token is not None and self._request.cursor is not None:
-            self.report.state = Progress(None, token=page.token).as_state(self._resource, self._place)
+        elif token is not None and self._request.cursor is not None:
+            self.report.state = Progress(None, token=token).as_state(self._resource, self._place)
 
     def _by_cursor(self, progress: Progress) -> ByCursor | None:
         if self._request.cursor is None:

@@ -83,3 +83,15 @@ def test_parameters_of_reads_by_the_cursor_alone(library: Library) -> None:
         orders = {each.query.get("order") for each in library.provider.asked if each.path.endswith("/pages")}
         assert orders == {order}
         assert all("order" not in each.query for each in library.provider.asked if each.path == "/v1/single")
+
+
+def test_a_pass_whose_last_page_of_parents_is_empty_has_ended_all_the_same(library: Library) -> None:
+    """What changes behind it is found by the next one."""
+    pages = config_of(library).declaration.resources[1].model_dump(exclude_defaults=True, by_alias=True)
+    pages["columns"], pages["paging"]["type"] = dict(pages["columns"]), "cursor"
+    config = library.config([library.resource("page_number"), pages])
+    later = "2099-01-01T00:00:00Z"
+    library.provider.routes["/v1/books/*"] = lambda asked: Reply({"data": [{"n": 1, "at": later}]})
+    (found,) = read_all(config, "pages", CursorRange("at", include_nulls=True))
+    assert len(rows([found])) == BOOKS
+    assert (found.report.more, "ended" in (found.report.state or "")) == (False, True)
