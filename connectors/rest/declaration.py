@@ -38,8 +38,8 @@ def _place(text: str) -> str:
 
 def _column_type(text: str) -> str:
     name = text if text in UNIX_TYPES else canonical(text)
-    if name not in (*UNIX_TYPES, "json") and lake_type(name) is None:
-        raise ValueError(f"must be one of {', '.join((*KNOWN_TYPES, *UNIX_TYPES, 'json'))}")
+    if name not in UNIX_TYPES and lake_type(name) is None:
+        raise ValueError(f"must be one of {', '.join((*KNOWN_TYPES, *UNIX_TYPES))}")
     return name
 
 
@@ -105,7 +105,7 @@ class SinglePage(_Model):
 
 
 class PageNumberPaging(_Model):
-    """Pages are counted. The last one is shorter than ``size``, empty, or says so."""
+    """Pages are counted. The last one is empty, or says so."""
 
     type: Literal["page_number"]
     param: ParamName = "page"
@@ -184,7 +184,7 @@ class Incremental(_Model):
     field: Name
     """The column that is the cursor; its type must be declared in ``columns``."""
     param: ParamName | None = None
-    """What the API filters by, inclusive or not. Without one all objects are read, and the known ones recognised."""
+    """What the API filters by, inclusive or not. Without one all objects are read, and those that are older left out."""
     format: Literal["iso8601", "unix", "unix_ms", "date", "number"] = "iso8601"
     margin_seconds: Annotated[int, Field(ge=1)] = 1
     """How long before the cursor the filter begins where that is a time: APIs that filter by whole days need more."""
