@@ -125,10 +125,11 @@ class DeclaredConnector(RestConnector):
 def declared_connectors() -> list[DeclaredConnector]:
     """One for each file, in the order of their names."""
     found = sorted(files("connectors.rest.sources").iterdir(), key=lambda each: each.name)
-    return [_from_file(each.read_text("utf-8")) for each in found if each.name.endswith(".toml")]
+    return [connector_of(each.read_text("utf-8")) for each in found if each.name.endswith(".toml")]
 
 
-def _from_file(text: str) -> DeclaredConnector:
+def connector_of(text: str) -> DeclaredConnector:
+    """The one that a file declares."""
     given = tomllib.loads(text)
     fields = tuple(FormField(**{**each, "options": tuple(each.get("options", ()))}) for each in given.pop("inputs"))
     name, label = given.pop("source_type"), given.pop("label")

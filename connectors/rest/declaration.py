@@ -184,7 +184,7 @@ class Incremental(_Model):
     field: Name
     """The column that is the cursor; its type must be declared in ``columns``."""
     param: ParamName | None = None
-    """What the API filters by, inclusive or not. Without one all objects are read, and those that are older left out."""
+    """What the API filters by, inclusive or not. Without one all objects are read, and older ones left out."""
     format: Literal["iso8601", "unix", "unix_ms", "date", "number"] = "iso8601"
     margin_seconds: Annotated[int, Field(ge=1)] = 1
     """How long before the cursor the filter begins where that is a time: APIs that filter by whole days need more."""
