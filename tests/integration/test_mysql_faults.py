@@ -91,7 +91,7 @@ class Scene:
             job = self.job(name, runs)
             assert job["status"] == "Completed", (name, job["latest_error"])
             assert_same(source_rows(self.source, name), self.lake(name))
-        eventually(lambda: not threads(self.source), "the server to be left alone", patience_seconds=10)
+        eventually(lambda: not threads(self.source), "the server to be left alone", patience_seconds=30)
 
     def being_read(self) -> dict[str, int]:
         """The tables whose rows are on their way, and the server's threads that send them."""
@@ -243,6 +243,7 @@ def test_a_password_that_changes_in_the_middle(scene: Scene, source: Source) -> 
     ended: set[str] = set()
     while ended != MODES.keys():
         scene.connections_killed()
+        time.sleep(0.5)
         ended = {name for name in MODES if newest(scene, name)["status"] == "Failed"}
         assert not any(newest(scene, name)["status"] == "Completed" and runs(scene, name) == 2 for name in MODES)
     for name in MODES:
