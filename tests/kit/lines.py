@@ -55,6 +55,8 @@ class Line:
                 back.start()
                 self._pass_on(client, server, None)
                 back.join()
+                # As where there is no line: who has gone takes no more of what the server still has to say.
+                server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     def _pass_on(self, giver: socket.socket, taker: socket.socket, bytes_per_second: float | None) -> None:
         with suppress(OSError):
