@@ -183,7 +183,16 @@ class RestRead:
         if not _is_by_token(self._resource):
             self._ended = began
         elif token is not None and self._request.cursor is not None:
-            self.report.state = Progress(None, token=token).as_state(self._resource, self._place)
+            found = Progress(None, token=token).as_state(self._resource, self._place)
+            # Where nothing has changed the token before it is as good, and there is nothing to commit.
+            self.report.state = (
+                found if self._spool.rows or not self._has_ended(self._request.state) else self._request.state
+            )
+
+    def _has_ended(self, state: str | None) -> bool:
+        """Whether it is of a pass that is over, and left a token."""
+        found = begun(state, self._resource, self._place)
+        return found is not None and found.token is not None and not found.at
 
     def _by_cursor(self, progress: Progress) -> ByCursor | None:
         if self._request.cursor is None:
