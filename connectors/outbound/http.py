@@ -7,6 +7,7 @@ addresses gain nothing.
 import logging
 import ssl
 from collections.abc import Iterable
+from functools import cache
 
 import certifi
 import httpcore2
@@ -22,6 +23,7 @@ MOST_CONNECTIONS = 32
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
+@cache
 def authorities(own: str | None = None) -> ssl.SSLContext:
     """One's own (PEM), or else those of the public and of the system."""
     if own is not None:

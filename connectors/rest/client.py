@@ -39,8 +39,10 @@ _MOVED = (301, 302, 303, 307, 308)
 class Api:
     """For one read. Closed at its end. Raises ``SourceError`` only."""
 
-    def __init__(self, config: RestConfig) -> None:
+    def __init__(self, config: RestConfig, patience_seconds: float | None = None) -> None:
+        """``patience_seconds``: how long a request is tried again; None as long as a read has it."""
         declaration = config.declaration
+        self._patience_seconds = PATIENCE_SECONDS if patience_seconds is None else patience_seconds
         self._config = config
         self.base_url = base_url(config)
         trusted = authorities()
@@ -143,7 +145,7 @@ class Api:
 
     def _patience(self) -> float:
         left = remaining()
-        return PATIENCE_SECONDS if left is None else min(PATIENCE_SECONDS, left)
+        return self._patience_seconds if left is None else min(self._patience_seconds, left)
 
 
 def base_url(config: RestConfig) -> str:

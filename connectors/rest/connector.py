@@ -27,6 +27,9 @@ from connectors.surroundings import Surroundings
 _HOST_PART = re.compile(r"[A-Za-z0-9\-]{1,63}")
 """What may be put into the name of a host."""
 
+LOOK_SECONDS = 5.0
+"""How long a login that is tried is tried again: somebody waits for it."""
+
 INPUTS = (
     FormField("base_url", "Base URL", required=True, placeholder="https://api.example.com/v1", decides_host=True),
     FormField("token_url", "Token URL (OAuth 2)", decides_host=True),
@@ -53,7 +56,7 @@ class RestConnector(ABC):
         declaration = config.declaration
         resource = declaration.resource(declaration.check or declaration.resources[0].name)
         assert resource is not None
-        with Api(config) as api:
+        with Api(config, LOOK_SECONDS) as api:
             next(pages(api, config, resource, FIRST, None), None)
 
     def discover(self, config: RestConfig, names: Sequence[str] | None = None) -> list[DiscoveredTable]:

@@ -63,6 +63,9 @@ def running() -> Iterator[Provider]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # An answer goes in one piece, and at once.
+        disable_nagle_algorithm = True
+        wbufsize = 2**16
 
         def do_GET(self) -> None:
             self._reply()

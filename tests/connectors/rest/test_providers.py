@@ -19,10 +19,17 @@ from tests.connectors.rest.players import PLAYERS
 from tests.providers.player import Player
 from tests.providers.server import running
 
+OFTEN = 3
+"""Tables of each provider that every change is held to; the others are in the proofs that take longer."""
 TABLES = [
-    pytest.param(each.source_type, resource.name, id=f"{each.source_type}-{resource.name}")
+    pytest.param(
+        each.source_type,
+        resource.name,
+        id=f"{each.source_type}-{resource.name}",
+        marks=[] if number < OFTEN or resource.parent else [pytest.mark.long],
+    )
     for each in declared_connectors()
-    for resource in each.declaration.resources
+    for number, resource in enumerate(each.declaration.resources)
 ]
 
 
