@@ -2,9 +2,14 @@
 
 import threading
 import time
+from contextlib import suppress
 
-from connectors.budget import Budget
+import structlog
+
+from connectors.budget import OWN, Budget
 from connectors.errors import BusyError
+
+log = structlog.get_logger()
 
 AT_ONCE_SECONDS = 0.25
 """A reader reserves what it can send in so long: one question to the budget is for several requests."""
@@ -45,9 +50,17 @@ class Pace:
         with self._lock:
             self._reserved.clear()
         if seconds:
-            self._budget.hold(self._account, seconds)
+            OWN.hold(self._account, seconds)
+            with suppress(Exception):
+                self._budget.hold(self._account, seconds)
 
     def _reserve(self, per_second: float) -> None:
         count = max(1, int(per_second * AT_ONCE_SECONDS))
-        begin = self._budget.reserve(self._account, per_second, count) + time.monotonic()
+        try:
+            pause = self._budget.reserve(self._account, per_second, count)
+        except Exception as error:
+            # Where the budget is kept nobody answers: this process at least keeps its own.
+            log.warning("the shared budget of requests is away", error=type(error).__name__)
+            pause = OWN.reserve(self._account, per_second, count)
+        begin = pause + time.monotonic()
         self._reserved = [begin + number / per_second for number in range(count)]

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +74,13 @@ def test_an_account_without_a_limit_waits_for_nobody(budget: Budget) -> None:
     pace = Pace(budget, "unlimited", None)
     pace.hold(3600)
     pace.wait(0)
+
+
+def test_a_budget_that_is_away_holds_nobody_up_for_good(tmp_path: Path) -> None:
+    """Each process keeps to its own then."""
+    away = SharedBudget(f"sqlite:///{tmp_path}/gone/metadata.db")
+    times = sent(away, "away", 30)
+    assert times[-1] - times[0] >= 29 / PER_SECOND - 0.1
+    Pace(away, "away", PER_SECOND).hold(3600)
+    with pytest.raises(BusyError):
+        Pace(away, "away", PER_SECOND).wait(1)
