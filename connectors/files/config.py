@@ -10,6 +10,7 @@ from urllib.parse import urljoin, urlsplit
 from connectors.addresses import check_address
 from connectors.base import FormField, SourceForm
 from connectors.errors import ConfigurationError
+from connectors.fields import text_of
 from connectors.files.folder import Folder
 from connectors.files.patterns import compiled
 from connectors.files.tables import FileTable, parse_tables
@@ -58,7 +59,7 @@ class FilesConfig:
 
 def parse_config(inputs: Mapping[str, Any], surroundings: Surroundings) -> FilesConfig:
     """The configuration of these fields."""
-    values = {each.name: _text(inputs, each.name) for each in FORM.fields if each.name != "tables"}
+    values = {each.name: text_of(inputs, each.name) for each in FORM.fields if each.name != "tables"}
     location = values["location"]
     if not location:
         raise ConfigurationError("The field location is missing.", attr="location")
@@ -86,17 +87,6 @@ def parse_config(inputs: Mapping[str, Any], surroundings: Surroundings) -> Files
                     f"The option files of the table {table.name} is no pattern: {error}.", attr="tables"
                 ) from error
     return FilesConfig(place, tables)
-
-
-def _text(inputs: Mapping[str, Any], name: str) -> str:
-    value = inputs.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise ConfigurationError(f"The field {name} must be text.", attr=name)
-    if "\0" in value:
-        raise ConfigurationError(f"The field {name} holds a null character.", attr=name)
-    return value.strip()
 
 
 def _folder(location: str, surroundings: Surroundings) -> Folder:

@@ -43,15 +43,11 @@ def _column_type(text: str) -> str:
     return name
 
 
-def _template(text: str) -> str:
-    names_in(text)
-    return text
-
-
 PathExpression = Annotated[str, Field(min_length=1), AfterValidator(_path_expression)]
 PlacePath = Annotated[str, Field(min_length=1), AfterValidator(_place)]
 ColumnType = Annotated[str, AfterValidator(_column_type)]
-Template = Annotated[str, AfterValidator(_template)]
+Template = str
+"""May name inputs in braces; which ones there are is looked at once the whole is read."""
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\w.\-]+$")]
 ParamName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s&=#?]+$")]
 Value = Template | int | float | bool

@@ -8,6 +8,7 @@ from typing import Any
 
 from connectors.base import FormField, SourceForm
 from connectors.errors import ConfigurationError
+from connectors.fields import text_of
 from connectors.s3 import S3_FIELDS, Bucket, bucket_of
 from connectors.surroundings import Surroundings
 
@@ -52,22 +53,11 @@ SqliteConfig = DatabaseFile | DatabaseObject
 
 def parse_config(inputs: Mapping[str, Any], surroundings: Surroundings) -> SqliteConfig:
     """The configuration of these fields. Whether there is such a file is seen when it is opened, each time anew."""
-    values = {each.name: _text(inputs, each.name) for each in FORM.fields}
+    values = {each.name: text_of(inputs, each.name) for each in FORM.fields}
     path = values["path"]
     if not path:
         raise ConfigurationError("The field path is missing.", attr="path")
     return _object(path, values, surroundings) if path.startswith(_S3) else _file(path, surroundings)
-
-
-def _text(inputs: Mapping[str, Any], name: str) -> str:
-    value = inputs.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise ConfigurationError(f"The field {name} must be text.", attr=name)
-    if "\0" in value:
-        raise ConfigurationError(f"The field {name} holds a null character.", attr=name)
-    return value.strip()
 
 
 def _object(path: str, values: Mapping[str, str], surroundings: Surroundings) -> DatabaseObject:
