@@ -83,6 +83,10 @@ class DiscoveredTable:
     row_estimate: int | None = None
     description: str | None = None
     label: str | None = None
+    webhook: bool = False
+    """The source can send events about it (``connectors.receiving``)."""
+    webhook_only: bool = False
+    """There is no other way to its rows: what came once cannot be read again."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,8 @@ class ReadRequest:
     """After which the source itself ends a statement of this read; None for no such limit."""
     state: str | None = None
     """What the report of the last read left, whose rows the table holds. None where there is none."""
+    ordered: bool = False
+    """Give ``connectors.receiving.ORDER`` as the last column."""
 
 
 GONE = "the source no longer has this column"

@@ -265,6 +265,21 @@ class Schema(SQLModel, table=True):
     deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class Webhook(SQLModel, table=True):
+    """Where a source's provider sends its events: ``id`` is the end of the address. A source has one at the most."""
+
+    __tablename__ = "webhook"
+    __table_args__ = (Index("uq_webhook_source_live", "source_id", unique=True, **LIVE),)
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
+    project_id: int = Field(foreign_key="project.id")
+    source_id: uuid.UUID = Field(foreign_key="source.id")
+    encrypted_inputs: str = Field(sa_type=Text, description="values of its own fields, Fernet over JSON")
+    created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    updated_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
 class SchemaState(SQLModel, table=True):
     """The hot state of a schema's copy, apart from its settings: one row per schema, written under a row lock.
 
