@@ -72,12 +72,14 @@ CALLS = {
     "feedback_form_definitions": Call("feedbackFormDefinition.list", knows=ARCHIVED),
     "survey_form_definitions": Call("surveyFormDefinition.list"),
 }
+MOST_OBJECTS = 2**20
 PARENTS = 3
 """How many the objects of a table are spread over, where they come in one answer each."""
 
 
 class AshbyPlayer(Player):
     source_type = "Ashby"
+    begin = BEGIN.timestamp()
     page = 100
     limited: ClassVar[Reply] = Reply(
         {"success": False, "errors": ["rate_limited"], "errorInfo": {"code": "rate_limited", "message": "Slow down."}},
@@ -117,7 +119,7 @@ class AshbyPlayer(Player):
         return not CALLS[table].paged and CALLS[table].parent is None
 
     def end_tokens(self, table: str) -> None:
-        self.oldest_token = len(self.objects[table]) + 1
+        self.oldest_token = len(self.log[table]) + 1
 
     def _parents(self, table: str, count: int) -> list[Object]:
         while len(self.objects[table]) < count:
@@ -129,7 +131,7 @@ class AshbyPlayer(Player):
         return _refused_login(asked) or _refused_shape(call, asked) or self._list(table, call, asked.body)
 
     def _list(self, table: str, call: Call, body: Mapping[str, Any]) -> Reply:
-        listed, now = self.objects[table], len(self.objects[table])
+        listed, now = self.objects[table], len(self.log[table])
         if call.parent is not None:
             of, param = call.parent
             if body[param] not in [each["id"] for each in self.objects[of]]:
@@ -148,29 +150,35 @@ class AshbyPlayer(Player):
             if since < self.oldest_token:
                 return _failed("sync_token_expired", "The sync token has expired: omit it.")
             # Of what is listed, that which came behind the token.
-            new = {each["id"] for each in self.objects[table][since:]}
+            new = set(self.log[table][since:])
             listed = [each for each in listed if each["id"] in new]
-        return self._page(call, body, listed, now)
+        return self._page(table, body, listed, now)
 
-    def _page(self, call: Call, body: Mapping[str, Any], listed: list[Object], now: int) -> Reply:
-        """A cursor is of the very call, token and parent that it was given for."""
+    def _page(self, table: str, body: Mapping[str, Any], listed: list[Object], now: int) -> Reply:
+        """A cursor is of the very call, token and parent that it was given for: the place of the last object in the
+        order in which they were created, and when the pass began, from when on the next token tells.
+        """
+        call = CALLS[table]
         limit, of = (
             body.get("limit", 100),
             f"{call.path}/{body.get('syncToken')}/{call.parent and body[call.parent[1]]}",
         )
-        first = 0
         if (cursor := body.get("cursor")) is not None:
-            number = _number(of, cursor)
-            if number is None or not 0 < number < len(listed):
+            found = _number(of, cursor)
+            if found is None:
                 return _failed("invalid_next_cursor", "The cursor cannot be decoded: omit it.")
-            first = number
-        page, end = listed[first : first + limit], first + limit
-        answer: dict[str, Any] = {"success": True, "results": page, "moreDataAvailable": end < len(listed)}
-        if end < len(listed):
-            answer["nextCursor"] = _sealed(of, end)
+            now, place = divmod(found, MOST_OBJECTS)
+            listed = [each for each in listed if self._place(table, each) > place]
+        page, more = listed[:limit], len(listed) > limit
+        answer: dict[str, Any] = {"success": True, "results": page, "moreDataAvailable": more}
+        if more:
+            answer["nextCursor"] = _sealed(of, now * MOST_OBJECTS + self._place(table, page[-1]))
         elif call.tokens:
             answer["syncToken"] = _sealed("token", now)
         return Reply(answer)
+
+    def _place(self, table: str, found: Object) -> int:
+        return self._numbers.get((table, found["id"]), -1)
 
 
 def _refused_login(asked: Asked) -> Reply | None:

@@ -40,6 +40,7 @@ LISTS = {
 
 class ChargebeePlayer(Player):
     source_type = "Chargebee"
+    begin = BEGIN
     page = 100
     limited: ClassVar[Reply] = Reply(
         {"message": "Too many requests.", "api_error_code": "api_request_limit_exceeded", "http_status_code": 429}, 429
@@ -66,6 +67,13 @@ class ChargebeePlayer(Player):
         if listed.has_deleted:
             made["deleted"] = number % DELETED == DELETED - 1
         return {**made, **dict.fromkeys(sorted(times), BEGIN + seconds)}
+
+    def delete(self, table: str, found: Object, seconds: int) -> None:
+        """Where deleted objects are listed, it is a change."""
+        if not LISTS[table].has_deleted:
+            return super().delete(table, found, seconds)
+        times = {LISTS[table].filtered: BEGIN + seconds}
+        return self._replace(table, found, {**found, **times, "deleted": True})
 
     def _list(self, asked: Asked) -> Reply:
         if asked.headers.get("authorization") != f"Basic {b64encode(f'{KEY}:'.encode()).decode()}":

@@ -39,6 +39,7 @@ MOST_BY_PAGE = 10_000
 
 class GitHubPlayer(Player):
     source_type = "GitHub"
+    begin = BEGIN.timestamp()
     page = 100
     limited: ClassVar[Reply] = Reply(
         {"message": "API rate limit exceeded for user ID 1."},

@@ -17,6 +17,7 @@ DEFAULTS = {"hs_object_id", "createdate"}
 
 class HubSpotPlayer(Player):
     source_type = "HubSpot"
+    begin = BEGIN
     page = MOST
     limited: ClassVar[Reply] = Reply(
         {
@@ -85,6 +86,11 @@ class HubSpotPlayer(Player):
                 return {**made, **more, "pipeline_id": str(10_000 + number % 3)}
         properties = {"hs_object_id": made["id"], "createdate": time, "dealname": f"Deal {number}", "amount": None}
         return {**made, "properties": properties}
+
+    def _with_other_text(self, found: Object, number: int) -> Object:
+        if "properties" not in found:
+            return super()._with_other_text(found, number)
+        return {**found, "properties": {**found["properties"], "dealname": f"change {number}"}}
 
     def _objects(self, asked: Asked) -> Reply:
         allowed = {*LIST, "properties", "propertiesWithHistory", "associations"}

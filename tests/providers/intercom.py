@@ -21,6 +21,7 @@ SCROLL_SECONDS = 60
 
 class IntercomPlayer(Player):
     source_type = "Intercom"
+    begin = BEGIN
     page = SEARCH_PAGE
     limited: ClassVar[Reply] = Reply(
         {"type": "error.list", "errors": [{"code": "rate_limit_exceeded", "message": "Exceeded rate limit"}]},

@@ -76,6 +76,7 @@ class GraphQLError(Exception):
 
 class LinearPlayer(Player):
     source_type = "Linear"
+    begin = BEGIN.timestamp()
     page = MOST_FIRST
     limited: ClassVar[Reply] = Reply(
         {"errors": [{"message": "Rate limit exceeded", "extensions": {"code": "RATELIMITED", "type": "ratelimited"}}]},

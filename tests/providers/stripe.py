@@ -32,6 +32,8 @@ BEGIN = 1_760_000_000
 
 class StripePlayer(Player):
     source_type = "Stripe"
+    begin = BEGIN
+    tells_changes = False
     page = 100
     limited: ClassVar[Reply] = Reply(
         {"error": {"type": "invalid_request_error", "code": "rate_limit", "message": "Too many requests."}},

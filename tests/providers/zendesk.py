@@ -2,7 +2,6 @@
 ``page[after]``, their limits and errors.
 """
 
-import time
 from base64 import b64decode, b64encode
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -25,6 +24,7 @@ UNSEEN_SECONDS = 60
 
 class ZendeskPlayer(Player):
     source_type = "Zendesk"
+    begin = BEGIN
     page = MOST_LISTED
     limited: ClassVar[Reply] = Reply(
         b"Number of allowed incremental export API requests per minute exceeded", 429, {"Retry-After": "0"}
@@ -83,6 +83,13 @@ class ZendeskPlayer(Player):
             case _:
                 return {**made, "name": f"Name {number}", "url": f"{self.provider.url}/api/v2/{table}/{number}.json"}
 
+    def delete(self, table: str, found: Object, seconds: int) -> None:
+        """Deleted tickets and users are exported, as changed ones."""
+        if table not in BY_CURSOR:
+            return super().delete(table, found, seconds)
+        gone: Object = {"status": "deleted"} if table == "tickets" else {"active": False}
+        return self._replace(table, found, {**found, **self._times(table, found, seconds), **gone})
+
     def _by_cursor(self, asked: Asked) -> Reply:
         """``start_time`` begins, ``cursor`` goes on: an opaque text that was given before."""
         name, query = asked.path.split("/")[4], asked.query
@@ -92,7 +99,7 @@ class ZendeskPlayer(Player):
         if not 1 <= size <= MOST_EXPORTED:
             return _invalid("per_page must be at most 1000")
         if (cursor := query.get("cursor")) is None:
-            if wrong := _wrong_start(query.get("start_time")):
+            if wrong := self._wrong_start(query.get("start_time")):
                 return wrong
             found = [each for each in self._exported(name) if _time(name, each) >= int(query["start_time"])]
         elif cursor in self._cursors:
@@ -119,7 +126,7 @@ class ZendeskPlayer(Player):
         name, query = asked.path.split("/")[4], asked.query
         if refused := _refusal(asked, {"start_time", "include", "per_page"}):
             return refused
-        if wrong := _wrong_start(query.get("start_time")):
+        if wrong := self._wrong_start(query.get("start_time")):
             return wrong
         found = [each for each in self._exported(name) if _time(name, each) >= int(query["start_time"])]
         page = found[:MOST_EXPORTED]
@@ -156,13 +163,24 @@ class ZendeskPlayer(Player):
         return Reply({name: page, "meta": {**meta, "before_cursor": None}, "links": {"prev": None, "next": None}})
 
     def _exported(self, name: str) -> list[Object]:
-        seen = [each for each in self.objects[name] if _time(name, each) <= time.time() - UNSEEN_SECONDS]
+        seen = [each for each in self.objects[name] if _time(name, each) <= self.provider.clock() - UNSEEN_SECONDS]
         return sorted(seen, key=lambda each: (_time(name, each), each["id"]))
 
     def _cursor(self, name: str, last: Object) -> str:
         cursor = b64encode(f"{_time(name, last)}|{last['id']}".encode()).decode()
         self._cursors.add(cursor)
         return cursor
+
+    def _wrong_start(self, start_time: str | None) -> Reply | None:
+        if start_time is None or not start_time.isdecimal():
+            return _invalid("start_time is required")
+        if int(start_time) > self.provider.clock() - UNSEEN_SECONDS:
+            told = {
+                "error": "InvalidValue",
+                "description": "Too recent start_time. Use a start_time older than 1 minute",
+            }
+            return Reply(told, 422)
+        return None
 
 
 def _time(name: str, each: Object) -> int:
@@ -176,15 +194,6 @@ def _refusal(asked: Asked, known: set[str]) -> Reply | None:
         return Reply({"error": "Couldn't authenticate you"}, 401)
     unknown = set(asked.query) - known
     return _invalid(f"unknown parameter {min(unknown)}") if unknown else None
-
-
-def _wrong_start(start_time: str | None) -> Reply | None:
-    if start_time is None or not start_time.isdecimal():
-        return _invalid("start_time is required")
-    if int(start_time) > time.time() - UNSEEN_SECONDS:
-        told = {"error": "InvalidValue", "description": "Too recent start_time. Use a start_time older than 1 minute"}
-        return Reply(told, 422)
-    return None
 
 
 def _invalid(message: str) -> Reply:
