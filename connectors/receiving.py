@@ -58,6 +58,10 @@ class ObjectChange:
     """Greater for what is newer: of a time, microseconds since the epoch. None where the event does not say, and what
     came last counts."""
     deleted: bool = False
+    whole: bool = True
+    """Else the event names the object without showing it, and the record has just what ``current`` needs to ask for it,
+    which may be less than its key. What that gives takes the change's place; where it gives None there is no change.
+    """
 
 
 @dataclass(frozen=True)
@@ -114,10 +118,14 @@ class Receiving(Connector, Protocol):
     def event_types(self, config: Any, tables: Sequence[str]) -> tuple[str, ...]:
         """Which events the tables need."""
 
-    def register(self, config: Any, url: str, event_types: Sequence[str]) -> Registered:
+    def register(
+        self, config: Any, url: str, event_types: Sequence[str], inputs: Mapping[str, str] | None = None
+    ) -> Registered:
         """Have the provider send these events there; where it does already, those that are missing too.
 
-        A provider without an API for it has everything ``pending``.
+        ``inputs``: those of the webhook as far as they are known. What is registered goes by them, and only what is new
+        about them is answered: without its secret a webhook that is there already is made anew. A provider without an
+        API for it has everything ``pending``.
         """
 
     def endpoint(self, config: Any, url: str) -> Endpoint | None:
