@@ -1,0 +1,1 @@
+"""Events that providers send: their signatures, and the source type whose tables are made of nothing else."""
