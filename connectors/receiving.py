@@ -131,8 +131,5 @@ class Receiving(Connector, Protocol):
     def endpoint(self, config: Any, url: str) -> Endpoint | None:
         """What the provider knows of the address; None where nothing, or where it cannot be asked."""
 
-    def subscribe(self, config: Any, url: str, event_types: Sequence[str]) -> None:
-        """Have it send these events too, beside what it sends there."""
-
     def unregister(self, config: Any, url: str) -> bool:
         """Have it send no more there. False where there is nobody to be asked, or it knew nothing of it."""

@@ -269,12 +269,18 @@ class Webhook(SQLModel, table=True):
     """Where a source's provider sends its events: ``id`` is the end of the address. A source has one at the most."""
 
     __tablename__ = "webhook"
-    __table_args__ = (Index("uq_webhook_source_live", "source_id", unique=True, **LIVE),)
+    __table_args__ = (
+        Index("uq_webhook_source_live", "source_id", unique=True, **LIVE),
+        Index("ix_webhook_removing", "id", sqlite_where=text("removing"), postgresql_where=text("removing")),
+    )
 
     id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
     project_id: int = Field(foreign_key="project.id")
     source_id: uuid.UUID = Field(foreign_key="source.id")
     encrypted_inputs: str = Field(sa_type=Text, description="values of its own fields, Fernet over JSON")
+    made_by_hand: bool = Field(default=False, description="the provider does not let us: its owner chooses the events")
+    removing: bool = Field(default=False, description="deleted, and to be taken back at the provider")
+    claimed_until: datetime | None = Field(default=None, sa_type=UtcDateTime, description="somebody is registering it")
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
