@@ -12,6 +12,7 @@ PATHS = {
     "products": "prod",
     "prices": "price",
     "invoices": "in",
+    "invoice_payments": "inpay",
     "invoiceitems": "ii",
     "charges": "ch",
     "payment_intents": "pi",
@@ -27,6 +28,8 @@ TABLES = {"invoice_items": "invoiceitems", "inactive_prices": "prices"}
 PARAMS = {"limit", "starting_after", "created[gte]"}
 OF_ONE_PATH = {"subscriptions": {"status"}, "prices": {"active"}}
 """Parameters that others do not know."""
+WITHOUT_TIME = {"invoice_payments", "lines"}
+"""Which do not know ``created[gte]``."""
 BEGIN = 1_760_000_000
 
 
@@ -53,8 +56,17 @@ class StripePlayer(Player):
     def route(self) -> None:
         for path in PATHS:
             self.provider.routes[f"/v1/{path}"] = self._list
+        self.provider.routes["/v1/invoices/*"] = self._list
+
+    def put(self, table: str, number: int, seconds: int) -> Object:
+        """Lines are of one of two invoices."""
+        if table == "invoice_line_items" and not self.objects["invoices"]:
+            self.objects["invoices"] = [self.make("invoices", each, each) for each in (1, 2)]
+        return super().put(table, number, seconds)
 
     def make(self, table: str, number: int, seconds: int) -> Object:
+        if table == "invoice_line_items":
+            return {"id": f"il_{number}", "object": "line_item", "invoice": "in_1", "amount": number, "currency": "eur"}
         path = TABLES.get(table, table)
         time = "date" if path == "invoiceitems" else "created"
         made: Object = {
@@ -78,8 +90,13 @@ class StripePlayer(Player):
         if "stripe-version" not in asked.headers:
             return _wrong("This account has no default version")
         path = asked.path.removeprefix("/v1/")
-        if unknown := set(asked.query) - PARAMS - OF_ONE_PATH.get(path, set()):
+        known = PARAMS | OF_ONE_PATH.get(path, set())
+        if path.rpartition("/")[2] in WITHOUT_TIME:
+            known = known - {"created[gte]"}
+        if unknown := set(asked.query) - known:
             return _wrong(f"Received unknown parameter: {min(unknown)}", code="parameter_unknown")
+        if path.endswith("/lines") and all(path.split("/")[1] != each["id"] for each in self.objects["invoices"]):
+            return _wrong("No such invoice", 404, code="resource_missing")
         limit = int(asked.query.get("limit", 10))
         if not 1 <= limit <= 100:
             return _wrong("Invalid limit")
@@ -94,6 +111,8 @@ class StripePlayer(Player):
 
     def _of(self, path: str, asked: Asked) -> Iterable[Object]:
         """Without a word to the contrary prices are active ones, and subscriptions those that are not canceled."""
+        if path.endswith("/lines"):
+            return [each for each in self.objects["invoice_line_items"] if each["invoice"] == path.split("/")[1]]
         found = [
             each for table, objects in self.objects.items() if TABLES.get(table, table) == path for each in objects
         ]
@@ -112,4 +131,5 @@ def _wrong(message: str, status: int = 400, **more: str) -> Reply:
 
 
 def _time(each: Object) -> int:
-    return int(each.get("created") or each["date"])
+    """Lines have none, and an order of their own."""
+    return int(each.get("created") or each.get("date", 0))
