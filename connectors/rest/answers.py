@@ -31,6 +31,10 @@ class LimitError(BusyError):
     """The API takes no more requests for a while, and has done nothing about this one."""
 
 
+class NoAnswerError(SourceError):
+    """What came is no JSON: it was cut off, or is of something in front of the API, or the address is not the API's."""
+
+
 class TokenEndedError(SourceError):
     """The API no longer knows the token that says what has changed: a pass over all objects is right."""
 
@@ -61,11 +65,11 @@ def wait_of(answer: httpx2.Response, limits: Limits, *, limited: bool) -> float 
 
 
 def parsed(content: bytes, resource: Resource) -> Any:
-    """``SourceError`` for what is no JSON."""
+    """``NoAnswerError`` for what is no JSON."""
     try:
         return parsed_value(content)
     except NoObjectError as error:
-        raise SourceError(
+        raise NoAnswerError(
             f"The API answers with {error} for {resource.name}: check the base URL and the resource's path."
         ) from error
 

@@ -19,7 +19,7 @@ from connectors.outbound.http import (
     guarded_transport,
     is_about_certificates,
 )
-from connectors.rest.answers import LimitError, busy, is_limited, is_passing, parsed, refusal, wait_of
+from connectors.rest.answers import LimitError, NoAnswerError, busy, is_limited, is_passing, parsed, refusal, wait_of
 from connectors.rest.config import RestConfig
 from connectors.rest.declaration import Resource
 from connectors.rest.logins import login_of
@@ -30,6 +30,8 @@ from connectors.rest.templates import filled
 MOST_ANSWER_BYTES = 2**26
 PATIENCE_SECONDS = 120.0
 """How long a request is tried again before the read gives up, to go on later from where it is."""
+MOST_STRANGE = 3
+"""So often a request is tried whose answers are no JSON: they may be of a proxy, or the address may be wrong."""
 FIRST_DELAY = 1.0
 MOST_DELAY = 30.0
 MOST_REDIRECTS = 3
@@ -75,13 +77,15 @@ class Api:
 
     def ask(self, resource: Resource, request: Request) -> Answer:
         """``BusyError`` where the API asks for more patience than a request has."""
-        began, delay = time.monotonic(), FIRST_DELAY
+        began, delay, strange = time.monotonic(), FIRST_DELAY, 0
         while True:
             failure, wait = self._tried(resource, request)
             if isinstance(failure, Answer):
                 return failure
+            strange += isinstance(failure, NoAnswerError)
+            passes = strange < MOST_STRANGE if isinstance(failure, NoAnswerError) else failure.retryable
             pause = min(delay, MOST_DELAY) * random.uniform(0.5, 1.0) if wait is None else wait  # noqa: S311
-            is_final = not failure.retryable or (request.moves and not isinstance(failure, LimitError))
+            is_final = not passes or (request.moves and not isinstance(failure, LimitError))
             if is_final or time.monotonic() - began + pause > self._patience():
                 raise failure
             time.sleep(pause)
@@ -95,8 +99,12 @@ class Api:
         except UnreachableError as error:
             return error, None
         if answer.is_success:
+            try:
+                body = parsed(content, resource)
+            except NoAnswerError as error:
+                return error, None
             self.began = self.began or _time_of(answer)
-            body, link = parsed(content, resource), answer.links.get("next", {}).get("url")
+            link = answer.links.get("next", {}).get("url")
             return Answer(str(answer.url), body, answer.headers, link), None
         if resource.parent is not None and answer.status_code in resource.parent.none:
             return Answer(str(answer.url), None, answer.headers), None

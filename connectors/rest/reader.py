@@ -25,7 +25,7 @@ from connectors.inference.filters import check_filters, filtered
 from connectors.inference.gathering import gathered
 from connectors.inference.kinds import EMPTY, TEXT, ZONED
 from connectors.reads import WITHOUT_CURSOR
-from connectors.rest.answers import TokenEndedError
+from connectors.rest.answers import NoAnswerError, TokenEndedError
 from connectors.rest.client import Api
 from connectors.rest.columns import declared_columns, lake_names, times
 from connectors.rest.config import RestConfig
@@ -142,10 +142,16 @@ class RestRead:
             else:
                 # The last parents had no objects.
                 self._end(None, began)
-        except (BusyError, UnreachableError):
-            if not self._spool.rows or is_scrolled(self._resource):
+        except (BusyError, UnreachableError, NoAnswerError) as error:
+            if self._spool.rows and not is_scrolled(self._resource):
+                self._go_on_later(progress)
+            elif isinstance(error, NoAnswerError) and progress.at:
+                # Pages have come from this address.
+                raise UnreachableError(
+                    f"Something in front of the API answers in its place; {self._resource.name} is read on later."
+                ) from error
+            else:
                 raise
-            self._go_on_later(progress)
         except (ConfigurationError, CredentialsError, AccessError):
             raise
         except TokenEndedError:

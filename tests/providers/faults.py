@@ -1,0 +1,80 @@
+"""What goes wrong between an API and who asks it: kinds of faults, and plans of when they come."""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from tests.providers.server import Asked, Fault, Plan, Reply
+
+SLOW_SECONDS = 0.02
+STALL_SECONDS = 1.0
+PAGE = b"<!DOCTYPE html><html><head><title>Be right back</title></head><body><h1>Be right back</h1></body></html>"
+HTML = {"Content-Type": "text/html"}
+
+
+def page(status: int) -> Reply:
+    """What stands in front of the API answers itself."""
+    return Reply(PAGE, status, HTML)
+
+
+def half(reply: Reply) -> int:
+    return len(reply.content) // 2
+
+
+BROKEN: Mapping[str, Fault] = {
+    "no answer": Reply(ends="answer"),
+    "reset": Reply(ends="reset"),
+    "cut in the headers": Reply(ends="headers"),
+    "cut": lambda reply: replace(reply, cut=half(reply)),
+    "stalled": lambda reply: replace(reply, cut=half(reply), stall=STALL_SECONDS),
+    "said to be longer": lambda reply: replace(reply, cut=len(reply.content), length=len(reply.content) + 100),
+    "said to be shorter": lambda reply: replace(reply, length=half(reply)),
+    "cut where no length is said": lambda reply: replace(reply, cut=half(reply), length=-1),
+    "cut where it is packed": lambda reply: replace(reply, cut=20, zipped=True),
+    "cut where it is packed and no length is said": lambda reply: replace(reply, cut=20, zipped=True, length=-1),
+}
+"""Connections that break, and answers that come in part."""
+STRANGE: Mapping[str, Fault] = {
+    "page": page(200),
+    "nothing": Reply(b""),
+    "half": lambda reply: replace(reply, body=reply.content[: half(reply)]),
+}
+"""Answers that are none, of status 200."""
+BUSY: Mapping[str, Fault] = {f"page of {status}": page(status) for status in (500, 502, 503, 504)} | {
+    "limited": Reply({}, 429),
+    "limited, by a page": page(429),
+}
+SLOW: Mapping[str, Fault] = {"slow": lambda reply: replace(reply, delay=SLOW_SECONDS)}
+PASSING: Mapping[str, Fault] = {**BROKEN, **STRANGE, **BUSY, **SLOW}
+"""After each of them the same request is answered as ever."""
+
+
+def at_numbers(faults: Mapping[int, Fault]) -> Plan:
+    """By the number of the request."""
+    return lambda number, asked: faults.get(number)
+
+
+def where(condition: Callable[[Asked], bool], fault: Fault) -> Plan:
+    """To every such request."""
+    return lambda number, asked: fault if condition(asked) else None
+
+
+class Mixture:
+    """A plan of faults by chance: a seed leads to the same ones. ``played``: by the number of the request."""
+
+    def __init__(self, seed: int, chance: float, kinds: Mapping[str, Fault] = PASSING) -> None:
+        self._random = random.Random(seed)  # noqa: S311
+        self._chance = chance
+        self._kinds = kinds
+        self.played: dict[int, str] = {}
+
+    def __call__(self, number: int, asked: Asked) -> Fault | None:
+        if self._random.random() >= self._chance:
+            return None
+        name = self.played[number] = self._random.choice(list(self._kinds))
+        return self._kinds[name]
+
+    @property
+    def spoilt(self) -> set[int]:
+        """Requests without a whole answer."""
+        return {number for number, name in self.played.items() if name not in SLOW}
