@@ -13,6 +13,8 @@ from activities.errors import StillRunningError
 from activities.heartbeat import beating, stop_if_asked
 from activities.messages import ReconcileResult
 from activities.schedules import Failures, ScheduleRepair
+from lake.inbox import inbox_root
+from lake.ledger import ledger_root
 from lake.storage import LakeStore
 from lake.sweep import erase, sweep
 from metadata.intents import RunningJob, WrittenTable
@@ -88,6 +90,8 @@ class UpkeepActivities:
             with beating():
                 erase(self._store, erasure.table_path)
                 erase(self._store, history_path(erasure.table_path))
+                erase(self._store, inbox_root(order.schema_id))
+                erase(self._store, ledger_root(order.schema_id))
             self._runs.erased(order.schema_id, erasure.generation)
 
     @activity.defn(name="reconcile", no_thread_cancel_exception=True)
@@ -124,7 +128,11 @@ class UpkeepActivities:
 
     def _swept(self, table: WrittenTable) -> int:
         """Of a deleted schema's table nothing is left, but for what a worker wrote that was cut off at that time."""
-        return sum(self._swept_path(table, path) for path in (table.table_path, history_path(table.table_path)))
+        deleted = sum(self._swept_path(table, path) for path in (table.table_path, history_path(table.table_path)))
+        if table.deleted_at is not None:
+            roots = inbox_root(table.schema_id), ledger_root(table.schema_id)
+            deleted += sum(self._swept_path(table, root) for root in roots)
+        return deleted
 
     def _swept_path(self, table: WrittenTable, path: str) -> int:
         old = datetime.now(UTC) - ORPHAN_AGE

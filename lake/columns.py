@@ -23,12 +23,15 @@ SYNC_COMMIT_AT = "_sync_commit_at"
 SYNC_VALID_FROM = "_sync_valid_from"
 SYNC_VALID_TO = "_sync_valid_to"
 """Of a table that keeps every version of a row: what made it, and from when until when it was the row."""
+SYNC_ORDER = "_sync_order"
+"""Where a provider's events keep a table: how new the row is. Of two states of a row the greater one counts."""
 RESERVED_PREFIX = "_sync_"
 """Of all columns of our own, and of none of a source's."""
 SOURCE_NAME = "syncline.source"
 """In the metadata of a stored column that had to be renamed: what the source calls it."""
 SYNC_AT_FIELD = pa.field(SYNC_AT, pa.timestamp("us", "UTC"))
 SYNC_LSN_FIELD = pa.field(SYNC_LSN, pa.int64())
+SYNC_ORDER_FIELD = pa.field(SYNC_ORDER, pa.int64())
 SYNC_VALID_TO_FIELD = pa.field(SYNC_VALID_TO, pa.timestamp("us", "UTC"))
 HISTORY_FIELDS = (
     pa.field(SYNC_OP, pa.string()),
@@ -152,14 +155,19 @@ _WIDENED = {
 }
 
 
-def conform(batch: pa.RecordBatch, columns: StoredColumns, own: Sequence[pa.Scalar]) -> pa.RecordBatch:
-    """A source batch as it is stored, with one value of each of our own columns for all rows.
+def conform(
+    batch: pa.RecordBatch, columns: StoredColumns, own: Sequence[pa.Scalar], *, ordered: bool = False
+) -> pa.RecordBatch:
+    """A source batch as it is stored, with one value of each of our own columns for all rows. Of an ``ordered`` one the
+    last column is ours, too, and comes last.
 
     A value that its stored type cannot hold raises, never changes.
     """
+    given = batch.columns[:-1] if ordered else batch.columns
     arrays = [
         array if array.type == column.type else array.cast(column.type)
-        for array, column in zip(batch.columns, columns.schema, strict=False)
+        for array, column in zip(given, columns.schema, strict=False)
     ]
     constants = [pa.repeat(value, batch.num_rows) for value in own]
-    return pa.RecordBatch.from_arrays([*arrays, *constants], schema=columns.schema)
+    orders = [batch.column(batch.num_columns - 1)] if ordered else []
+    return pa.RecordBatch.from_arrays([*arrays, *constants, *orders], schema=columns.schema)

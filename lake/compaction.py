@@ -45,7 +45,7 @@ class Layout:
 
 def layout_of(position: Position, schema: pa.Schema | None) -> Layout | None:
     """None for a table that the next run replaces, and where there is none."""
-    if schema is None or position.mode not in ("incremental", "append", "cdc"):
+    if schema is None or position.mode not in ("incremental", "append", "cdc", "webhook"):
         return None
     stored = {source_name(column): column.name for column in schema}
     key = tuple(stored[name] for name in position.primary_key if name in stored)

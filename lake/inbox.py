@@ -37,8 +37,8 @@ class InboxEvent:
     received_at: float
 
 
-def inbox_root(project_id: int, source_id: str, schema_id: str) -> str:
-    return f"{INBOXES}/{project_id}/{source_id}/{schema_id}"
+def inbox_root(schema_id: str) -> str:
+    return f"{INBOXES}/{schema_id}"
 
 
 class Inbox:

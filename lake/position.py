@@ -46,7 +46,7 @@ class Position:
     batch: int = -1
     """Which batch of that run the commit holds: a retry recognises its own commit by run and batch."""
     mode: str | None = None
-    """``full_refresh``, ``incremental``, ``append`` or ``cdc``: how the rows came to be."""
+    """``full_refresh``, ``incremental``, ``append``, ``cdc`` or ``webhook``: how the rows came to be."""
     primary_key: tuple[str, ...] = ()
     cursor_field: str | None = None
     cursor: str | None = None

@@ -20,7 +20,7 @@ from lake.upsert import check_key_types, upsert
 
 COUNTS = ("rows_added", "rows_changed", "rows_deleted", "bytes_written")
 NOTE = "note"
-KEYED = ("incremental", "cdc")
+KEYED = ("incremental", "cdc", "webhook")
 """Modes in which rows are kept by key."""
 
 
@@ -30,7 +30,9 @@ class PublishPlan:
 
     table_path: str
     mode: str
-    """``full_refresh``, ``incremental``, ``append`` or ``cdc``, which is incremental by the source's log."""
+    """``full_refresh``, ``incremental``, ``append``, ``cdc`` or ``webhook``: incremental by the source's log, or by its
+    events.
+    """
     base: Position
     run: RunRef
     batch: int = 0
@@ -222,7 +224,7 @@ def _change(
     return _truncated(change, snapshot) if manifest.truncated else change
 
 
-_MODES: dict[str, Callable[[Publishing, Budget], Change]] = {"incremental": upsert, "cdc": upsert, "append": append}
+_MODES: dict[str, Callable[[Publishing, Budget], Change]] = {**dict.fromkeys(KEYED, upsert), "append": append}
 
 
 def _truncated(change: Change, snapshot: Snapshot) -> Change:

@@ -16,6 +16,7 @@ from lake.columns import (
     SYNC_DELETED_FIELDS,
     SYNC_LSN,
     SYNC_LSN_FIELD,
+    SYNC_ORDER_FIELD,
     SYNC_ORDINAL,
     StoredColumns,
     conform,
@@ -61,6 +62,7 @@ def stage(
     log_position: int | None = None,
     soft_deletes: bool = False,
     history: bool = False,
+    ordered: bool = False,
     progress: Progress = lambda rows, size_bytes: None,
     file_bytes: int | None = None,
 ) -> Manifest:
@@ -68,10 +70,14 @@ def stage(
 
     May be repeated at any time: each attempt writes files of its own. Raises ``DuplicateKeyError`` for a row without
     a key. ``log_position``, of a table that is kept by its source's log: the rows show everything up to there;
-    ``soft_deletes``: rows that are deleted later will stay; ``history``: they are the first versions of the rows.
+    ``soft_deletes``: rows that are deleted later will stay; ``history``: they are the first versions of the rows;
+    ``ordered``: the last column says how new each row is.
     """
     own = own_values(read_at, log_position, soft_deletes, history)
-    columns = stored_columns(schema, tuple(own))
+    if ordered:
+        columns = stored_columns(schema.remove(len(schema) - 1), (*own, SYNC_ORDER_FIELD))
+    else:
+        columns = stored_columns(schema, tuple(own))
     columns = with_version_key(columns) if history else columns
     staging = _Staging(
         store=store,
@@ -82,7 +88,7 @@ def stage(
         file_bytes=file_bytes or (KEYED_FILE_BYTES if primary_key else FILE_BYTES),
     )
     constants = tuple(own.values())
-    staging.write_all((conform(one, columns, constants) for one in batches), progress)
+    staging.write_all((conform(one, columns, constants, ordered=ordered) for one in batches), progress)
     return staging.manifest(run.run_id, batch)
 
 

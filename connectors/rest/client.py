@@ -36,6 +36,7 @@ FIRST_DELAY = 1.0
 MOST_DELAY = 30.0
 MOST_REDIRECTS = 3
 _MOVED = (301, 302, 303, 307, 308)
+_NO_CONTENT = 204
 
 
 class Api:
@@ -94,20 +95,23 @@ class Api:
     def _tried(self, resource: Resource, request: Request) -> tuple[Answer | SourceError, float | None]:
         """The answer, or what is wrong, with the seconds that the API asks to wait."""
         self._pace.wait(self._patience())
+        sent = time.monotonic()
         try:
             answer, content = self._sent(request)
         except UnreachableError as error:
             return error, None
+        answered = _time_of(answer)
+        asked_at = answered.timestamp() - (time.monotonic() - sent)
         if answer.is_success:
             try:
-                body = parsed(content, resource)
+                body = None if answer.status_code == _NO_CONTENT else parsed(content, resource)
             except NoAnswerError as error:
                 return error, None
-            self.began = self.began or _time_of(answer)
+            self.began = self.began or answered
             link = answer.links.get("next", {}).get("url")
-            return Answer(str(answer.url), body, answer.headers, link), None
+            return Answer(str(answer.url), body, answer.headers, link, asked_at), None
         if resource.parent is not None and answer.status_code in resource.parent.none:
-            return Answer(str(answer.url), None, answer.headers), None
+            return Answer(str(answer.url), None, answer.headers, asked_at=asked_at), None
         limits = self._config.declaration.limits
         if (limited := is_limited(answer, content, limits)) or is_passing(answer):
             wait = wait_of(answer, limits, limited=limited)
@@ -134,6 +138,7 @@ class Api:
                 httpx2.URL(url).copy_merge_params(dict(request.params)),
                 headers=dict(request.headers),
                 json=request.body,
+                data=request.form,
                 timeout=timeout,
             ) as answer:
                 yield answer

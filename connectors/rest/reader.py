@@ -24,7 +24,9 @@ from connectors.inference.columns import Conversion, table_type
 from connectors.inference.filters import check_filters, filtered
 from connectors.inference.gathering import gathered
 from connectors.inference.kinds import EMPTY, TEXT, ZONED
+from connectors.inference.texts import Literal
 from connectors.reads import WITHOUT_CURSOR
+from connectors.receiving import ORDER, ObjectChange
 from connectors.rest.answers import NoAnswerError, TokenEndedError
 from connectors.rest.client import Api
 from connectors.rest.columns import declared_columns, lake_names, times
@@ -33,11 +35,13 @@ from connectors.rest.declaration import UNIX_TYPES, Resource, is_scrolled
 from connectors.rest.discovery import described
 from connectors.rest.progress import Progress, begun, ended_state, lower_after
 from connectors.rest.spool import Spool
-from connectors.rest.walking import ByCursor, Record, pages
+from connectors.rest.walking import ByCursor, Page, Record, pages
 
 BATCH_ROWS = 50_000
 BATCH_BYTES = 2**26
 """Of texts: what a crash may cost."""
+LATE_SECONDS = 2
+"""How old what an API answers may be: an event of that time is newer, in doubt."""
 NARROW = 8
 """Batches are so many times smaller where memory ran out."""
 
@@ -49,17 +53,44 @@ def open_read(config: RestConfig, request: ReadRequest, most_rows: int | None = 
     if resource is None:
         raise SchemaChangedError(f"The source declares no resource {request.table} any more.")
     _check_cursor(resource, request)
-    verbatim = frozenset({*declared_columns(resource), *request.type_overrides})
-    with Api(config) as api, Spool(resource.primary_key, verbatim, request.columns) as spool:
+    with Api(config) as api, _spool(resource, request) as spool:
         yield RestRead(config, resource, request, api, spool, most_rows or BATCH_ROWS)
+
+
+@contextmanager
+def open_rows(config: RestConfig, request: ReadRequest, changes: Sequence[ObjectChange]) -> Iterator["RestRead"]:
+    """A read of objects that are known already, each with its order."""
+    resource = config.declaration.resource(request.table)
+    if resource is None:
+        raise SchemaChangedError(f"The source declares no resource {request.table} any more.")
+    with _spool(resource, request) as spool:
+        spool.add([_with_order(each.record, each.order or 0) if request.ordered else each.record for each in changes])
+        yield RestRead(config, resource, request, None, spool, BATCH_ROWS)
+
+
+def _spool(resource: Resource, request: ReadRequest) -> Spool:
+    verbatim = frozenset({*declared_columns(resource), *request.type_overrides})
+    wanted = None if request.columns is None else (*request.columns, ORDER)
+    return Spool(resource.primary_key, verbatim, wanted)
+
+
+def _with_order(record: Record, order: int) -> Record:
+    return {**record, ORDER: Literal(order)}
 
 
 class RestRead:
     """An open read: ``connectors.base.TableRead``."""
 
     def __init__(
-        self, config: RestConfig, resource: Resource, request: ReadRequest, api: Api, spool: Spool, most_rows: int
+        self,
+        config: RestConfig,
+        resource: Resource,
+        request: ReadRequest,
+        api: Api | None,
+        spool: Spool,
+        most_rows: int,
     ) -> None:
+        """``api``: None where the spool has the rows already."""
         self._resource = resource
         self._request = request
         self._spool = spool
@@ -67,9 +98,11 @@ class RestRead:
         self.report = ReadReport()
         self._ended: str | None = None
         self._place = config.account
-        progress = self._progress()
-        self._edge = None if _is_by_token(resource) else _edge(resource, progress.lower)
-        self._fill(api, config, progress)
+        self._edge: Any = None
+        if api is not None:
+            progress = self._progress()
+            self._edge = None if _is_by_token(resource) else _edge(resource, progress.lower)
+            self._fill(api, config, progress)
         self._conversion = Conversion(self._chosen())
         self.schema = self._schema()
         check_filters(self.schema, request.row_filters)
@@ -130,7 +163,7 @@ class RestRead:
         by_cursor, began = self._by_cursor(progress), progress.began
         try:
             for page in pages(api, config, self._resource, progress.at, by_cursor):
-                self._spool.add(page.records)
+                self._spool.add(self._ordered(page))
                 began = began or (encode(api.began) if api.began else None)
                 if page.after is None:
                     self._end(page.token, began)
@@ -167,6 +200,12 @@ class RestRead:
             if self._spool.rows or not progress.at or not recognised:
                 raise
             self._fill(api, config, Progress(progress.lower, token=progress.token))
+
+    def _ordered(self, page: Page) -> Sequence[Record]:
+        if not self._request.ordered:
+            return page.records
+        order = int((page.asked_at - LATE_SECONDS) * 1_000_000)
+        return [_with_order(each, order) for each in page.records]
 
     def _is_full(self, share: int) -> bool:
         """What is scrolled over is one batch, but for a preview of it: nobody could go on with it."""
@@ -223,6 +262,8 @@ class RestRead:
         resumed = request.state is not None or (request.cursor is not None and request.cursor.lower is not None)
         kinds: dict[str, pa.DataType | None] = {}
         for name, given in {**dict.fromkeys(declared, EMPTY), **self._spool.types}.items():
+            if name == ORDER:
+                continue
             known = declared.get(name, given)
             kinds[name] = table_type(name, known, chosen, request.text_columns, resumed=resumed)
         if not resumed and self._spool.rows:
@@ -231,7 +272,7 @@ class RestRead:
         found = pa.schema([pa.field(name, kind) for name, kind in kinds.items() if kind is not None])
         if not found.names and self._spool.rows:
             raise SchemaChangedError(f"{request.table} no longer has any of the columns that are enabled.")
-        return found
+        return found.append(pa.field(ORDER, pa.int64())) if request.ordered else found
 
     def _converted(self, piece: pa.RecordBatch) -> pa.RecordBatch:
         columns = []

@@ -15,8 +15,10 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    form: Mapping[str, str | list[str]] | None = None
+    """In place of ``body``."""
     moves: bool = False
-    """Asked again, the API would give another page."""
+    """Asked again, the API would give another page, or do it a second time."""
 
     def with_value(self, into: str, name: str, value: Any) -> "Request":
         """``name`` in the body may be a path, ``variables.after``."""
@@ -34,6 +36,8 @@ class Answer:
     headers: Mapping[str, str]
     next_link: str | None = None
     """What the header ``Link`` calls the next."""
+    asked_at: float = 0.0
+    """When it was asked for, by the API's clock, in seconds since the epoch."""
 
 
 def _with_member(body: Mapping[str, Any], path: list[str], value: Any) -> dict[str, Any]:

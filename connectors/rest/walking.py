@@ -1,7 +1,7 @@
 """A pass over all objects of a resource, page by page; it can be left behind any page and gone on with later."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from connectors.errors import SourceError
@@ -25,6 +25,8 @@ class Page:
     """Where the pass goes on; None where it is over."""
     token: str | None = None
     """Behind the last page: by which the API gives what changes from now on."""
+    asked_at: float = 0.0
+    """As in ``connectors.rest.requests.Answer``: the objects are as they were then, or newer."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def _pages(
         records = records_of(answer, resource)
         past = by_cursor is not None and by_cursor.is_past(records)
         where = None if past else pager.after(where, answer, records)
-        yield Page(records, where, _token(answer, resource) if where is None else None)
+        yield Page(records, where, _token(answer, resource) if where is None else None, answer.asked_at)
 
 
 def _children(
@@ -87,7 +89,7 @@ def _children(
     where = at.get("parents", FIRST)
     done, within, inside = at.get("done"), at.get("within"), at.get("inside", FIRST)
     for page in _pages(api, config, parent, where, None, {}):
-        parents = [_included(resource, each) for each in page.records]
+        parents = [included(resource, each) for each in page.records]
         for number, of_parent in enumerate(parents):
             if number < _begin(parents, done, within):
                 continue
@@ -95,11 +97,14 @@ def _children(
             for found in _pages(api, config, resource, begin, by_cursor, of_parent):
                 records = [{**each, **of_parent} for each in found.records]
                 if found.after is not None:
-                    yield Page(records, {"parents": where, "within": of_parent, "inside": found.after})
+                    yield replace(
+                        found, records=records, after={"parents": where, "within": of_parent, "inside": found.after}
+                    )
                 elif number < len(parents) - 1:
-                    yield Page(records, {"parents": where, "done": of_parent})
+                    yield replace(found, records=records, after={"parents": where, "done": of_parent})
                 else:
-                    yield Page(records, None if page.after is None else {"parents": page.after})
+                    after = None if page.after is None else {"parents": page.after}
+                    yield replace(found, records=records, after=after)
         if page.after is not None:
             where, done, within = page.after, None, None
 
@@ -113,7 +118,7 @@ def _begin(
     return parents.index(done) + 1 if done in parents else 0
 
 
-def _included(resource: Resource, parent: Record) -> dict[str, str]:
+def included(resource: Resource, parent: Record) -> dict[str, str]:
     """The parent's values that its objects are asked for by, and that their rows have."""
     assert resource.parent is not None
     found = {}
@@ -123,11 +128,12 @@ def _included(resource: Resource, parent: Record) -> dict[str, str]:
             raise SourceError(
                 f"An object of {resource.parent.resource} has no {path}, by which {resource.name} is read."
             )
-        found[name] = _text(value)
+        found[name] = member_text(value)
     return found
 
 
-def _text(value: Any) -> str:
+def member_text(value: Any) -> str:
+    """A value of an object, as it stands in paths and rows."""
     if isinstance(value, Literal):
         return plain_literal(value)
     return value if isinstance(value, str) else json_text(value)
@@ -159,7 +165,7 @@ def _token(answer: Answer, resource: Resource) -> str | None:
     if resource.incremental is None or resource.incremental.token is None:
         return None
     found = found_at(resource.incremental.token, answer.body)
-    return None if found in (None, False, "") else _text(found)
+    return None if found in (None, False, "") else member_text(found)
 
 
 def _param(value: str | float | bool) -> str:

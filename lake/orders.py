@@ -1,0 +1,72 @@
+"""How new the stored rows with certain keys are."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from lake.columns import SYNC_ORDER, SYNC_ORDER_FIELD, StoredColumns, is_own, source_name
+from lake.duck import Budget, engine, same
+from lake.lookup import ID, StoredRows
+from lake.pruning import files_with
+from lake.rows import numbered_rows
+from lake.table import OpenTable
+
+Key = tuple[str, ...]
+"""The texts of a key's values."""
+
+
+def own_columns(table: OpenTable, primary_key: Sequence[str]) -> StoredColumns:
+    """The stored key columns and our own: what a batch without rows has to say."""
+    assert table.schema is not None
+    fields = [column for column in table.schema if source_name(column) in primary_key]
+    own = [column for column in table.schema if is_own(column.name)]
+    return StoredColumns(pa.schema([*fields, *own]), {source_name(column): column.name for column in fields})
+
+
+def stored_orders(
+    table: OpenTable, primary_key: Sequence[str], keys: Sequence[Key], budget: Budget | None = None
+) -> list[int | None]:
+    """For each of the distinct keys; None where the table has no such row. Key columns by their source names."""
+    if table.schema is None or not keys:
+        return [None] * len(keys)
+    columns = own_columns(table, primary_key)
+    stored = StoredRows(table, table.snapshot(), columns, columns.stored(primary_key))
+    places, typed = typed_keys(stored.key, keys)
+    orders: list[int | None] = [None] * len(keys)
+    with engine(budget or Budget()) as connection:
+        numbered = typed.append_column(pa.field(ID, pa.int64()), pa.array(places, pa.int64()))
+        connection.register("incoming", numbered)
+        numbers = files_with(connection, stored.publishing, "incoming", stored.key.names)
+        files = stored.publishing.target_files(numbers)
+        connection.register("stored", numbered_rows(table.store, files, stored.key.append(SYNC_ORDER_FIELD)))
+        found = connection.sql(
+            f"select incoming.{ID}, stored.{SYNC_ORDER} from stored join incoming "
+            f"on {same(stored.key.names, 'stored', 'incoming')}"
+        )
+        for place, order in found.fetchall():
+            orders[place] = order
+    return orders
+
+
+def typed_keys(schema: pa.Schema, keys: Sequence[Key]) -> tuple[list[int], pa.Table]:
+    """The keys in the types of the stored ones, with their places among all. No row has one that is no such value."""
+    columns = [pa.array(values, pa.string()) for values in zip(*keys, strict=True)]
+    try:
+        typed = [column.cast(field.type) for column, field in zip(columns, schema, strict=True)]
+        return list(range(len(keys))), pa.Table.from_arrays(typed, schema=schema)
+    except pa.ArrowInvalid:
+        places = [place for place, key in enumerate(keys) if _is_of(schema, key)]
+        if len(places) == len(keys):
+            raise
+        return (
+            (places, typed_keys(schema, [keys[place] for place in places])[1]) if places else ([], schema.empty_table())
+        )
+
+
+def _is_of(schema: pa.Schema, key: Key) -> bool:
+    try:
+        for value, field in zip(key, schema, strict=True):
+            pa.scalar(value, pa.string()).cast(field.type)
+    except pa.ArrowInvalid:
+        return False
+    return True
