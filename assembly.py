@@ -7,6 +7,7 @@ from pydantic import SecretStr
 from connectors.budget import OWN
 from connectors.outbound import OutboundPolicy, allowed
 from connectors.surroundings import Surroundings
+from connectors.taps import allowed_taps
 from lake.storage import LakeStore
 from metadata.budgets import SharedBudget
 from metadata.database import Database
@@ -50,7 +51,8 @@ def surroundings(settings: Settings) -> Surroundings:
     outbound = OutboundPolicy(settings.outbound != "any", allowed(settings.outbound_allow))
     folders = tuple(Path(folder).resolve() for folder in settings.source_folders.split(":") if folder)
     url = _revealed(settings.database_url)
-    return Surroundings(outbound, folders, SharedBudget(url) if url else OWN)
+    budget = SharedBudget(url) if url else OWN
+    return Surroundings(outbound, folders, budget, allowed_taps(settings.singer_taps))
 
 
 def temporal_address(settings: Settings) -> TemporalAddress:

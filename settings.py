@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from connectors.outbound import allowed
+from connectors.taps import allowed_taps
 
 
 class Settings(BaseSettings):
@@ -92,6 +93,11 @@ class Settings(BaseSettings):
     source_folders: str = ""
     """Folders of the server, separated by ``:``, whose files may be sources."""
 
+    singer_taps: str = ""
+    """Singer taps that sources may run, separated by commas: names of programs on the PATH, or with the program's own
+    path (``tap-csv, tap-postgres=/opt/taps/tap-postgres/bin/tap-postgres``). They are trusted as Syncline itself is.
+    """
+
     worker_memory_mb: int = Field(default=1280, ge=640)
     """What the worker with all its child processes may use; decides how many extractions run at once."""
 
@@ -124,4 +130,10 @@ class Settings(BaseSettings):
     @classmethod
     def _is_a_list(cls, text: str) -> str:
         allowed(text)
+        return text
+
+    @field_validator("singer_taps")
+    @classmethod
+    def _is_a_list_of_taps(cls, text: str) -> str:
+        allowed_taps(text)
         return text

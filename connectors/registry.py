@@ -6,6 +6,7 @@ from connectors.files import FilesConnector
 from connectors.mysql import MySqlConnector
 from connectors.postgres import PostgresConnector
 from connectors.rest import RestApiConnector, declared_connectors
+from connectors.singer import SingerConnector
 from connectors.sqlite import SqliteConnector
 
 _WRITTEN: tuple[Connector, ...] = (
@@ -14,6 +15,7 @@ _WRITTEN: tuple[Connector, ...] = (
     FilesConnector(),
     SqliteConnector(),
     RestApiConnector(),
+    SingerConnector(),
 )
 _CONNECTORS: dict[str, Connector] = {each.source_type: each for each in (*_WRITTEN, *declared_connectors())}
 

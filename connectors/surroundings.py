@@ -5,14 +5,17 @@ from pathlib import Path
 
 from connectors.budget import OWN, Budget
 from connectors.outbound import CLOSED, OutboundPolicy
+from connectors.taps import AllowedTap
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Without any: public hosts, and no file of the server."""
+    """Without any: public hosts, no file of the server, and no program on it."""
 
     outbound: OutboundPolicy = CLOSED
     folders: tuple[Path, ...] = ()
     """Folders of the server, by their real paths, whose files sources may be."""
     budget: Budget = OWN
     """Of requests to the sources."""
+    taps: tuple[AllowedTap, ...] = ()
+    """Singer taps that sources may run. What a tap connects to, it decides itself."""

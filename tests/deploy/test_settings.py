@@ -43,6 +43,7 @@ def test_commented_defaults_are_the_defaults() -> None:
         "SYNCLINE_OUTBOUND",
         "SYNCLINE_OUTBOUND_ALLOW",
         "SYNCLINE_SOURCE_FOLDERS",
+        "SYNCLINE_SINGER_TAPS",
         "SYNCLINE_WORKER_READY_FILE",
         "SYNCLINE_WORKER_METRICS_ADDRESS",
     }

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 from connectors.base import ReadRequest
@@ -12,7 +13,8 @@ from tests.connectors.reading import ReadResult, read_all
 
 
 def read(subject: Subject, table: str, **request: Any) -> ReadResult:
-    return read_by(subject.source_type, subject.config(), ReadRequest(table, "conformance-read", **request))
+    found = read_by(subject.source_type, subject.config(), ReadRequest(table, "conformance-read", **request))
+    return replace(found, table=subject.neutral(found.table))
 
 
 def read_by(source_type: str, config: Any, request: ReadRequest) -> ReadResult:
@@ -26,7 +28,7 @@ def read_elsewhere(subject: Subject, request: ReadRequest) -> ReadResult:
     done = subprocess.run(command, input=order, stdout=subprocess.PIPE, check=True)
     found = pickle.loads(done.stdout)  # noqa: S301
     assert isinstance(found, ReadResult)
-    return found
+    return replace(found, table=subject.neutral(found.table))
 
 
 if __name__ == "__main__":

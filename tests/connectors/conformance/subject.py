@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
+import pyarrow as pa
+
 from connectors.base import Connector
 from connectors.errors import SourceError
 from connectors.outbound import OPEN
@@ -27,6 +29,10 @@ class Subject(ABC):
     """Columns that the connector adds to those of a table."""
     in_cursor_order: ClassVar[bool] = True
     """Rows come in the order of the cursor; not where reads that end early go on by their state."""
+    goes_by_cursor: ClassVar[bool] = True
+    """A cursor's bound says where a read begins; not where a state of the source's own does."""
+    time_kind: ClassVar[str] = "timestamp"
+    """As discovery calls its times."""
     secret: ClassVar[str] = "s3cr3t-of-the-suite"
     """What stands in each secret field of ``spoilt`` inputs."""
     surroundings: Surroundings = Surroundings(OPEN)
@@ -45,9 +51,18 @@ class Subject(ABC):
         """The column that a cursor read of a table with the columns ``id``, ``n`` and ``at`` goes by; None: by none."""
         return {"integer": "n", "time": "at"}[kind]
 
+    def neutral(self, table: pa.Table) -> pa.Table:
+        """What was read, with its times as those of the suite."""
+        return table
+
     @abstractmethod
     def inputs(self) -> dict[str, Any]:
         """What a user types into the form."""
+
+    def confided(self) -> dict[str, Any]:
+        """Changes of the inputs with the secret in each field that is one."""
+        secrets = {field.name for field in self.connector.form.fields if field.secret and field.name in self.inputs()}
+        return dict.fromkeys(secrets, self.secret)
 
     @abstractmethod
     def malformed(self) -> list[tuple[dict[str, Any], str]]:

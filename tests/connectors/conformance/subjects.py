@@ -9,6 +9,7 @@ from tests.connectors.conformance.files import FilesSubject
 from tests.connectors.conformance.mysql import MySqlSubject
 from tests.connectors.conformance.postgres import PostgresSubject
 from tests.connectors.conformance.rest import RestSubject
+from tests.connectors.conformance.singer import SingerSubject
 from tests.connectors.conformance.sqlite import SqliteSubject, StoredSqliteSubject
 from tests.connectors.conformance.subject import Subject
 
@@ -19,4 +20,5 @@ SUBJECTS: dict[str, Callable[[pytest.FixtureRequest], AbstractContextManager[Sub
     "SQLite in a bucket": StoredSqliteSubject.opened,
     "Files": FilesSubject.opened,
     "RestApi": RestSubject.opened,
+    "Singer": SingerSubject.opened,
 }

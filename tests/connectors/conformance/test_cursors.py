@@ -27,6 +27,12 @@ def field(request: pytest.FixtureRequest, subject: Subject) -> str:
 
 
 @pytest.fixture
+def bounded(subject: Subject) -> None:
+    if not subject.goes_by_cursor:
+        pytest.skip(f"{subject.source_type} goes on from its own state, and by no bound")
+
+
+@pytest.fixture
 def ordered(subject: Subject) -> None:
     if not subject.in_cursor_order:
         pytest.skip(f"{subject.source_type} goes on from its own state, and in no order")
@@ -69,6 +75,7 @@ def test_a_lower_bound_is_part_of_the_read(subject: Subject, field: str) -> None
         assert not subject.in_cursor_order or set(found.column("id")) == expected
 
 
+@pytest.mark.usefixtures("bounded")
 def test_beyond_the_last_row_there_is_nothing(subject: Subject, field: str) -> None:
     create(subject, 20, ties=5)
     last = max(read(subject, "t", cursor=CursorRange(field)).column(field))
@@ -100,6 +107,7 @@ def test_more_ties_than_a_part_holds(subject: Subject, field: str) -> None:
     assert {key for part in parts for key in part.column("id")} == set(range(300))
 
 
+@pytest.mark.usefixtures("bounded")
 def test_rows_that_come_later_are_found(subject: Subject, field: str) -> None:
     create(subject, 30, ties=5)
     edge = encode(max(read(subject, "t", cursor=CursorRange(field)).column(field)))
