@@ -2,12 +2,10 @@
 
 import json
 import re
-import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
-from importlib.resources import files
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -100,6 +98,12 @@ class RestApiConnector(RestConnector):
             raise ConfigurationError(
                 "The declaration is wrong at base_url: the address is a field of its own.", attr="declaration"
             )
+        if "webhooks" in given:
+            raise ConfigurationError(
+                "The declaration is wrong at webhooks: only providers that Syncline knows have it. Events of others "
+                "are received by the source type Webhook.",
+                attr="declaration",
+            )
         return _config(parse_declaration(given, values, attr="declaration"), INPUTS, values, surroundings)
 
 
@@ -123,21 +127,6 @@ class DeclaredConnector(RestConnector):
                 _check_host_parts(names, values)
                 values[field.name] = filled(values[field.name], values)
         return _config(self.declaration, self.form.fields, values, surroundings)
-
-
-def declared_connectors() -> list[DeclaredConnector]:
-    """One for each file, in the order of their names."""
-    found = sorted(files("connectors.rest.sources").iterdir(), key=lambda each: each.name)
-    return [connector_of(each.read_text("utf-8")) for each in found if each.name.endswith(".toml")]
-
-
-def connector_of(text: str) -> DeclaredConnector:
-    """The one that a file declares."""
-    given = tomllib.loads(text)
-    fields = tuple(FormField(**{**each, "options": tuple(each.get("options", ()))}) for each in given.pop("inputs"))
-    name, label = given.pop("source_type"), given.pop("label")
-    form = SourceForm(name, label, given.pop("caption"), given.pop("docs_url"), fields)
-    return DeclaredConnector(form, given)
 
 
 def _check_host_parts(names: Sequence[str], values: Mapping[str, str]) -> None:

@@ -7,58 +7,19 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from jmespath.exceptions import JMESPathError
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from connectors.errors import ConfigurationError
-from connectors.inference.chosen import KNOWN_TYPES, lake_type
-from connectors.overrides import canonical
 from connectors.rest.mistakes import described
-from connectors.rest.paths import compiled, is_plain
 from connectors.rest.templates import names_in
+from connectors.rest.terms import UNIX_TYPES as UNIX_TYPES
+from connectors.rest.terms import ColumnType, Model, Name, ParamName, PathExpression, PlacePath, Target, Template, Value
+from connectors.rest.webhook_declaration import WebhookDeclaration
 
-UNIX_TYPES = {"unix": 1, "unix_ms": 1000}
-"""Declared types of times that are numbers, with how many of them make a second."""
 MOST_RESOURCES = 1000
 
 
-def _path_expression(text: str) -> str:
-    try:
-        compiled(text)
-    except JMESPathError as error:
-        raise ValueError("must be a JMESPath expression, such as data or result.items") from error
-    return text
-
-
-def _place(text: str) -> str:
-    if not is_plain(text):
-        raise ValueError("must be a path to the objects, such as result.items, which computes nothing")
-    return _path_expression(text)
-
-
-def _column_type(text: str) -> str:
-    name = text if text in UNIX_TYPES else canonical(text)
-    if name not in UNIX_TYPES and lake_type(name) is None:
-        raise ValueError(f"must be one of {', '.join((*KNOWN_TYPES, *UNIX_TYPES))}")
-    return name
-
-
-PathExpression = Annotated[str, Field(min_length=1), AfterValidator(_path_expression)]
-PlacePath = Annotated[str, Field(min_length=1), AfterValidator(_place)]
-ColumnType = Annotated[str, AfterValidator(_column_type)]
-Template = str
-"""May name inputs in braces; which ones there are is looked at once the whole is read."""
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\w.\-]+$")]
-ParamName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s&=#?]+$")]
-Value = Template | int | float | bool
-Target = Literal["query", "body"]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
-
-
-class ApiKeyAuth(_Model):
+class ApiKeyAuth(Model):
     """A key in a header or in the query."""
 
     type: Literal["api_key"]
@@ -67,18 +28,18 @@ class ApiKeyAuth(_Model):
     into: Literal["header", "query"] = Field("header", alias="in")
 
 
-class BearerAuth(_Model):
+class BearerAuth(Model):
     type: Literal["bearer"]
     token: Template
 
 
-class BasicAuth(_Model):
+class BasicAuth(Model):
     type: Literal["basic"]
     username: Template = ""
     password: Template = ""
 
 
-class OAuth2Auth(_Model):
+class OAuth2Auth(Model):
     """Tokens of a token endpoint: by the client's own credentials, or by a refresh token that stays the same."""
 
     type: Literal["oauth2"]
@@ -94,13 +55,13 @@ class OAuth2Auth(_Model):
 Auth = Annotated[ApiKeyAuth | BearerAuth | BasicAuth | OAuth2Auth, Field(discriminator="type")]
 
 
-class SinglePage(_Model):
+class SinglePage(Model):
     """All objects come in one answer."""
 
     type: Literal["single"]
 
 
-class PageNumberPaging(_Model):
+class PageNumberPaging(Model):
     """Pages are counted. The last one is empty, or says so."""
 
     type: Literal["page_number"]
@@ -113,7 +74,7 @@ class PageNumberPaging(_Model):
     into: Target = "query"
 
 
-class OffsetPaging(_Model):
+class OffsetPaging(Model):
     """Objects are counted from 0."""
 
     type: Literal["offset"]
@@ -124,7 +85,7 @@ class OffsetPaging(_Model):
     into: Target = "query"
 
 
-class CursorPaging(_Model):
+class CursorPaging(Model):
     """Each answer, or its last object, has what the next request is to bring. There is no more where it has none."""
 
     type: Literal["cursor"]
@@ -155,14 +116,14 @@ class CursorPaging(_Model):
         return self
 
 
-class NextUrlPaging(_Model):
+class NextUrlPaging(Model):
     """Each answer has the address of the next."""
 
     type: Literal["next_url"]
     url: PathExpression
 
 
-class LinkHeaderPaging(_Model):
+class LinkHeaderPaging(Model):
     """The header ``Link`` has the address of the next, with ``rel="next"``."""
 
     type: Literal["link_header"]
@@ -174,7 +135,7 @@ Paging = Annotated[
 ]
 
 
-class Incremental(_Model):
+class Incremental(Model):
     """How the API gives objects that are new or changed since a time or a number."""
 
     field: Name
@@ -203,7 +164,7 @@ class Incremental(_Model):
         return self
 
 
-class Parent(_Model):
+class Parent(Model):
     """A resource whose objects each have objects of this one."""
 
     resource: Name
@@ -215,7 +176,7 @@ class Parent(_Model):
     """Statuses of an answer that say that this parent has no such objects."""
 
 
-class Limits(_Model):
+class Limits(Model):
     requests_per_second: Annotated[float, Field(gt=0, le=1000)] | None = None
     """Of the whole source."""
     answer: PathExpression | None = None
@@ -224,7 +185,7 @@ class Limits(_Model):
     """Seconds to wait where such an answer does not say how many."""
 
 
-class _Requests(_Model):
+class _Requests(Model):
     """What a resource has, or takes from ``defaults``."""
 
     method: Literal["GET", "POST"] = "GET"
@@ -253,7 +214,7 @@ class Resource(_Requests):
     parent: Parent | None = None
 
 
-class Declaration(_Model):
+class Declaration(Model):
     base_url: Template
     auth: Auth | None = None
     login_refused: PathExpression | None = None
@@ -264,6 +225,8 @@ class Declaration(_Model):
     limits: Limits = Limits()
     check: str | None = None
     """The resource that is asked for to try the login; None: the first."""
+    webhooks: WebhookDeclaration | None = None
+    """How the provider sends events. Only declarations that come with Syncline have it."""
     resources: tuple[Resource, ...] = Field(min_length=1, max_length=MOST_RESOURCES)
 
     @model_validator(mode="after")
@@ -275,6 +238,8 @@ class Declaration(_Model):
             self._check(each, f"resources.{number}")
         if self.check is not None and self.check not in names:
             raise ValueError(f"check: there is no resource {self.check}")
+        if self.webhooks is not None:
+            self._check_webhooks(self.webhooks)
         return self
 
     def resource(self, name: str) -> Resource | None:
@@ -299,6 +264,16 @@ class Declaration(_Model):
             raise ValueError(f"{at}.parent: a scroll goes with neither parents nor children, between which it ends")
         if cursor is not None and cursor.token is not None:
             raise ValueError(f"{at}.incremental.token: each parent has one of its own, which nothing keeps")
+
+    def _check_webhooks(self, webhooks: WebhookDeclaration) -> None:
+        for name in webhooks.tables:
+            each, at = self.resource(name), f"webhooks.tables.{name}"
+            if each is None:
+                raise ValueError(f"{at}: there is no resource {name}")
+            if not each.primary_key:
+                raise ValueError(f"{at}: the resource needs a primary_key, by which events find the row")
+            if each.parent is not None and each.parent.resource not in webhooks.parents:
+                raise ValueError(f"{at}: say in webhooks.parents where an event has the {each.parent.resource}")
 
 
 def is_scrolled(resource: Resource) -> bool:
@@ -328,7 +303,7 @@ def parse_declaration(given: Mapping[str, Any], inputs: Collection[str], *, attr
 
 
 def _members() -> list[str]:
-    models = [each for each in globals().values() if isinstance(each, type) and issubclass(each, _Model)]
+    models = [each for each in globals().values() if isinstance(each, type) and issubclass(each, Model)]
     return sorted({field.alias or name for model in models for name, field in model.model_fields.items()})
 
 

@@ -184,7 +184,7 @@ def test_the_wizard_knows_every_source_type(quick_api: Api) -> None:
 def test_no_source_type_promises_what_nothing_here_does() -> None:
     """The calls for webhooks refuse for all: the first type that has them must change that."""
     for connector in all_connectors():
-        assert set(connector.sync_types) <= {"full_refresh", "incremental", "append", "cdc"}
+        assert set(connector.sync_types) <= {"full_refresh", "incremental", "append", "webhook", "cdc"}
 
 
 def test_revenue_analytics(api: Api, shop: Shop) -> None:

@@ -9,7 +9,8 @@ import pytest
 from connectors.base import CursorRange
 from connectors.outbound import OPEN
 from connectors.rest import reader
-from connectors.rest.connector import DeclaredConnector, connector_of
+from connectors.rest.connector import DeclaredConnector
+from connectors.rest.providers import connector_of
 from connectors.surroundings import Surroundings
 from tests.connectors.rest.library import Library, read_all
 from tests.providers.server import Asked, Reply
