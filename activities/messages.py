@@ -45,6 +45,8 @@ class Run:
     """Rows that the source deletes are kept, and marked."""
     table_mode: str = "consolidated"
     """Which tables the source's log makes: ``consolidated``, ``cdc_only`` (its history) or ``both``."""
+    reads: bool = True
+    """The source's rows can be read; where all that is known of them are its events, they cannot."""
     is_history: bool = False
     """Of these the history is meant, and table name and path are its own."""
 

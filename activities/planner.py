@@ -1,5 +1,6 @@
 """Planning within a run: what ``activities.planning`` decides, with what it needs of the database and the lake."""
 
+import time
 from dataclasses import dataclass, replace
 
 import structlog
@@ -20,12 +21,13 @@ from lake.errors import FencedError
 from lake.facts import TableFacts
 from lake.manifest import RunRef
 from lake.position import EMPTY, Position
-from lake.publish import Published, own_commit
+from lake.publish import Published, fence, own_commit
 from lake.staging import VERSION_KEY
 from lake.storage import LakeStore
 from lake.table import OpenTable, generation_root, open_table
 from metadata.intents import RunIntent
 from metadata.runs import Runs, SavedTable
+from metadata.webhooks import ENDPOINT_SECONDS
 
 log = structlog.get_logger()
 
@@ -81,6 +83,8 @@ class Planner:
             generation = self._runs.raise_generation(run.job_id, generation)
         log.info("planned", schema_id=run.schema_id, action=decision.action, reason=decision.reason)
         self._run_log.planned(run, decision.action, decision.reason)
+        if run.mode == "webhook" and run.reads and not decision.base.loaded:
+            attended(lambda: self._prepare(run, table, decision))
         base = decision.base
         if run.mode == "cdc" and base.sequence == 0:
             base = replace(base, log=self._follower.join(run))
@@ -93,6 +97,15 @@ class Planner:
             repeat=intent.repeat if intent else None,
         )
         return Planned(plan)
+
+    def _prepare(self, run: Run, table: Position, decision: Decision) -> None:
+        """Before a table whose events come beside is read: what came until now nobody but this run may take out of the
+        inbox, and what comes from now on is put there.
+        """
+        if decision.action is Action.REBUILD and table.sequence:
+            fence(self._store, run.table_path, RunRef(run.job_id, run.fence, table.generation))
+        if decision.base.sequence == 0:
+            time.sleep(ENDPOINT_SECONDS)
 
     def _plan_history(self, run: Run, batch: int) -> Planned | None:
         """Of a history that has begun, what was recorded stays, whatever becomes of the table. None before that."""
@@ -195,5 +208,6 @@ def _intent(run: Run, generation: int, known_columns: frozenset[str]) -> Intent:
         row_filter=jobs.filter_text(run),
         type_overrides=tuple(sorted(run.type_overrides.items())),
         known_columns=known_columns,
+        reads=run.reads,
         batches_of=run.job_id if comes_in_batches(run) else None,
     )

@@ -6,7 +6,9 @@ from enum import StrEnum
 
 from lake.position import EMPTY, Position
 
-KEYED = ("incremental", "cdc")
+KEYED = ("incremental", "cdc", "webhook")
+OWN_ROWS = ("cdc", "webhook")
+"""Modes whose rows say more of themselves than those of others: they are never made of those."""
 
 
 class Action(StrEnum):
@@ -36,6 +38,8 @@ class Intent:
     """Columns and the types that were chosen for them, in the order of the alphabet."""
     known_columns: frozenset[str] = frozenset()
     """What discovery last saw: it tells whether "all" is more than what was selected before."""
+    reads: bool = True
+    """Rows can be read anew; of a table that is made of events alone they cannot."""
     batches_of: str | None = None
     """The run for which a full refresh is read in batches, out of sight; None where it comes in one."""
 
@@ -105,14 +109,18 @@ def _in_batches(intent: Intent, table: Position, shadow: Position) -> Decision:
 
 
 def _unprovable(intent: Intent, table: Position) -> str | None:
-    """Why the stored rows cannot be what this mode would have made of them; None where they can."""
+    """Why the stored rows cannot be what this mode would have made of them; None where they can, or nothing else could
+    be made of them.
+    """
+    if not intent.reads:
+        return None
     if table.row_filter != intent.row_filter:
         return "the row filter changed"
     if _brings_columns(intent, table):
         return "columns were enabled"
     if _chosen(table.type_overrides, intent) != _chosen(intent.type_overrides, intent):
         return "the type of a column was chosen anew"
-    if intent.mode != table.mode and "cdc" in (intent.mode, table.mode):
+    if intent.mode != table.mode and (intent.mode in OWN_ROWS or table.mode in OWN_ROWS):
         return f"the sync type was {table.mode}"
     if intent.mode in KEYED and table.mode == intent.mode and table.primary_key != intent.primary_key:
         return "the primary key changed"

@@ -44,6 +44,8 @@ Report = Callable[[int, int, int | None], None]
 """Rows and bytes so far, and about how many rows there will be."""
 
 TEXT = "string"
+EVENTS = "webhook"
+"""The mode whose rows know how new they are."""
 SHORT_ROWS = 10_000
 SHORT_BYTES = 2**24
 """Compressed."""
@@ -82,7 +84,7 @@ def extract(report: Report, store: LakeStore, reading: Reading) -> Read:
     order = reading.order
     run, base = order.run, Position.from_dict(reading.plan.base)
     stored = _stored(store, reading, base)
-    request = _request(reading, base, tuple(name for name, kind in stored.items() if kind == TEXT))
+    request = request_of(reading, base, tuple(name for name, kind in stored.items() if kind == TEXT))
     if base.log is not None:
         request = replace(request, columns=_logged(store, run, base.log))
     if unchanged := _unchanged(reading, request):
@@ -94,7 +96,7 @@ def extract(report: Report, store: LakeStore, reading: Reading) -> Read:
         extracted, manifest = _staged(report, store, reading, base, read)
         gone = [] if run.enabled_columns is not None else [name for name in stored if name not in read.schema.names]
         vanished = [ValueWarning(name, GONE, extracted.rows) for name in gone if extracted.rows]
-        extracted = replace(extracted, warnings=[*extracted.warnings, *_as_dicts(vanished)])
+        extracted = replace(extracted, warnings=[*extracted.warnings, *as_dicts(vanished)])
     if manifest is None:
         return Read(extracted)
     if is_short(order, extracted):
@@ -133,7 +135,7 @@ def _staged(
         if seen is not None and not read.report.more:
             digest = repeats.digest(run, base, read.schema, seen, read.report)
             if digest == reading.plan.repeat:
-                rows, warnings = sum(batch.num_rows for batch in seen), _as_dicts(read.report.warnings)
+                rows, warnings = sum(batch.num_rows for batch in seen), as_dicts(read.report.warnings)
                 return Extracted("", rows, 0, more=False, warnings=warnings, repeats=True), None
     if base.log is not None and base.sequence > 0:
         return _as_versions(report, store, reading, base.log, read, batches)
@@ -151,6 +153,7 @@ def _staged(
         soft_deletes=run.soft_deletes,
         history=run.is_history,
         read_at=_read_at(store, run, base.log) if run.is_history else None,
+        ordered=run.mode == EVENTS,
     )
     reach("staged")
     manifest = replace(manifest, state=read.report.state, whole=_whole(run, manifest, read.report.whole_groups))
@@ -163,7 +166,7 @@ def _staged(
         # What was changed meanwhile is in the log.
         more=read.report.more or base.log is not None,
         row_estimate=read.row_estimate,
-        warnings=_as_dicts(read.report.warnings),
+        warnings=as_dicts(read.report.warnings),
         text_columns=list(read.report.text_columns),
         lasting=read.report.lasting,
         digest=digest,
@@ -193,7 +196,7 @@ def _as_versions(
     now = replace(mark, horizon=_log_end(reading))
     manifest = record(store, segments, folding_of(report, run, reading.plan, order.batch, now, read.row_estimate))
     reach("staged")
-    extracted = Extracted("", manifest.rows, manifest.size_bytes, more=True, warnings=_as_dicts(read.report.warnings))
+    extracted = Extracted("", manifest.rows, manifest.size_bytes, more=True, warnings=as_dicts(read.report.warnings))
     return extracted, manifest
 
 
@@ -220,7 +223,7 @@ def _log_end(reading: Reading) -> int:
     return connector.log_end(reading.config)
 
 
-def _as_dicts(warnings: Sequence[ValueWarning]) -> list[dict[str, Any]]:
+def as_dicts(warnings: Sequence[ValueWarning]) -> list[dict[str, Any]]:
     return [asdict(warning) for warning in warnings]
 
 
@@ -276,7 +279,7 @@ def _check_key(run: Run, table: DiscoveredTable | None) -> None:
         )
 
 
-def _request(reading: Reading, base: Position, stored_as_text: tuple[str, ...]) -> ReadRequest:
+def request_of(reading: Reading, base: Position, stored_as_text: tuple[str, ...]) -> ReadRequest:
     run, part = reading.order.run, reading.order.part
     return ReadRequest(
         table=run.schema_name,
@@ -290,6 +293,7 @@ def _request(reading: Reading, base: Position, stored_as_text: tuple[str, ...]) 
         part=part.part if part else None,
         state=base.state,
         snapshot=part.held.snapshot if part else None,
+        ordered=run.mode == EVENTS,
     )
 
 

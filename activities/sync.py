@@ -30,6 +30,7 @@ from activities.messages import (
 )
 from activities.planner import Planned, Planner, record
 from activities.run_log import RunLog
+from activities.webhooks.applying import apply_events
 from connectors import registry
 from connectors.surroundings import Surroundings
 from lake.errors import MissingRowError, StalePositionError
@@ -102,7 +103,8 @@ class SyncActivities:
         run = order.run
         planned = Planned(order.plan) if order.plan else self._planner.plan(run, order.batch)
         plan = planned.plan
-        read = self._found(order, planned) or (self._fold if _folds(run, plan) else self._read)(order, plan)
+        take = self._fold if _folds(run, plan) else self._read
+        read = self._found(order, planned) or take(order, plan)
         extracted = read.extracted
         if read.published is not None:
             extracted = replace(extracted, published=self._published(run, plan, read.published, extracted.digest))
@@ -127,7 +129,7 @@ class SyncActivities:
         begun = time.monotonic()
         self._run_log.reading_again(order, info.attempt)
         read = self._children.run(
-            reading.extract,
+            apply_events if _applies(run, plan) else reading.extract,
             self._store,
             reading.Reading(order, plan, config, read_id, self._part_bytes),
             on_progress=progress,
@@ -277,6 +279,11 @@ def _folds(run: Run, plan: Plan) -> bool:
     return run.mode == "cdc" and log is not None and log.horizon > 0
 
 
+def _applies(run: Run, plan: Plan) -> bool:
+    """Whether the batch comes from the inbox: once the table was read, where it can be, all of them do."""
+    return run.mode == "webhook" and (Position.from_dict(plan.base).loaded or not run.reads)
+
+
 def _run(intent: RunIntent, job_id: str) -> Run:
     assert intent.sync_type is not None
     keyed = intent.sync_type in ("incremental", "append")
@@ -302,4 +309,5 @@ def _run(intent: RunIntent, job_id: str) -> Run:
         type_overrides=intent.type_overrides,
         soft_deletes=intent.capture is not None and intent.capture.delete_mode == "soft",
         table_mode=intent.capture.table_mode if intent.capture else "consolidated",
+        reads=not intent.webhook_only,
     )

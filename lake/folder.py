@@ -57,8 +57,9 @@ class FolderObjects:
                 return unfinished
 
     def list(self, prefix: str, after: str | None = None) -> Iterator[StoredObject]:
-        for folder, _, names in os.walk(self._root / prefix):
-            for name in names:
+        for folder, folders, names in os.walk(self._root / prefix):
+            folders.sort()
+            for name in sorted(names):
                 file = Path(folder, name)
                 path = file.relative_to(self._root).as_posix()
                 if after is not None and path <= after:

@@ -135,6 +135,17 @@ def swap_in(store: LakeStore, plan: PublishPlan) -> Published:
     return _commit(main, main.snapshot(), replacing, Commit(position, shadow.schema, adds, overwrite=True), Change())
 
 
+def fence(store: LakeStore, table_path: str, run: RunRef) -> None:
+    """Shut earlier runs out of the table, which stays as it is. ``FencedError`` where a newer one has done so."""
+    table = open_table(store, table_path)
+    if table.schema is None or table.position.fence == run.fence:
+        return
+    if table.position.fence > run.fence:
+        raise FencedError("A newer run owns the table.")
+    position = replace(table.position, sequence=table.position.sequence + 1, fence=run.fence)
+    commit(table, Commit(position, table.schema, facts=table.commit_info))
+
+
 def own_commit(table: OpenTable, run: RunRef, batch: int) -> Published | None:
     """What an earlier attempt of this very batch has committed, if that is the table's newest commit."""
     position = table.position

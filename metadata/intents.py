@@ -65,6 +65,8 @@ class RunIntent:
     """When somebody last asked for a run: what was at the source by then is to be in it."""
     capture: CapturePlace | None = None
     """For the sync type cdc; None too where the source's capture is off."""
+    webhook_only: bool = False
+    """The source tells of the rows by events, and cannot be asked for them."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,7 @@ def run_intent(schema: Schema, source: Source, state: SchemaState, capture: Capt
         repeat=state.repeat,
         asked_at=state.asked_at,
         capture=None if capture is None or schema.sync_type != SyncType.CDC else _place(capture, schema),
+        webhook_only=bool(schema.discovered.get("webhook_only")),
     )
 
 

@@ -68,6 +68,13 @@ class Literal(str):
     __slots__ = ()
 
 
+def value_text(value: Any) -> str:
+    """A value of JSON as its column has it, where that is a text."""
+    if isinstance(value, Literal):
+        return plain_literal(value)
+    return value if isinstance(value, str) else json_text(value)
+
+
 def json_text(value: Any) -> str:
     """A nested value as JSON, with its numbers as they are."""
     if isinstance(value, Literal):

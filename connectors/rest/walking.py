@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from connectors.errors import SourceError
-from connectors.inference.texts import Literal, json_text, plain_literal
+from connectors.inference.texts import value_text
 from connectors.rest.answers import failure
 from connectors.rest.client import Api
 from connectors.rest.config import RestConfig
@@ -128,15 +128,8 @@ def included(resource: Resource, parent: Record) -> dict[str, str]:
             raise SourceError(
                 f"An object of {resource.parent.resource} has no {path}, by which {resource.name} is read."
             )
-        found[name] = member_text(value)
+        found[name] = value_text(value)
     return found
-
-
-def member_text(value: Any) -> str:
-    """A value of an object, as it stands in paths and rows."""
-    if isinstance(value, Literal):
-        return plain_literal(value)
-    return value if isinstance(value, str) else json_text(value)
 
 
 def _first_request(
@@ -165,7 +158,7 @@ def _token(answer: Answer, resource: Resource) -> str | None:
     if resource.incremental is None or resource.incremental.token is None:
         return None
     found = found_at(resource.incremental.token, answer.body)
-    return None if found in (None, False, "") else member_text(found)
+    return None if found in (None, False, "") else value_text(found)
 
 
 def _param(value: str | float | bool) -> str:

@@ -1,0 +1,1 @@
+"""Events of providers, from the inbox into the table."""

@@ -1,0 +1,186 @@
+"""Applying in a child process: what is in a table's inbox becomes rows and deleted keys of one batch.
+
+Files of the inbox are deleted once a commit has their events: by the attempt that committed, or by the next run, whose
+first look is at the table's ledger.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+
+from activities.jobs import publish_plan, run_ref, table_root
+from activities.messages import Extracted, Run
+from activities.reading import TEXT, Read, Reading, as_dicts, is_short, note_of, request_of
+from activities.webhooks.newest import Told, key_of, newest, news
+from connectors import registry
+from connectors.base import ReadRequest, ValueWarning
+from connectors.receiving import ObjectChange, Receiving
+from lake import query
+from lake.arrivals import stage_deleted
+from lake.failpoints import reach
+from lake.inbox import Inbox, InboxEvent, inbox_root, name_of
+from lake.ledger import GONE_DAYS, Gone, Ledger, Ledgers, ledger_root
+from lake.manifest import Manifest, save
+from lake.orders import Key, own_columns, stored_orders
+from lake.position import Position
+from lake.publish import publish
+from lake.staging import stage
+from lake.storage import LakeStore
+from lake.table import OpenTable, open_table
+
+Report = Callable[[int, int, int | None], None]
+
+MOST_FILES = 2_000
+MOST_EVENTS = 50_000
+MOST_BYTES = 2**26
+"""Of one batch: what a crash may cost, and about a fourth of the memory that it takes."""
+READERS = 8
+WITHOUT_KEY = "an event tells of an object without a key"
+
+
+def apply_events(report: Report, store: LakeStore, reading: Reading) -> Read:
+    """Bring the table up to date with what came until now, or a batch of it. Published at once where it is short."""
+    pa.set_memory_pool(pa.system_memory_pool())
+    return _Applying(report, store, reading).run()
+
+
+@dataclass(frozen=True)
+class _Batch:
+    names: tuple[str, ...]
+    events: list[InboxEvent]
+    more: bool
+
+
+class _Applying:
+    """One attempt."""
+
+    def __init__(self, report: Report, store: LakeStore, reading: Reading) -> None:
+        self._report = report
+        self._store = store
+        self._reading = reading
+        self._run: Run = reading.order.run
+        self._base = Position.from_dict(reading.plan.base)
+        connector = registry.connector(self._run.source_type)
+        assert isinstance(connector, Receiving)
+        self._connector = connector
+        self._inbox = Inbox(store, inbox_root(self._run.schema_id))
+        self._ledgers = Ledgers(store, ledger_root(self._run.schema_id))
+        self._state = self._base.state if self._base.sequence and self._base.loaded else None
+        self._without_key = 0
+
+    def run(self) -> Read:
+        ledger = self._ledgers.read(self._state)
+        self._inbox.delete(ledger.taken)
+        self._ledgers.clear(self._state)
+        batch = self._batch(set(ledger.taken))
+        if not batch.events and self._base.loaded:
+            return self._nothing(batch, 0)
+        table = open_table(self._store, table_root(self._run, self._reading.plan))
+        told = newest(self._changes(batch.events))
+        keys = list(told)
+        orders = stored_orders(table, self._run.primary_key, keys)
+        stored = {key: order for key, order in zip(keys, orders, strict=True) if order is not None}
+        found = news(told, stored, ledger.gone, self._ask)
+        reach("applying")
+        gone = self._gone(ledger.gone, found)
+        if self._base.loaded and not found and gone == ledger.gone:
+            # Nothing of it is new, whatever comes: no commit has to say so.
+            self._inbox.delete(batch.names)
+            return self._nothing(batch, len(batch.events))
+        manifest, warnings = self._staged(table, found, set(stored))
+        if manifest is None:
+            return self._nothing(batch, len(batch.events))
+        reach("staged")
+        state = self._ledgers.keep(Ledger(batch.names, gone), self._state, ledger.gone)
+        return self._committed(replace(manifest, state=state), batch, warnings)
+
+    def _committed(self, manifest: Manifest, batch: _Batch, warnings: list[dict[str, Any]]) -> Read:
+        order, plan = self._reading.order, self._reading.plan
+        extracted = Extracted("", manifest.rows, manifest.size_bytes, more=batch.more, warnings=warnings)
+        if not is_short(order, extracted):
+            return Read(replace(extracted, manifest=save(self._store, self._run.table_path, manifest)))
+        publishing = replace(publish_plan(self._run, plan, order.batch, last=True), note=note_of(extracted))
+        published = publish(self._store, manifest, publishing)
+        if not plan.rebuild:
+            self._inbox.delete(batch.names)
+        return Read(extracted, published)
+
+    def _nothing(self, batch: _Batch, rows: int) -> Read:
+        return Read(Extracted("", 0, 0, more=batch.more, repeats=True))
+
+    def _batch(self, taken: set[str]) -> _Batch:
+        """The oldest files, whole, until there are enough; several are fetched at once."""
+        files = [each for each in self._inbox.files(MOST_FILES + 1) if name_of(each.path) not in taken]
+        names: list[str] = []
+        events: list[InboxEvent] = []
+        size = 0
+        with ThreadPoolExecutor(READERS, "inbox") as pool:
+            for first in range(0, min(len(files), MOST_FILES), READERS):
+                paths = [each.path for each in files[first : min(first + READERS, MOST_FILES)]]
+                for path, found in zip(paths, pool.map(self._inbox.read, paths), strict=True):
+                    names.append(name_of(path))
+                    events += found
+                    size += sum(len(event.body) for event in found)
+                self._report(len(events), size, None)
+                if len(events) >= MOST_EVENTS or size >= MOST_BYTES:
+                    break
+        return _Batch(tuple(names), events, more=len(names) < len(files))
+
+    def _changes(self, events: Sequence[InboxEvent]) -> Iterator[tuple[Key, ObjectChange, float]]:
+        for event in events:
+            for change in self._connector.changes(
+                self._reading.config, self._run.schema_name, event.event_type, event.body
+            ):
+                key = key_of(change.record, self._run.primary_key)
+                if key is None:
+                    self._without_key += 1
+                else:
+                    yield key, change, event.received_at
+
+    def _ask(self, records: Sequence[Mapping[str, Any]]) -> Iterator[ObjectChange | None]:
+        return self._connector.current(self._reading.config, self._run.schema_name, records)
+
+    def _gone(self, known: Mapping[Key, Gone], found: Mapping[Key, Told]) -> dict[Key, Gone]:
+        """Without what is old, or has come back."""
+        now = time.time()
+        kept = {key: gone for key, gone in known.items() if gone.at > now - GONE_DAYS * 86_400 and key not in found}
+        return kept | {key: Gone(told.order, now) for key, told in found.items() if told.change.deleted}
+
+    def _staged(
+        self, table: OpenTable, found: Mapping[Key, Told], stored: set[Key]
+    ) -> tuple[Manifest | None, list[dict[str, Any]]]:
+        """None where there is neither a table nor a row for one."""
+        run = self._run
+        changes = [replace(told.change, order=told.order) for told in found.values() if not told.change.deleted]
+        # What the row filter has no place for now goes, too: of a key that is staged the row stays.
+        deleted = [key for key, told in found.items() if key in stored and (told.change.deleted or run.row_filter)]
+        warnings = [ValueWarning(run.primary_key[0], WITHOUT_KEY, self._without_key)] if self._without_key else []
+        if changes:
+            with self._connector.rows(self._reading.config, self._request(table), changes) as read:
+                manifest = stage(
+                    self._store,
+                    run.table_path,
+                    run_ref(run, self._reading.plan),
+                    read.batches(),
+                    read.schema,
+                    batch=self._reading.order.batch,
+                    primary_key=run.primary_key,
+                    progress=lambda rows, size_bytes: self._report(rows, size_bytes, len(changes)),
+                    ordered=True,
+                )
+                warnings = [*read.report.warnings, *warnings]
+        elif table.schema is not None:
+            manifest = Manifest(run.job_id, self._reading.order.batch, own_columns(table, run.primary_key))
+        else:
+            return None, as_dicts(warnings)
+        ref = run_ref(run, self._reading.plan)
+        files = stage_deleted(self._store, run.table_path, ref, manifest, run.primary_key, deleted)
+        return replace(manifest, deleted=files), as_dicts(warnings)
+
+    def _request(self, table: OpenTable) -> ReadRequest:
+        texts = {} if table.schema is None else query.column_types(table)
+        return request_of(self._reading, self._base, tuple(name for name, kind in texts.items() if kind == TEXT))
