@@ -188,10 +188,17 @@ class SyncSchema:
         for number, output in enumerate(outputs(run)):
             if number:
                 self._tally.batch = 0
-            await self._copy_to(output)
+            was_loaded = await self._copy_to(output)
+            if run.mode == "webhook" and run.reads and not was_loaded:
+                # What the provider sent while the table was read.
+                self._tally.batch += 1
+                await self._copy_to(output)
 
-    async def _copy_to(self, run: Run) -> None:
-        """Copy until done. A table that moved under a batch is planned again from where it stands."""
+    async def _copy_to(self, run: Run) -> bool:
+        """Copy until done; whether the table was loaded before.
+
+        A table that moved under a batch is planned again from where it stands.
+        """
         for _ in range(MOST_REPLANS):
             try:
                 return await self._copy_batches(run)
@@ -204,8 +211,9 @@ class SyncSchema:
             type="stale_position",
         )
 
-    async def _copy_batches(self, run: Run) -> None:
+    async def _copy_batches(self, run: Run) -> bool:
         plan, staged = await self._extract(run, None)
+        was_loaded = bool(plan.base["loaded"])
         while True:
             published = staged[0].published or await self._publish(run, plan, staged)
             self._tally.add(staged, published)
@@ -219,6 +227,7 @@ class SyncSchema:
             await self._swap_in(run, plan)
         elif published.maintenance_due:
             await self._maintain(run, plan)
+        return was_loaded
 
     def _carry_on(self, run: Run) -> None:
         """In a fresh history, by the settings that the run began with."""

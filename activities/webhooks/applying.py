@@ -69,7 +69,8 @@ class _Applying:
         self._connector = connector
         self._inbox = Inbox(store, inbox_root(self._run.schema_id))
         self._ledgers = Ledgers(store, ledger_root(self._run.schema_id))
-        self._state = self._base.state if self._base.sequence and self._base.loaded else None
+        # While the table is read the state is that of the read.
+        self._state = self._base.state if self._base.loaded or not self._run.reads else None
         self._without_key = 0
 
     def run(self) -> Read:
