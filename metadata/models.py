@@ -278,6 +278,7 @@ class Webhook(SQLModel, table=True):
     project_id: int = Field(foreign_key="project.id")
     source_id: uuid.UUID = Field(foreign_key="source.id")
     encrypted_inputs: str = Field(sa_type=Text, description="values of its own fields, Fernet over JSON")
+    url: str = Field(sa_type=Text, description="as the provider has it")
     made_by_hand: bool = Field(default=False, description="the provider does not let us: its owner chooses the events")
     removing: bool = Field(default=False, description="deleted, and to be taken back at the provider")
     claimed_until: datetime | None = Field(default=None, sa_type=UtcDateTime, description="somebody is registering it")

@@ -5,7 +5,8 @@ from sqlmodel import Session, col, select
 
 from metadata.captures import end_captures
 from metadata.database import for_update
-from metadata.models import Capture, Project, Schema, Source, utc_now
+from metadata.models import Capture, Project, Schema, Source, Webhook, utc_now
+from metadata.registrations import end_webhooks
 from metadata.schemas import delete_schemas
 
 AT_ONCE = 500
@@ -52,6 +53,7 @@ def delete_project(session: Session, project_id: int) -> list[str] | None:
     alive = select(Source.id).where(Source.project_id == project_id, col(Source.deleted_at).is_(None))
     session.exec(for_update(alive.order_by(col(Source.id)))).all()
     end_captures(session, col(Capture.project_id) == project_id)
+    end_webhooks(session, col(Webhook.project_id) == project_id)
     left: list[str] = []
     schemas = select(Schema).where(Schema.project_id == project_id, col(Schema.deleted_at).is_(None))
     while some := session.exec(for_update(schemas.order_by(col(Schema.id)).limit(AT_ONCE))).all():

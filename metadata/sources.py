@@ -13,7 +13,8 @@ from metadata.captures import end_captures
 from metadata.database import for_update
 from metadata.errors import MetadataError
 from metadata.listing import page_of
-from metadata.models import Capture, Job, JobStatus, Schema, Source, utc_now
+from metadata.models import Capture, Job, JobStatus, Schema, Source, Webhook, utc_now
+from metadata.registrations import end_webhooks
 from metadata.schemas import add_schemas, delete_schemas
 
 
@@ -72,8 +73,9 @@ def create_source(session: Session, source: Source, schemas: Collection[Schema])
 
 
 def delete_source(session: Session, source: Source) -> list[str]:
-    """Soft, with all its schemas; answers as ``delete_schemas`` does. Its capture waits to be removed."""
+    """Soft, with all its schemas; answers as ``delete_schemas`` does. Its capture and its webhook wait to be removed."""
     end_captures(session, col(Capture.source_id) == source.id)
+    end_webhooks(session, col(Webhook.source_id) == source.id)
     alive = select(Schema).where(Schema.source_id == source.id, col(Schema.deleted_at).is_(None))
     deleted = delete_schemas(session, session.exec(for_update(alive.order_by(col(Schema.id)))).all())
     source.deleted_at = source.updated_at = utc_now()

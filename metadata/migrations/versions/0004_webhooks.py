@@ -18,6 +18,7 @@ def upgrade() -> None:
         sa.Column("project_id", sa.Integer(), sa.ForeignKey("project.id"), nullable=False),
         sa.Column("source_id", sa.Uuid(), sa.ForeignKey("source.id"), nullable=False),
         sa.Column("encrypted_inputs", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
         sa.Column("made_by_hand", sa.Boolean(), nullable=False),
         sa.Column("removing", sa.Boolean(), nullable=False),
         sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
