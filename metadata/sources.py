@@ -73,7 +73,7 @@ def create_source(session: Session, source: Source, schemas: Collection[Schema])
 
 
 def delete_source(session: Session, source: Source) -> list[str]:
-    """Soft, with all its schemas; answers as ``delete_schemas`` does. Its capture and its webhook wait to be removed."""
+    """Soft, with all its schemas; answers as ``delete_schemas`` does. Capture and webhook wait to be removed."""
     end_captures(session, col(Capture.source_id) == source.id)
     end_webhooks(session, col(Webhook.source_id) == source.id)
     alive = select(Schema).where(Schema.source_id == source.id, col(Schema.deleted_at).is_(None))
