@@ -42,6 +42,21 @@ class Settings(BaseSettings):
     api_source_calls: int = Field(default=16, ge=1, le=32)
     """How many requests may wait for sources at once, of each API process; the others have threads left for them."""
 
+    webhook_body_mb: int = Field(default=2, ge=1, le=32)
+    """The largest event that a provider may send."""
+
+    webhook_events_per_second: float = Field(default=1000, ge=0)
+    """What one webhook's provider may send in the long run, to each API process; 0 sets no limit."""
+
+    webhook_waiting_mb: int = Field(default=64, ge=16)
+    """How much of events may wait in each API process until it is safe in the lake."""
+
+    webhook_gather_ms: float = Field(default=5, ge=0, le=1000)
+    """How long an event waits for others that go into the lake with it."""
+
+    webhook_apply_seconds: float = Field(default=5, gt=0, le=3600)
+    """How often at the most the events of one table are applied while more of them come."""
+
     query_seconds: float = Field(default=60, gt=0, le=3600)
     """How long a query may take before it is killed."""
 

@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 import assembly
 from api import docs_page, errors, openapi
 from api.backend import Backend
+from api.ingress.ingress import PREFIX, Ingress, IngressLimits
 from api.limits import BodyLimit, LoginLimits
 from api.metrics import Measured, Metrics
 from api.relay import OutboxRelay
@@ -20,7 +22,20 @@ from api.temporal import TemporalBridge
 from lake.failpoints import arm
 from metadata.captures import Captures
 from metadata.outbox import Outbox
+from metadata.webhooks import Webhooks
 from settings import Settings
+
+
+class App(FastAPI):
+    """Before it, on a way of their own, the events that providers send."""
+
+    ingress: Ingress | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.ingress is not None and scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            await self.ingress(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -39,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     queries, surroundings = assembly.queries(settings), assembly.surroundings(settings)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         bridge = await TemporalBridge.to(temporal, settings.task_queue)
         relay = OutboxRelay(Outbox(database), Captures(database, vault), bridge)
         app.state.backend = Backend(
@@ -55,13 +70,18 @@ def create_app(settings: Settings) -> FastAPI:
             queries,
             surroundings,
         )
+        app.ingress = Ingress(
+            Webhooks(database, vault), surroundings, lake, bridge, metrics.ingress, ingress_limits(settings)
+        )
         relay.start()
+        app.ingress.start()
         yield
+        await asyncio.to_thread(app.ingress.stop)
         await asyncio.to_thread(relay.stop)
         queries.close()
         database.dispose()
 
-    app = FastAPI(
+    app = App(
         title="Syncline",
         summary="Copies tables from databases and files into Delta Lake tables.",
         version=version("syncline"),
@@ -94,3 +114,13 @@ def create_app(settings: Settings) -> FastAPI:
     docs_page.install(app)
     app.openapi = openapi.documenting(app)  # type: ignore[method-assign]
     return app
+
+
+def ingress_limits(settings: Settings) -> IngressLimits:
+    return IngressLimits(
+        body_bytes=settings.webhook_body_mb * 2**20,
+        waiting_bytes=settings.webhook_waiting_mb * 2**20,
+        gather_seconds=settings.webhook_gather_ms / 1000,
+        events_per_second=settings.webhook_events_per_second,
+        apply_seconds=settings.webhook_apply_seconds,
+    )

@@ -13,6 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.ingress.figures import IngressFigures
 from metadata.database import Database
 from metadata.figures import Figures, figures
 from metadata.models import utc_now
@@ -50,6 +51,7 @@ class Metrics:
             buckets=BUCKETS,
             registry=self._registry,
         )
+        self.ingress = IngressFigures(self._registry)
         ProcessCollector(registry=self._registry)
         self._registry.register(InstallationCollector(database))
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import concurrent.futures
+import uuid
 from collections.abc import Callable, Collection, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from temporalio.client import WorkflowFailureError
@@ -52,6 +54,13 @@ class TemporalBridge:
         """False when nothing runs."""
         return self._wait(self._gateway.cancel_run(schema_id), CALL_SECONDS)
 
+    def start_runs(self, schema_ids: Collection[str]) -> None:
+        """A run of each, now; where one is active, exactly one more after it. What has no schedule gets none.
+
+        ``TemporalUnavailableError`` where some of them may not have been asked for.
+        """
+        self._wait(_all(self._start_run, schema_ids), _time_for(schema_ids))
+
     def ensure_capture(self, intent: CaptureIntent) -> None:
         """Let a source's capture run as its settings say, or be removed."""
         self._wait(self._gateway.ensure_capture(intent), CALL_SECONDS)
@@ -59,6 +68,10 @@ class TemporalBridge:
     def wait_erased(self, schema_ids: Collection[str], seconds: float) -> None:
         """Until the lake data of these schemas is gone; ``TemporalUnavailableError`` where that takes longer."""
         self._wait(_all(self._gateway.erased, schema_ids), seconds)
+
+    async def _start_run(self, schema_id: str) -> None:
+        with suppress(LookupError):
+            await self._gateway.trigger(schema_id, str(uuid.uuid4()))
 
     def _wait(self, call: Coroutine[Any, Any, T], seconds: float) -> T:
         pending = asyncio.run_coroutine_threadsafe(call, self._loop)

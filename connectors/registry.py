@@ -8,6 +8,7 @@ from connectors.postgres import PostgresConnector
 from connectors.rest import RestApiConnector, declared_connectors
 from connectors.singer import SingerConnector
 from connectors.sqlite import SqliteConnector
+from connectors.webhooks.connector import WebhookConnector
 
 _WRITTEN: tuple[Connector, ...] = (
     PostgresConnector(),
@@ -16,6 +17,7 @@ _WRITTEN: tuple[Connector, ...] = (
     SqliteConnector(),
     RestApiConnector(),
     SingerConnector(),
+    WebhookConnector(),
 )
 _CONNECTORS: dict[str, Connector] = {each.source_type: each for each in (*_WRITTEN, *declared_connectors())}
 

@@ -1,0 +1,1 @@
+"""The public address of webhooks: providers' events, from their requests into the inboxes of the lake."""
