@@ -1,6 +1,7 @@
 """How new the stored rows with certain keys are."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -8,7 +9,7 @@ from lake.columns import SYNC_ORDER, SYNC_ORDER_FIELD, StoredColumns, is_own, so
 from lake.duck import Budget, engine, same
 from lake.lookup import ID, StoredRows
 from lake.pruning import files_with
-from lake.rows import numbered_rows
+from lake.rows import chosen_rows, numbered_rows
 from lake.table import OpenTable
 
 Key = tuple[str, ...]
@@ -46,6 +47,26 @@ def stored_orders(
         for place, order in found.fetchall():
             orders[place] = order
     return orders
+
+
+def stored_rows(
+    table: OpenTable, primary_key: Sequence[str], keys: Sequence[Key], budget: Budget | None = None
+) -> dict[Key, dict[str, Any]]:
+    """The stored rows with these distinct keys, by the source's names and without columns of our own. For few keys."""
+    if table.schema is None or not keys:
+        return {}
+    columns = own_columns(table, primary_key)
+    stored = StoredRows(table, table.snapshot(), columns, columns.stored(primary_key))
+    places, typed = typed_keys(stored.key, keys)
+    found = stored.find(typed.to_batches(), len(places), budget or Budget())
+    numbered = zip(found.files.tolist(), found.rows.tolist(), places, strict=True)
+    at = sorted(each for each in numbered if each[0] >= 0)
+    numbers = {file: pa.array([row for other, row, _ in at if other == file], pa.int64()) for file, _, _ in at}
+    schema = pa.schema([column for column in table.schema if not is_own(column.name)])
+    files = stored.publishing.target_files(list(numbers))
+    rows = chosen_rows(table.store, files, numbers, schema).read_all()
+    values = rows.rename_columns([source_name(column) for column in schema]).to_pylist()
+    return {keys[place]: row for (_, _, place), row in zip(at, values, strict=True)}
 
 
 def typed_keys(schema: pa.Schema, keys: Sequence[Key]) -> tuple[list[int], pa.Table]:

@@ -15,17 +15,17 @@ import pyarrow as pa
 from activities.jobs import publish_plan, run_ref, table_root
 from activities.messages import Extracted, Run
 from activities.reading import TEXT, Read, Reading, as_dicts, is_short, note_of, request_of
-from activities.webhooks.newest import Told, key_of, newest, news
+from activities.webhooks.newest import Told, asked, key_of, newest, news
 from connectors import registry
 from connectors.base import ReadRequest, ValueWarning
-from connectors.receiving import ObjectChange, Receiving
+from connectors.receiving import ORDER, ObjectChange, Receiving
 from lake import query
 from lake.arrivals import stage_deleted
 from lake.failpoints import reach
 from lake.inbox import Inbox, InboxEvent, inbox_root, name_of
 from lake.ledger import GONE_DAYS, Gone, Ledger, Ledgers, ledger_root
 from lake.manifest import Manifest, save
-from lake.orders import Key, own_columns, stored_orders
+from lake.orders import Key, own_columns, stored_orders, stored_rows
 from lake.position import Position
 from lake.publish import publish
 from lake.staging import stage
@@ -81,11 +81,11 @@ class _Applying:
         if not batch.events and self._base.loaded:
             return self._nothing(batch, 0)
         table = open_table(self._store, table_root(self._run, self._reading.plan))
-        told = newest(self._changes(batch.events))
+        told = self._told(batch.events)
         keys = list(told)
         orders = stored_orders(table, self._run.primary_key, keys)
         stored = {key: order for key, order in zip(keys, orders, strict=True) if order is not None}
-        found = news(told, stored, ledger.gone, self._ask)
+        found = news(told, stored, ledger.gone, lambda same: self._held(table, same), self._ask)
         reach("applying")
         gone = self._gone(ledger.gone, found)
         if self._base.loaded and not found and gone == ledger.gone:
@@ -131,19 +131,39 @@ class _Applying:
                     break
         return _Batch(tuple(names), events, more=len(names) < len(files))
 
-    def _changes(self, events: Sequence[InboxEvent]) -> Iterator[tuple[Key, ObjectChange, float]]:
-        for event in events:
-            for change in self._connector.changes(
-                self._reading.config, self._run.schema_name, event.event_type, event.body
-            ):
-                key = key_of(change.record, self._run.primary_key)
-                if key is None:
-                    self._without_key += 1
-                else:
-                    yield key, change, event.received_at
+    def _told(self, events: Sequence[InboxEvent]) -> dict[Key, Told]:
+        config, table = self._reading.config, self._run.schema_name
+        changes = [
+            (change, event.received_at)
+            for event in events
+            for change in self._connector.changes(config, table, event.event_type, event.body)
+        ]
+        now = time.time()
+        shown = [(change, came_at) for change, came_at in changes if change.whole]
+        shown += [(each, now) for each in asked([change for change, _ in changes if not change.whole], self._ask)]
+        return newest(self._keyed(shown))
+
+    def _keyed(self, changes: Sequence[tuple[ObjectChange, float]]) -> Iterator[tuple[Key, ObjectChange, float]]:
+        for change, came_at in changes:
+            key = key_of(change.record, self._run.primary_key)
+            if key is None:
+                self._without_key += 1
+            else:
+                yield key, change, came_at
 
     def _ask(self, records: Sequence[Mapping[str, Any]]) -> Iterator[ObjectChange | None]:
         return self._connector.current(self._reading.config, self._run.schema_name, records)
+
+    def _held(self, table: OpenTable, told: Mapping[Key, Told]) -> set[Key]:
+        shown = {key: each for key, each in told.items() if not each.change.deleted}
+        if not shown:
+            return set()
+        changes = [replace(each.change, order=each.order) for each in shown.values()]
+        with self._connector.rows(self._reading.config, self._request(table), changes) as read:
+            rows = [row for batch in read.batches() for row in batch.to_pylist()]
+        stored = stored_rows(table, self._run.primary_key, list(shown))
+        told_by = {key_of(row, self._run.primary_key): row for row in rows}
+        return {key for key, row in stored.items() if _alike(row, told_by.get(key))}
 
     def _gone(self, known: Mapping[Key, Gone], found: Mapping[Key, Told]) -> dict[Key, Gone]:
         """Without what is old, or has come back."""
@@ -185,3 +205,11 @@ class _Applying:
     def _request(self, table: OpenTable) -> ReadRequest:
         texts = {} if table.schema is None else query.column_types(table)
         return request_of(self._reading, self._base, tuple(name for name, kind in texts.items() if kind == TEXT))
+
+
+def _alike(stored: Mapping[str, Any], told: Mapping[str, Any] | None) -> bool:
+    """Columns that one of them does not have are null."""
+    if told is None:
+        return False
+    names = {*stored, *told} - {ORDER}
+    return all(stored.get(name) == told.get(name) for name in names)

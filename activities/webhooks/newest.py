@@ -1,6 +1,6 @@
 """Which of many events, late, doubled and out of order, say how an object is now."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from connectors.inference.texts import value_text
@@ -10,6 +10,10 @@ from lake.orders import Key
 
 Asked = Callable[[Sequence[Record]], Iterable[ObjectChange | None]]
 """How objects are now, by the provider (``connectors.receiving.Receiving.current``)."""
+
+
+Held = Callable[[Mapping[Key, "Told"]], Collection[Key]]
+"""Those whose stored rows are just what they tell: they were here before."""
 
 
 @dataclass(frozen=True)
@@ -41,26 +45,37 @@ def newest(changes: Iterable[tuple[Key, ObjectChange, float]]) -> dict[Key, Told
     return found
 
 
-def news(told: Mapping[Key, Told], stored: Mapping[Key, int], gone: Mapping[Key, Gone], ask: Asked) -> dict[Key, Told]:
+def news(
+    told: Mapping[Key, Told], stored: Mapping[Key, int], gone: Mapping[Key, Gone], held: Held, ask: Asked
+) -> dict[Key, Told]:
     """What is newer than the stored rows, and than what is known of those that are gone. The provider is asked where
     that is in doubt.
     """
     fresh: dict[Key, Told] = {}
+    equal: dict[Key, Told] = {}
     doubtful: dict[Key, Told] = {}
     for key, each in told.items():
-        known = max((order for order in (stored.get(key), _order_of(gone.get(key))) if order is not None), default=None)
-        if known is not None and each.order < known:
+        gone_at = gone[key].order if key in gone else None
+        known = max((order for order in (stored.get(key), gone_at) if order is not None), default=None)
+        if known is not None and (each.order < known or (each.order == gone_at and each.change.deleted)):
             continue
-        same = known == each.order and each.change.order is not None
-        (doubtful if each.in_doubt or same else fresh)[key] = each
+        if each.in_doubt:
+            doubtful[key] = each
+        else:
+            (equal if known == each.order and each.change.order is not None else fresh)[key] = each
+    known_already = held(equal) if equal else ()
+    doubtful |= {key: each for key, each in equal.items() if key not in known_already}
     answers = ask([each.change.record for each in doubtful.values()]) if doubtful else ()
     for (key, each), now in zip(doubtful.items(), answers, strict=True):
         fresh[key] = each if now is None else Told(now, max(each.order, now.order or 0))
     return fresh
 
 
-def _order_of(gone: Gone | None) -> int | None:
-    return gone.order if gone else None
+def asked(partial: Sequence[ObjectChange], ask: Asked) -> list[ObjectChange]:
+    """In the place of changes that do not show their objects: those as they are now."""
+    distinct = {repr(sorted(change.record.items())): change.record for change in partial}
+    answers = ask(list(distinct.values())) if distinct else ()
+    return [now for now in answers if now is not None]
 
 
 def _differ(one: ObjectChange, other: ObjectChange) -> bool:

@@ -1,0 +1,84 @@
+"""A table of Stripe's customers that is kept by its inbox, without a server: one call is one run's step."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from activities.jobs import publish_plan
+from activities.messages import Extracted, ExtractInput, Plan, Run
+from activities.reading import Reading
+from activities.webhooks import applying
+from connectors.outbound import OPEN
+from connectors.registry import connector
+from connectors.surroundings import Surroundings
+from lake.dataset import open_dataset
+from lake.inbox import Inbox, InboxEvent, inbox_root
+from lake.position import Position
+from lake.publish import Published, publish
+from lake.storage import LakeStore
+from lake.table import open_table
+
+NOWHERE = "http://127.0.0.1:9"
+Row = dict[str, Any]
+
+
+def customer(number: int, name: str) -> Row:
+    return {"id": f"cus_{number}", "object": "customer", "name": name, "created": 1_700_000_000, "balance": 0}
+
+
+def event(kind: str, told: Row, created: int) -> InboxEvent:
+    body = {"id": f"evt_{created}_{told['name']}", "type": kind, "created": created, "data": {"object": told}}
+    return InboxEvent(kind, json.dumps(body).encode(), float(created))
+
+
+class InboxTable:
+    """As a run finds it; ``loaded``, with no row, from the beginning."""
+
+    def __init__(self, store: LakeStore, base_url: str = NOWHERE, **settings: Any) -> None:
+        self.store = store
+        self.inbox = Inbox(store, inbox_root("schema"))
+        self.run = Run(
+            1, "source", "schema", "Stripe", "customers", "customers", "1/customers", "job", 1, 1, "webhook",
+            primary_key=["id"], key_detected=True,
+        )  # fmt: skip
+        self.run = replace(self.run, **settings)
+        inputs = {"api_key": "rk_test_1", "base_url": base_url}
+        self._config = connector("Stripe").parse_config(inputs, Surroundings(OPEN))
+
+    def put(self, *events: InboxEvent) -> None:
+        self.inbox.put(events)
+
+    def apply(self) -> list[Extracted]:
+        """All batches of a run of its own."""
+        self.run = replace(self.run, fence=self.run.fence + 1, job_id=f"job{self.run.fence + 1}")
+        position = open_table(self.store, self.run.table_path).position
+        position = replace(position, loaded=True, mode="webhook", primary_key=("id",))
+        done: list[Extracted] = []
+        while not done or done[-1].more:
+            extracted, published = self._step(position, len(done))
+            done.append(extracted)
+            if published is not None:
+                position = published.position
+        return done
+
+    def rows(self, *columns: str) -> list[tuple[Any, ...]]:
+        found = open_dataset(self.store, self.run.table_path)
+        if found is None:
+            return []
+        table = found.to_table(list(columns))
+        return sorted(zip(*(table.column(name).to_pylist() for name in columns), strict=True))
+
+    def left(self) -> Sequence[str]:
+        return [each.path for each in self.inbox.files(1000)]
+
+    def _step(self, position: Position, batch: int) -> tuple[Extracted, Published | None]:
+        plan = Plan(1, rebuild=False, base=position.as_dict())
+        reading = Reading(ExtractInput(self.run, plan, batch), plan, self._config, "read", 2**28)
+        read = applying.apply_events(lambda rows, size_bytes, expected: None, self.store, reading)
+        if read.published is None and read.extracted.manifest:
+            last = not read.extracted.more
+            return read.extracted, publish(
+                self.store, read.extracted.manifest, publish_plan(self.run, plan, batch, last=last)
+            )
+        return read.extracted, read.published

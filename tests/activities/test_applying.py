@@ -1,0 +1,142 @@
+"""What is in an inbox goes into its table, once, and never over what is newer."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from activities.webhooks import applying
+from lake.inbox import InboxEvent
+from lake.storage import LakeStore
+from tests.activities.inboxes import InboxTable, customer, event
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> InboxTable:
+    return InboxTable(LakeStore(f"file://{tmp_path}/lake"))
+
+
+def updated(number: int, name: str, created: int) -> InboxEvent:
+    return event("customer.updated", customer(number, name), created)
+
+
+def deleted(number: int, created: int) -> InboxEvent:
+    return event("customer.deleted", customer(number, "gone"), created)
+
+
+def test_rows_come_change_and_go(table: InboxTable) -> None:
+    table.put(updated(1, "Ada", 100), updated(2, "Bob", 100))
+    table.put(updated(1, "Ada Lovelace", 101))
+    table.apply()
+    assert table.rows("id", "name", "_sync_order") == [
+        ("cus_1", "Ada Lovelace", 101_000_000),
+        ("cus_2", "Bob", 100_000_000),
+    ]
+    table.put(deleted(2, 102), updated(3, "Cleo", 103))
+    table.apply()
+    assert table.rows("id", "name") == [("cus_1", "Ada Lovelace"), ("cus_3", "Cleo")]
+    assert table.left() == []
+
+
+def test_what_is_older_changes_nothing(table: InboxTable) -> None:
+    table.put(updated(1, "new", 200), updated(2, "there", 200), updated(3, "late", 200))
+    table.apply()
+    table.put(updated(1, "old", 199), deleted(2, 150))
+    (done,) = table.apply()
+    assert table.rows("id", "name") == [("cus_1", "new"), ("cus_2", "there"), ("cus_3", "late")]
+    assert (done.rows, done.published, table.left()) == (0, None, [])
+
+
+def test_an_object_that_is_gone_stays_gone(table: InboxTable) -> None:
+    """Also where its row never came here before it went."""
+    table.put(updated(1, "Ada", 100), updated(9, "witness", 100))
+    table.apply()
+    table.put(deleted(1, 105), deleted(2, 105))
+    table.apply()
+    table.put(updated(1, "late", 104), updated(2, "late", 103))
+    table.apply()
+    assert table.rows("id") == [("cus_9",)]
+    table.put(updated(1, "made anew", 106))
+    table.apply()
+    assert table.rows("id", "name") == [("cus_1", "made anew"), ("cus_9", "witness")]
+
+
+def test_events_about_other_things_or_without_a_key_harm_nothing(table: InboxTable) -> None:
+    nameless = {**customer(1, "Ada"), "id": None}
+    table.put(
+        event("customer.updated", nameless, 100), InboxEvent("customer.updated", b"[1]", 100), updated(2, "Bob", 100),
+        event("invoice.paid", customer(3, "an invoice"), 100),
+    )  # fmt: skip
+    table.apply()
+    assert table.rows("id", "name") == [("cus_2", "Bob")]
+
+
+def test_a_row_that_the_filter_leaves_out_now_goes(table: InboxTable) -> None:
+    filtered = InboxTable(table.store, row_filter=[{"column": "name", "op": "!=", "value": "out"}])
+    filtered.put(updated(1, "in", 100), updated(2, "in", 100), updated(3, "out", 100))
+    filtered.apply()
+    filtered.put(updated(1, "out", 101), updated(2, "still in", 101), updated(3, "in", 101))
+    filtered.apply()
+    assert filtered.rows("id", "name") == [("cus_2", "still in"), ("cus_3", "in")]
+
+
+def test_only_enabled_columns_come(table: InboxTable) -> None:
+    narrow = InboxTable(table.store, enabled_columns=["name"])
+    narrow.put(updated(1, "Ada", 100))
+    narrow.apply()
+    assert narrow.rows("id", "name", "_sync_order") == [("cus_1", "Ada", 100_000_000)]
+    with pytest.raises(ValueError, match="balance"):
+        narrow.rows("balance")
+
+
+def test_files_of_a_commit_go_with_the_next_run_where_the_one_before_was_cut_off(
+    table: InboxTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are known by the commit's own ledger: nothing is applied a second time."""
+    table.put(updated(1, "Ada", 100))
+    with monkeypatch.context() as patch:
+        patch.setattr(table.inbox.__class__, "delete", lambda self, names: None)
+        table.apply()
+    assert len(table.left()) == 1
+    (done,) = table.apply()
+    assert (done.published, table.left(), table.rows("id", "name")) == (None, [], [("cus_1", "Ada")])
+
+
+def test_a_full_inbox_is_emptied_in_batches(table: InboxTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(applying, "MOST_EVENTS", 20)
+    monkeypatch.setattr(applying, "READERS", 2)
+    for number in range(50):
+        table.put(*(updated(number % 7, f"{number}", 1000 + number) for _ in range(3)), deleted(number + 100, 10))
+    done = table.apply()
+    newest = {number % 7: f"{number}" for number in range(50)}
+    assert len(done) > 5
+    assert table.rows("id", "name") == sorted((f"cus_{number}", name) for number, name in newest.items())
+    table.apply()
+    assert table.left() == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_the_order_the_newest_state_stands(table: InboxTable, seed: int) -> None:
+    """Late, doubled and out of order, in files and runs of any size, beside runs that are cut off."""
+    chance = random.Random(seed)  # noqa: S311
+    truth: dict[int, Any] = {}
+    events: list[InboxEvent] = []
+    for created in range(1, 400):
+        number = chance.randrange(40)
+        if chance.random() < 0.2 and truth.get(number) is not None:
+            truth[number] = None
+            events.append(deleted(number, created))
+        else:
+            truth[number] = f"name {created}"
+            events.append(updated(number, truth[number], created))
+    events = [each for each in events for _ in range(chance.choice((1, 1, 1, 2)))]
+    events.sort(key=lambda each: each.received_at + chance.gauss(0, 30))
+    while events:
+        size = chance.randrange(1, 60)
+        table.put(*events[:size])
+        events = events[size:]
+        if chance.random() < 0.5:
+            table.apply()
+    table.apply()
+    assert table.rows("id", "name") == sorted((f"cus_{number}", name) for number, name in truth.items() if name)
