@@ -75,14 +75,14 @@ def running(size: Size) -> Iterator[tuple[Plan, psutil.Process]]:
         server.start()
         server.create_database(DATABASE)
         url, encryption_key = server.sqlalchemy_url(DATABASE), generate_key()
-        key = _prepare(url)
+        key = prepare(url)
         started = time.monotonic()
         seeded = seed(server.dsn(DATABASE), Vault([encryption_key]), size)
         print(f"{size.sources:,} sources, {size.sources * size.schemas_per_source:,} schemas: ", end="")
         print(f"seeded in {time.monotonic() - started:.0f} s", flush=True)
         temporal = TemporalServer(home / "temporal", ports, in_memory=True)
-        stack.enter_context(_started(temporal.process()))
-        api = stack.enter_context(_started(_api(home, ports["api"], url, encryption_key, temporal.address)))
+        stack.enter_context(started(temporal.process()))
+        api = stack.enter_context(started(api_process(home, ports["api"], url, encryption_key, temporal.address)))
         assert api.pid is not None
         plan = Plan(ports["api"], key, seeded.source_ids, seeded.schema_ids, 0, 0)
         yield plan, psutil.Process(api.pid)
@@ -114,7 +114,7 @@ def cpu_seconds(process: psutil.Process) -> float:
     return sum(sum(one.cpu_times()[:2]) for one in (process, *process.children(recursive=True)))
 
 
-def _prepare(url: str) -> str:
+def prepare(url: str) -> str:
     """A migrated database, and a key of its first project."""
     migrate(url)
     database = Database(url)
@@ -125,7 +125,10 @@ def _prepare(url: str) -> str:
     return key
 
 
-def _api(home: Path, port: int, database_url: str, encryption_key: str, temporal: str) -> ChildProcess:
+def api_process(
+    home: Path, port: int, database_url: str, encryption_key: str, temporal: str, **more: str
+) -> ChildProcess:
+    """As it ships; ``more`` settings."""
     settings = {
         "DATABASE_URL": database_url,
         "ENCRYPTION_KEYS": encryption_key,
@@ -133,6 +136,7 @@ def _api(home: Path, port: int, database_url: str, encryption_key: str, temporal
         "LAKE_URL": f"file://{home}/lake",
         "API_PORT": str(port),
         "API_REQUESTS_PER_SECOND": "0",
+        **more,
     }
     command = Command(
         name="api",
@@ -146,7 +150,7 @@ def _api(home: Path, port: int, database_url: str, encryption_key: str, temporal
 
 
 @contextmanager
-def _started(process: ChildProcess) -> Iterator[ChildProcess]:
+def started(process: ChildProcess) -> Iterator[ChildProcess]:
     process.start()
     try:
         process.wait_ready()

@@ -40,29 +40,35 @@ class Hook:
 
 def make_hook(database: Database, vault: Vault, **enabled: bool) -> Hook:
     """Of a source with two tables, which an event tells apart by its ``object``; ``orders=False`` disables one."""
-    secret = f"whsec_{secrets.token_hex(16)}"
     inputs = {"signature": "stripe", "tables": ", ".join(TABLES), "table": "object", "key": "id"}
+    return _stored(database, vault, "Webhook", inputs, {name: enabled.get(name, True) for name in TABLES})
+
+
+def make_stripe_hook(database: Database, vault: Vault, *tables: str) -> Hook:
+    """Of a Stripe account, with these tables of it."""
+    return _stored(database, vault, "Stripe", {"api_key": "rk_test"}, dict.fromkeys(tables, True))
+
+
+def _stored(
+    database: Database, vault: Vault, source_type: str, inputs: dict[str, Any], enabled: dict[str, bool]
+) -> Hook:
+    secret = f"whsec_{secrets.token_hex(16)}"
+    project = {"project_id": FIRST_PROJECT_ID}
     source = Source(
-        project_id=FIRST_PROJECT_ID,
-        source_type="Webhook",
+        **project,
+        source_type=source_type,
         prefix=f"h{secrets.token_hex(4)}_",
         encrypted_inputs=vault.encrypt(inputs),
     )
     webhook = Webhook(
-        project_id=FIRST_PROJECT_ID,
+        **project,
         source_id=source.id,
         encrypted_inputs=vault.encrypt({"signing_secret": secret}),
         url="https://syncline.example.com/public/webhooks/dwh/",
     )
     schemas = [
-        Schema(
-            project_id=FIRST_PROJECT_ID,
-            source_id=source.id,
-            name=name,
-            should_sync=enabled.get(name, True),
-            sync_type=SyncType.WEBHOOK,
-        )
-        for name in TABLES
+        Schema(**project, source_id=source.id, name=name, should_sync=wanted, sync_type=SyncType.WEBHOOK)
+        for name, wanted in enabled.items()
     ]
     with database.transaction() as session:
         session.add(source)
