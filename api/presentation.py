@@ -21,6 +21,7 @@ from api.captures import capture_error
 from api.inputs import known_connector, public_inputs
 from connectors.base import Direct
 from connectors.registry import can_sync
+from metadata.analytics import looks_at
 from metadata.captures import captures_of
 from metadata.models import DIRECT, Job, LakeTable, Schema, SchemaStatus, Source, SyncType
 from metadata.schemas import schemas_of, tables_of
@@ -99,9 +100,8 @@ def _latest_error(schemas: Iterable[Schema]) -> str | None:
 
 
 def _revenue_analytics(source: Source) -> RevenueAnalyticsConfig:
-    chosen, by_default = source.revenue_analytics_enabled, source.source_type == "Stripe"
     return RevenueAnalyticsConfig(
-        enabled=by_default if chosen is None else chosen, include_invoiceless_charges=source.include_invoiceless_charges
+        enabled=looks_at(source), include_invoiceless_charges=source.include_invoiceless_charges
     )
 
 

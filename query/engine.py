@@ -25,8 +25,10 @@ from query.errors import (
     TableUnreadableError,
 )
 from query.live import LiveStream, open_live
-from query.messages import LakeTable, LiveTable, NamedTable, QueryLimits
+from query.messages import LiveTable, ManagedView, NamedTable, QueryLimits
 from query.pushdown import needed_columns, row_filters
+from query.views.catalogue import view_named
+from query.views.statements import macros, view_query
 
 THREADS = 2
 _OPTIONS: dict[str, str | bool | int | float | list[str]] = {
@@ -75,13 +77,35 @@ class Engine:
 
     def give(self, tables: Iterable[NamedTable], tree: dict[str, Any], store: LakeStore, seconds: float) -> None:
         """Make the tables visible by their names, each as it is now, and lock all else."""
+        made: set[str] = set()
         for table in tables:
-            rows = _lake_rows(store, table) if isinstance(table, LakeTable) else self._live_rows(table, tree, seconds)
-            hidden = f"__table_{secrets.token_hex(8)}"
-            self.connection.register(hidden, rows)
-            self.connection.execute(_view(table.name, hidden, rows.schema))
+            if isinstance(table, ManagedView):
+                self._give_view(table, store, made)
+                continue
+            rows = (
+                self._live_rows(table, tree, seconds)
+                if isinstance(table, LiveTable)
+                else _lake_rows(store, table.name, table.path)
+            )
+            self.connection.execute(_view(table.name, self._hide(rows), rows.schema))
         for lock in _LOCKS:
             self.connection.execute(lock)
+
+    def _give_view(self, view: ManagedView, store: LakeStore, made: set[str]) -> None:
+        """``made``: the source types whose views have what they share."""
+        if view.source_type not in made:
+            self.connection.execute(macros(view.source_type))
+            made.add(view.source_type)
+        found = {table: _lake_rows(store, f"{table} of {view.name}", path) for table, path in view.paths.items()}
+        places = {table: (self._hide(rows), rows.schema) for table, rows in found.items()}
+        query = view_query(view.source_type, view_named(view.source_type, view.view), places)
+        self.connection.execute(f"CREATE TEMP VIEW {quoted(view.name)} AS {query}")
+
+    def _hide(self, rows: Any) -> str:
+        """The name by which the engine, and no query, knows the rows."""
+        hidden = f"__table_{secrets.token_hex(8)}"
+        self.connection.register(hidden, rows)
+        return hidden
 
     def _live_rows(self, table: LiveTable, tree: dict[str, Any], seconds: float) -> LiveStream:
         columns = needed_columns(tree, table.column_types)
@@ -126,13 +150,13 @@ def _sentence(text: str) -> str:
     return line if line.endswith((".", "!", "?")) else f"{line}."
 
 
-def _lake_rows(store: LakeStore, table: LakeTable) -> Any:
+def _lake_rows(store: LakeStore, name: str, path: str) -> Any:
     try:
-        rows = open_dataset(store, table.path)
+        rows = open_dataset(store, path)
     except LakeError as error:
-        raise TableUnreadableError(f"The table {table.name} cannot be read from the lake now.") from error
+        raise TableUnreadableError(f"The table {name} cannot be read from the lake now.") from error
     if rows is None:
-        raise TableUnreadableError(f"The table {table.name} holds no data now.")
+        raise TableUnreadableError(f"The table {name} holds no data now.")
     return rows
 
 

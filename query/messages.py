@@ -58,7 +58,17 @@ class LiveTable:
     read_id: str
 
 
-NamedTable = LakeTable | LiveTable
+@dataclass(frozen=True)
+class ManagedView:
+    """A view of ``query.views``. ``paths``: the tables of its source that it reads, by their names there."""
+
+    name: str
+    source_type: str
+    view: str
+    paths: Mapping[str, str]
+
+
+NamedTable = LakeTable | LiveTable | ManagedView
 
 
 class Kind(StrEnum):

@@ -1,9 +1,11 @@
 """Answering a query over the tables of a project."""
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
+from api.actions.managed_views import find_views, view_names
 from api.auth import Caller
 from api.backend import Backend
 from api.errors import InvalidError
@@ -39,14 +41,17 @@ def answer(
 def _resolved(backend: Backend, project_id: int, names: Sequence[str]) -> list[NamedTable]:
     with backend.database.read() as session:
         found = find_tables(session, project_id, names)
+        tables = {table.name for table in found}
+        views = find_views(session, project_id, [name for name in names if name not in tables])
+        here = Counter([*(table.name for table in found), *(view.name for view in views)])
         for name in names:
-            here = [table for table in found if table.name == name]
-            if not here:
-                raise _unknown(name, table_names(session, project_id, MOST_NAMES))
-            if len(here) > 1:
-                raise UnknownTableError(f"{len(here)} tables are called {name}: give their sources other prefixes.")
+            if not here[name]:
+                known = [*table_names(session, project_id, MOST_NAMES), *view_names(session, project_id)]
+                raise _unknown(name, known)
+            if here[name] > 1:
+                raise UnknownTableError(f"{here[name]} tables are called {name}: give their sources other prefixes.")
     read_id = f"query-{uuid.uuid4()}"
-    return [_named(backend, table, read_id) for table in found]
+    return [*(_named(backend, table, read_id) for table in found), *views]
 
 
 def _unknown(name: str, names: Sequence[str]) -> UnknownTableError:
