@@ -6,6 +6,7 @@ what a part needs of it is passed on as values.
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,6 +27,11 @@ class Settings(BaseSettings):
     api_port: int | None = None
     bootstrap_api_key: SecretStr | None = None
     """The secret of the first key of project 1; made and printed once where it is unset."""
+
+    public_url: str | None = None
+    """Where this installation's API is reached from outside, such as ``https://syncline.example.com``: providers send
+    their events there. Unset: no webhook can be made.
+    """
 
     api_requests_per_second: float = Field(default=50, ge=0)
     """What one key may ask for in the long run, of each API process; 0 sets no limit."""
@@ -140,6 +146,14 @@ class Settings(BaseSettings):
 
     failpoint: str | None = None
     """For tests: the process ends itself with SIGKILL where it reaches this point, or sleeps (``staged:hang``)."""
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_an_address(cls, text: str | None) -> str | None:
+        parts = urlsplit(text or "")
+        if text and (parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment):
+            raise ValueError("must be an address such as https://syncline.example.com")
+        return text.rstrip("/") if text else None
 
     @field_validator("outbound_allow")
     @classmethod

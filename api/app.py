@@ -69,6 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
             metrics,
             queries,
             surroundings,
+            settings.public_url,
         )
         app.ingress = Ingress(
             Webhooks(database, vault), surroundings, lake, bridge, metrics.ingress, ingress_limits(settings)

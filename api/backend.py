@@ -33,6 +33,8 @@ class Backend:
     metrics: Metrics
     queries: QueryRunner
     surroundings: Surroundings
+    public_url: str | None = None
+    """Where the installation is reached from outside."""
 
     def config(self, connector: Connector, inputs: Mapping[str, Any]) -> Any:
         """The connection's configuration; ``SourceError`` where the inputs are none."""

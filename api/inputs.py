@@ -12,6 +12,7 @@ from connectors.registry import UnknownSourceTypeError, connector
 from metadata.schemas import TableFacts
 
 BLANK = (None, "")
+_KEPT = ("kind", "primary_key", "unique_keys", "incremental_fields", "row_estimate", "webhook", "webhook_only")
 
 
 def known_connector(source_type: str) -> Connector:
@@ -80,7 +81,7 @@ def found_tables(backend: Backend, source: Connector, inputs: Mapping[str, Any],
 def table_facts(table: DiscoveredTable) -> TableFacts:
     """What the metadata keeps of a discovered table."""
     found = asdict(table)
-    kept = {name: found[name] for name in ("kind", "primary_key", "unique_keys", "incremental_fields", "row_estimate")}
+    kept = {name: found[name] for name in _KEPT}
     columns = [{**column, "primary_key": column["name"] in table.primary_key} for column in found["columns"]]
     return TableFacts(table.name, {**kept, "columns": columns}, table.label, table.description)
 

@@ -10,7 +10,7 @@ from connectors.overrides import OverrideError, check_key, override_type
 from metadata.models import CursorFieldType, SyncFrequency, SyncType, WishKind
 
 CURSOR_MODES = frozenset({SyncType.INCREMENTAL, SyncType.APPEND})
-KEYED_MODES = frozenset({SyncType.INCREMENTAL, SyncType.CDC})
+KEYED_MODES = frozenset({SyncType.INCREMENTAL, SyncType.CDC, SyncType.WEBHOOK})
 CDC_FREQUENCY = SyncFrequency.FIVE_MINUTES
 """The default in place of the usual one."""
 CAPTURED_KINDS = frozenset({"table", "partitioned_table"})
@@ -85,6 +85,10 @@ class TableFacts:
     kind: str = "table"
     captured: bool = False
     """Change data capture is enabled on its source."""
+    webhook: bool = False
+    """Its source can send events about it."""
+    webhook_only: bool = False
+    """There is no other way to its rows."""
 
     @classmethod
     def from_discovered(
@@ -105,6 +109,8 @@ class TableFacts:
             direct=direct,
             kind=discovered.get("kind", "table"),
             captured=captured,
+            webhook=discovered.get("webhook", False),
+            webhook_only=discovered.get("webhook_only", False),
             kinds={
                 column["name"]: (column.get("kind", "other"), tuple(column.get("labels") or ()))
                 for column in discovered.get("columns", ())
@@ -119,13 +125,20 @@ class Effects:
     schedule: bool = False
     """Make the schedule as the settings are now."""
     start: bool = False
+    resync: bool = False
+    """Start, with everything read anew."""
     stop: bool = False
     capture: bool = False
     """The source's capture has another table than before, or another pace."""
 
     def wishes(self) -> list[WishKind]:
         """The same for the outbox, in the order in which Temporal is to hear of it."""
-        asked = {WishKind.SCHEDULE: self.schedule, WishKind.START: self.start, WishKind.CANCEL: self.stop}
+        asked = {
+            WishKind.SCHEDULE: self.schedule,
+            WishKind.START: self.start,
+            WishKind.RESYNC: self.resync,
+            WishKind.CANCEL: self.stop,
+        }
         return [kind for kind, wanted in asked.items() if wanted]
 
 
@@ -138,7 +151,8 @@ def check(before: SchemaSettings, after: SchemaSettings, table: TableFacts) -> N
     moded = enabled or after.sync_type != before.sync_type
     if table.direct:
         _check_direct(after)
-    _check_sync_type(after)
+    if moded:
+        _check_webhook(after, table)
     _check_captured(before, after, table, moded)
     _check_enabling(after, table, enabled)
     if moded or _cursor(before) != _cursor(after):
@@ -160,9 +174,11 @@ def check(before: SchemaSettings, after: SchemaSettings, table: TableFacts) -> N
 
 
 def effects(before: SchemaSettings, after: SchemaSettings) -> Effects:
-    """Enabling starts a run at once (``never`` leaves that to its user), disabling stops one, a new time neither."""
+    """Enabling starts a run at once (``never`` leaves that to its user), as does a change to events; disabling stops
+    one, a new time neither.
+    """
     capture = _captured_part(before) != _captured_part(after)
-    if after.should_sync and not before.should_sync:
+    if (after.should_sync and not before.should_sync) or newly_followed(before, after):
         return Effects(schedule=True, start=after.sync_frequency != SyncFrequency.NEVER, capture=capture)
     if before.should_sync and not after.should_sync:
         return Effects(schedule=True, stop=True, capture=capture)
@@ -174,6 +190,15 @@ def newly_captured(before: SchemaSettings, after: SchemaSettings) -> bool:
     """The source has to be asked whether it can: its table was not captured until now."""
     moded = after.sync_type != before.sync_type or (after.should_sync and not before.should_sync)
     return after.sync_type == SyncType.CDC and moded
+
+
+def newly_followed(before: SchemaSettings, after: SchemaSettings) -> bool:
+    """Events about its table are wanted that were not until now: those of the time before were missed."""
+    return _is_followed(after) and not _is_followed(before)
+
+
+def _is_followed(settings: SchemaSettings) -> bool:
+    return settings.should_sync and settings.sync_type == SyncType.WEBHOOK
 
 
 def _captured_part(settings: SchemaSettings) -> tuple[str, list[str] | None] | None:
@@ -189,9 +214,11 @@ def _check_direct(after: SchemaSettings) -> None:
             raise RuleError(name, "The tables of a direct source are queried live and never synced.")
 
 
-def _check_sync_type(after: SchemaSettings) -> None:
-    if after.sync_type == SyncType.WEBHOOK:
+def _check_webhook(after: SchemaSettings, table: TableFacts) -> None:
+    if after.sync_type == SyncType.WEBHOOK and not table.webhook:
         raise RuleError("sync_type", "This table does not support webhooks.")
+    if table.webhook_only and after.sync_type not in (None, SyncType.WEBHOOK):
+        raise RuleError("sync_type", "This table is made of events and of nothing else: choose the sync type webhook.")
 
 
 def _check_captured(before: SchemaSettings, after: SchemaSettings, table: TableFacts, moded: bool) -> None:

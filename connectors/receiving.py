@@ -17,6 +17,9 @@ Record = Mapping[str, Any]
 ORDER = "_sync_order"
 """The last column of a read that was asked for it (``ReadRequest.ordered``), a whole number: how new the row is."""
 
+ALL_EVENTS = "*"
+"""In place of types of events: every one."""
+
 Reason = Literal["unsigned", "malformed_signature", "wrong_signature", "too_old", "malformed_body"]
 
 
@@ -70,7 +73,7 @@ class Endpoint:
 
     url: str
     event_types: tuple[str, ...]
-    """``*`` for all."""
+    """Or ``ALL_EVENTS``."""
     status: str
     description: str | None = None
     created_at: str | None = None

@@ -6,6 +6,7 @@ from sqlmodel import Session
 
 from api.actions.capture_setup import Plan, Start, captured_from_birth, plan_for
 from api.actions.schema_settings import with_settings
+from api.actions.webhook_setup import registered_from_birth
 from api.auth import Caller
 from api.backend import Backend
 from api.bodies.responses import SourceBody
@@ -14,9 +15,10 @@ from api.errors import InvalidError, NotFoundError, invalid_source
 from api.inputs import declared_inputs, found_tables, known_connector, table_facts
 from api.presentation import source_bodies
 from api.schema_rules import Effects
+from api.webhooks import required
 from connectors.base import Direct
 from connectors.errors import SourceError
-from metadata.models import DIRECT, Schema, Source, WishKind
+from metadata.models import DIRECT, Schema, Source, SyncType, WishKind
 from metadata.outbox import wish
 from metadata.projects import get_project
 from metadata.schemas import TableFacts, schema_from
@@ -48,7 +50,17 @@ def create(backend: Backend, caller: Caller, body: SourceCreate) -> SourceBody:
     with backend.source_calls.bounded(caller.project_id):
         tables = [table_facts(table) for table in found_tables(backend, connector, inputs, attr="payload")]
     schemas, effects = _set_up(source, tables, body.payload.schemas or [], captured=plan is not None)
-    if plan is None:
+    followed = [each.name for each in schemas if each.sync_type == SyncType.WEBHOOK and each.should_sync]
+    if followed:
+        try:
+            with (
+                backend.source_calls.bounded(caller.project_id),
+                registered_from_birth(backend, source, required(body.source_type), inputs, followed) as start,
+            ):
+                answer, enabled = _store(backend, caller, source, schemas, effects, start)
+        except SourceError as error:
+            raise invalid_source(error, "payload") from error
+    elif plan is None:
         answer, enabled = _store(backend, caller, source, schemas, effects)
     else:
         try:

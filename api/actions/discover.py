@@ -65,8 +65,9 @@ def incremental_fields(backend: Backend, caller: Caller, schema_id: uuid.UUID) -
         incremental_available=bool(offered),
         append_available=bool(offered),
         cdc_available=captured and can_sync(found[1].source_type, "cdc") and table.kind in CAPTURED_KINDS,
-        full_refresh_available=True,
-        supports_webhooks=can_sync(found[1].source_type, "webhook"),
+        full_refresh_available=not table.webhook_only,
+        supports_webhooks=table.webhook,
+        webhook_only=table.webhook_only,
         available_columns=available_columns(facts.facts),
         detected_primary_keys=list(table.primary_key) or None,
     )

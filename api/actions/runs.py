@@ -51,6 +51,8 @@ def resync(backend: Backend, caller: Caller, schema_id: uuid.UUID) -> None:
         schema, source = _schema(session, caller, schema_id, lock=True)
         _require_copied(source)
         _require_enabled(schema)
+        if schema.discovered.get("webhook_only"):
+            raise InvalidError("The table is made of events: what came once cannot be read again.", code="webhook_only")
         raise_generation(session, [schema.id])
         wish(session, [schema], WishKind.RESYNC)
     backend.relay.deliver([str(schema_id)])

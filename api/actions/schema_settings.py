@@ -2,24 +2,25 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlmodel import Session
 
 from api.actions.capture_check import check_capture
+from api.actions.webhook_attach import attached, require_webhook
 from api.auth import Caller
 from api.backend import Backend
 from api.bodies.responses import SchemaBody
 from api.bodies.schema_requests import BulkChanges, SchemaChanges
 from api.errors import InvalidError, NotFoundError
 from api.presentation import schema_bodies
-from api.schema_rules import Effects, RuleError, SchemaSettings, TableFacts, check, effects
+from api.schema_rules import Effects, RuleError, SchemaSettings, TableFacts, check, effects, newly_followed
 from metadata.captures import locked_capture
 from metadata.live import live_schema, locked_schemas
 from metadata.models import DIRECT, Schema, Source, SyncType, utc_now
 from metadata.outbox import wish
-from metadata.schemas import holding_data, schemas_among
+from metadata.schemas import holding_data, raise_generation, schemas_among
 from metadata.sources import find_source
 
 
@@ -30,7 +31,10 @@ def change(backend: Backend, caller: Caller, schema_id: uuid.UUID, body: SchemaC
     if seen is None:
         raise NotFoundError
     check_capture(backend, seen[1], [seen[0]], [body.settings()])
-    with backend.database.transaction() as session:
+    with (
+        attached(backend, seen[1], [seen[0]], [body.settings()]),
+        backend.database.transaction() as session,
+    ):
         captured = _is_captured(session, seen[1].id, [body])
         found = live_schema(session, caller.project_id, str(schema_id), lock=True)
         if found is None:
@@ -45,13 +49,16 @@ def change_many(backend: Backend, caller: Caller, source_id: uuid.UUID, body: Bu
     ids = [part.id for part in body.schemas]
     with backend.database.read() as session:
         seen = find_source(session, caller.project_id, source_id)
-        known = schemas_among(session, source_id, ids) if _may_capture(body.schemas) else {}
+        known = schemas_among(session, source_id, ids) if _may_ask(body.schemas) else {}
     if seen is None:
         raise NotFoundError
-    if all(id in known for id in ids):
-        changes = [part.settings() for part in body.schemas]
-        check_capture(backend, seen, [known[id] for id in ids], changes, "schemas")
-    with backend.database.transaction() as session:
+    asked = [known[id] for id in ids] if all(id in known for id in ids) else []
+    changes = [part.settings() for part in body.schemas] if asked else []
+    check_capture(backend, seen, asked, changes, "schemas")
+    with (
+        attached(backend, seen, asked, changes, "schemas"),
+        backend.database.transaction() as session,
+    ):
         captured = _is_captured(session, source_id, body.schemas)
         source = find_source(session, caller.project_id, source_id)
         if source is None:
@@ -86,6 +93,7 @@ def _change(
     written = holding_data(session, schemas)
     capture = False
     for place, (schema, body) in enumerate(zip(schemas, bodies, strict=True)):
+        before, had_run = SchemaSettings.of(schema), schema.enabled_at is not None
         asked = with_settings(
             schema,
             body.settings(),
@@ -95,6 +103,9 @@ def _change(
             under=f"{under}.{place}" if under else "",
         )
         session.add(schema)
+        if newly_followed(before, SchemaSettings.of(schema)):
+            require_webhook(session, source)
+            asked = _after_a_gap(session, schema, asked) if had_run else asked
         wish(session, [schema], *asked.wishes())
         capture = capture or asked.capture
     session.flush()
@@ -107,13 +118,22 @@ def _deliver(backend: Backend, source: Source, changed: _Changed) -> None:
         backend.relay.capture_changed(source.project_id, str(source.id))
 
 
-def _may_capture(bodies: Sequence[SchemaChanges]) -> bool:
-    return any(body.sync_type == SyncType.CDC or body.should_sync for body in bodies)
+def _after_a_gap(session: Session, schema: Schema, asked: Effects) -> Effects:
+    """Events were missed: everything is read anew, where it can be."""
+    if schema.discovered.get("webhook_only"):
+        return asked
+    raise_generation(session, [schema.id])
+    return replace(asked, start=False, resync=asked.start)
+
+
+def _may_ask(bodies: Sequence[SchemaChanges]) -> bool:
+    """Whether the source may have to be asked."""
+    return any(body.sync_type in (SyncType.CDC, SyncType.WEBHOOK) or body.should_sync for body in bodies)
 
 
 def _is_captured(session: Session, source_id: uuid.UUID, bodies: Sequence[SchemaChanges]) -> bool:
     """Whether the source has a capture, which then cannot end before the transaction does."""
-    if not _may_capture(bodies):
+    if not _may_ask(bodies):
         return False
     capture = locked_capture(session, source_id)
     return capture is not None and not capture.removing

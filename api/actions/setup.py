@@ -22,6 +22,7 @@ from api.schema_rules import CAPTURED_KINDS
 from connectors.base import Connector, Direct, DiscoveredTable, FormField, IncrementalField, Previewing
 from connectors.errors import SourceError
 from connectors.inference.columns import type_name
+from connectors.receiving import Receiving
 from connectors.registry import all_connectors
 from query.values import jsonable
 
@@ -79,11 +80,12 @@ def _choice(connector: Connector, table: DiscoveredTable) -> TableChoice:
         description=table.description,
         kind=table.kind,
         rows=table.row_estimate,
-        full_refresh_available="full_refresh" in connector.sync_types,
+        full_refresh_available="full_refresh" in connector.sync_types and not table.webhook_only,
         incremental_available=has_cursor and "incremental" in connector.sync_types,
         append_available=has_cursor and "append" in connector.sync_types,
         cdc_available=can_capture(connector) and table.kind in CAPTURED_KINDS,
-        supports_webhooks="webhook" in connector.sync_types,
+        supports_webhooks=table.webhook,
+        webhook_only=table.webhook_only,
         incremental_field=_suggested(table.incremental_fields),
         incremental_fields=[
             IncrementalFieldBody.model_validate(field, from_attributes=True) for field in table.incremental_fields
@@ -108,6 +110,7 @@ def _described(connector: Connector) -> WizardSource:
         caption=form.caption,
         docs_url=form.docs_url,
         fields=[_field(each) for each in form.fields],
+        webhook_fields=[_field(each) for each in connector.webhook_fields] if isinstance(connector, Receiving) else [],
         capabilities=Capabilities(
             sync_types=list(connector.sync_types),
             cdc=can_capture(connector),

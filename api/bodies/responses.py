@@ -144,6 +144,7 @@ class IncrementalFieldsBody(BaseModel):
     cdc_available: bool
     full_refresh_available: bool
     supports_webhooks: bool
+    webhook_only: bool = Field(description="made of events: there is no other way to its rows")
     available_columns: list[AvailableColumn]
     detected_primary_keys: list[str] | None
 

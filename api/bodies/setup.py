@@ -71,6 +71,7 @@ class TableChoice(BaseModel):
     append_available: bool
     cdc_available: bool
     supports_webhooks: bool
+    webhook_only: bool = Field(description="made of events: there is no other way to its rows")
     incremental_field: str | None = Field(description="the cursor that suggests itself")
     incremental_fields: list[IncrementalFieldBody]
     available_columns: list[AvailableColumn]
@@ -110,4 +111,5 @@ class WizardSource(BaseModel):
     caption: str
     docs_url: str
     fields: list[WizardField]
+    webhook_fields: list[WizardField] = Field(description="those of its webhook, for update_webhook_inputs")
     capabilities: Capabilities

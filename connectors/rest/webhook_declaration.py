@@ -7,9 +7,6 @@ from pydantic import Field, model_validator
 
 from connectors.rest.terms import Model, Name, PathExpression, Template
 
-ALL = "*"
-"""In place of the types of events: every one."""
-
 
 class Ask(Model):
     """Events that change an object without showing it."""

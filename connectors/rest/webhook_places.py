@@ -5,12 +5,11 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from connectors.errors import AccessError, SchemaChangedError, SourceError
-from connectors.receiving import Endpoint, Registered
+from connectors.receiving import ALL_EVENTS, Endpoint, Registered
 from connectors.rest.client import Api
 from connectors.rest.config import RestConfig
 from connectors.rest.declaration import Resource
 from connectors.rest.requests import Answer, Request
-from connectors.rest.webhook_declaration import ALL
 
 SECRET = "signing_secret"  # noqa: S105 - the name of the field
 DESCRIPTION = "Syncline"
@@ -65,7 +64,7 @@ def hooks(config: RestConfig) -> Iterator[Hooks]:
 def joined(known: Iterable[str], wanted: Iterable[str]) -> list[str]:
     """What is sent with what is wanted beside it; the same list where nothing is missing."""
     sent = list(known)
-    return sent if ALL in sent else [*sent, *sorted(set(wanted) - set(sent))]
+    return sent if ALL_EVENTS in sent else [*sent, *sorted(set(wanted) - set(sent))]
 
 
 def objects_of(body: Any) -> list[Mapping[str, Any]]:

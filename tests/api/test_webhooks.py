@@ -22,6 +22,7 @@ def test_there_is_nothing_to_see(quick_api: Api, path: str) -> None:
         "webhook_url": None,
         "schema_mapping": {},
         "inputs": {},
+        "pending_inputs": [],
         "external_status": None,
         "missing_events": [],
     }
