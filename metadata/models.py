@@ -251,7 +251,7 @@ class Schema(SQLModel, table=True):
     discovered: dict[str, Any] = Field(
         default_factory=dict,
         sa_type=JSON,
-        description="what discovery last saw: columns, primary_key, incremental_fields, kind, row_estimate",
+        description="what discovery last saw: columns, primary_key, incremental_fields, kind, row_estimate, webhook",
     )
     vanished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from connectors.errors import SourceError
+from connectors.inference.texts import value_text
 from connectors.receiving import ObjectChange, Record
 from connectors.rest.client import Api
 from connectors.rest.config import RestConfig
@@ -12,7 +13,6 @@ from connectors.rest.paths import found as found_at
 from connectors.rest.reader import LATE_SECONDS
 from connectors.rest.requests import Request
 from connectors.rest.templates import filled_path, names_in
-from connectors.rest.walking import member_text
 from connectors.rest.webhook_declaration import WebhookDeclaration
 from connectors.rest.webhook_events import as_row, has_key, record_order
 
@@ -34,7 +34,7 @@ def current_objects(config: RestConfig, table: str, records: Sequence[Record]) -
 def _current(
     api: Api, config: RestConfig, webhooks: WebhookDeclaration, resource: Resource, path: str, known: Record
 ) -> ObjectChange | None:
-    members = {name: member_text(value) for name, value in known.items() if value is not None}
+    members = {name: value_text(value) for name, value in known.items() if value is not None}
     values = {**members, **config.inputs}
     if not all(values.get(name) for name in names_in(path)):
         return None
@@ -61,4 +61,4 @@ def _single(resource: Resource) -> Resource:
 def _is_same(resource: Resource, known: Mapping[str, Any], row: Record) -> bool:
     """An API may lead on to another object, such as what the old one became elsewhere."""
     keys = [name for name in resource.primary_key if known.get(name) is not None]
-    return all(member_text(known[name]) == member_text(row.get(name)) for name in keys)
+    return all(value_text(known[name]) == value_text(row.get(name)) for name in keys)

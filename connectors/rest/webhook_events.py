@@ -7,12 +7,12 @@ from typing import Any
 
 from connectors.errors import SourceError
 from connectors.inference.objects import NoObjectError, parsed_object
-from connectors.inference.texts import Literal
-from connectors.receiving import Delivery, ObjectChange, Received, Record, RefusedError
+from connectors.inference.texts import Literal, value_text
+from connectors.receiving import ALL_EVENTS, Delivery, ObjectChange, Received, Record, RefusedError
 from connectors.rest.declaration import Declaration, Resource
 from connectors.rest.paths import found as found_at
-from connectors.rest.walking import included, member_text
-from connectors.rest.webhook_declaration import ALL, TableEvents, WebhookDeclaration
+from connectors.rest.walking import included
+from connectors.rest.webhook_declaration import TableEvents, WebhookDeclaration
 
 _MICROSECONDS = 1_000_000
 
@@ -49,8 +49,8 @@ def changes_of(declaration: Declaration, table: str, event_type: str, content: b
 def needed_types(webhooks: WebhookDeclaration, tables: Sequence[str]) -> tuple[str, ...]:
     """As the provider is asked for them."""
     types = {each for name in tables if name in webhooks.tables for each in webhooks.tables[name].types}
-    if ALL in types:
-        return (ALL,)
+    if ALL_EVENTS in types:
+        return (ALL_EVENTS,)
     return tuple(sorted({_asked_for(webhooks, each) for each in types}))
 
 
@@ -149,7 +149,7 @@ def _id_of(webhooks: WebhookDeclaration, received: Received, body: Mapping[str, 
     if webhooks.id_header:
         return received.headers.get(webhooks.id_header)
     found = found_at(webhooks.id, body) if webhooks.id else None
-    return None if found in (None, "") else member_text(found)
+    return None if found in (None, "") else value_text(found)
 
 
 def _is_about(webhooks: WebhookDeclaration, events: TableEvents, event_type: str) -> bool:
@@ -162,7 +162,7 @@ def _named(webhooks: WebhookDeclaration, events: TableEvents, event_type: str) -
 
 
 def _fitting(webhooks: WebhookDeclaration, types: Sequence[str], event_type: str) -> str | None:
-    candidates = (event_type, _asked_for(webhooks, event_type), ALL)
+    candidates = (event_type, _asked_for(webhooks, event_type), ALL_EVENTS)
     return next((each for each in candidates if each in types), None)
 
 
