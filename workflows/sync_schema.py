@@ -213,7 +213,7 @@ class SyncSchema:
 
     async def _copy_batches(self, run: Run) -> bool:
         plan, staged = await self._extract(run, None)
-        was_loaded = bool(plan.base["loaded"])
+        was_loaded = bool(plan.base.get("loaded"))
         while True:
             published = staged[0].published or await self._publish(run, plan, staged)
             self._tally.add(staged, published)
