@@ -51,7 +51,7 @@ $(DEBIAN): | $(STAMP)
 test: setup mariadb $(DEBIAN)  ## the whole suite, on real servers
 	$(BIN)/pytest --numprocesses 3 --dist worksteal
 
-test-long: setup mariadb $(DEBIAN)  ## the proofs that take longer than a change can wait for
+test-long: setup mariadb $(DEBIAN) $(PEERS)  ## the proofs that take longer than a change can wait for
 	$(BIN)/pytest --numprocesses 2 -m long
 
 soak: setup  ## 200 databases under random transactions while everything is killed; SEEDS=17,99 or 1..20 chooses
