@@ -19,8 +19,8 @@ MOST_CHARACTERS = 500
 """Of a line."""
 MOST_LINES = 200
 """Of a minute."""
-KEPT_LINES = 8
-QUOTED_CHARACTERS = 600
+KEPT_LINES = 4
+QUOTED_CHARACTERS = 500
 _MOST_HELD = 2**14
 _SHORT = 3
 """Values of no more characters are found everywhere."""
@@ -62,7 +62,8 @@ class Said:
         text = "".join(each if each.isprintable() else "?" for each in text[:MOST_CHARACTERS])
         if not text:
             return
-        self._last.append(text)
+        if any(each.isalnum() for each in text):
+            self._last.append(text)
         minute = int(time.monotonic() / 60)
         self._lines = self._lines + 1 if minute == self._minute else 1
         self._minute = minute

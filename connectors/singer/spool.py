@@ -76,8 +76,8 @@ class Spool(AbstractContextManager["Spool"]):
 
     def activate(self, version: Any) -> None:
         """Records of other versions of the table count no more."""
-        ends = [first for first, _ in self._versions[1:]] + [self._count()]
-        for (first, other), end in zip(self._versions, ends, strict=True):
+        following = [first for first, _ in self._versions[1:]]
+        for (first, other), end in zip(self._versions, [*following, self._count()], strict=False):
             if other is not None and other != version:
                 self._given_up.append((first, end))
 

@@ -1,9 +1,9 @@
 """A Singer tap that prints files: for each stream one of its configuration's folder. A program of its own.
 
-``<stream>.singer`` has the messages of a read of all rows. What the configuration asks for beside that:
-
-``bookmark``: rows are given by the replication key of the catalogue, as a tap of a database does, with states in the
-form of the SDK. ``password``: the only one that it takes. ``act``: what it does in place of printing, in Python.
+``<stream>.singer`` has the messages of a read of all rows. By the replication key of its catalogue it gives rows as a
+tap of a database does, with states in the form of the SDK. What its configuration may ask for beside that:
+``password``, the only one that it takes is ``right``; ``act`` (or ``act.py`` beside the files) and ``discover``, what
+it does in place of printing records or its catalogue, in Python.
 """
 
 import argparse
@@ -27,11 +27,15 @@ def main():
     if not folder.is_dir():
         print("no such folder:", folder, file=sys.stderr)
         sys.exit(2)
+    if "discover" in config:
+        exec(config["discover"], {"given": given, "config": config})  # noqa: S102
+        return
     if given.discover:
         print(json.dumps({"streams": list(streams(folder))}, indent=2))
         return
-    if "act" in config:
-        exec(config["act"], {"given": given, "config": config})  # noqa: S102
+    act = folder / "act.py"
+    if "act" in config or act.exists():
+        exec(config.get("act") or act.read_text(), {"given": given, "config": config})  # noqa: S102
         return
     for entry in given.catalog["streams"]:
         facts = known(entry, [])
