@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from local.postgres import PostgresServer
+from tests.connectors.singer.programs import printing_tap, setting
 from tests.kit.compare import assert_equal
 from tests.kit.operator import Operator
 from tests.kit.platform import Platform, run_platform
@@ -25,7 +26,8 @@ def platform(
     """SQLite metadata, S3 lake. Shared: a test makes sources of its own and leaves the processes alone."""
     folder = tmp_path_factory.mktemp("platform")
     url = metadata_templates.sqlite_copy(folder / "metadata.db")
-    with run_platform(folder, url, object_store.new_url(), temporal, object_store) as running:
+    taps = setting(printing_tap(folder))
+    with run_platform(folder, url, object_store.new_url(), temporal, object_store, SINGER_TAPS=taps) as running:
         yield running
 
 

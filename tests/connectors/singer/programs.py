@@ -20,3 +20,8 @@ def printing_tap(folder: Path) -> AllowedTap:
 
 def allowing(*taps: AllowedTap) -> Surroundings:
     return Surroundings(OPEN, taps=taps)
+
+
+def setting(*taps: AllowedTap) -> str:
+    """The value of ``SYNCLINE_SINGER_TAPS``."""
+    return ", ".join(f"{each.name}={each.program}" for each in taps)
