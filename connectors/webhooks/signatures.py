@@ -56,7 +56,7 @@ def check_stripe(secret: str, received: Received, header: str = STRIPE_HEADER) -
     if not times or not candidates or not _SECONDS.fullmatch(times[0]):
         raise _malformed()
     mac = _mac(secret.encode(), "sha256", times[0].encode() + b"." + received.body)
-    _require(secret, _any_equal(mac.hex().encode(), candidates))
+    _require(secret.strip(), _any_equal(mac.hex().encode(), candidates))
     _check_age(int(times[0]), received)
 
 
@@ -102,7 +102,7 @@ def check_hmac(scheme: HmacScheme, secret: str, received: Received) -> None:
         raise _malformed()
     before, _, behind = scheme.signed.replace("{timestamp}", at).partition("{body}")
     mac = _mac(secret.encode(), scheme.algorithm, before.encode() + received.body + behind.encode())
-    _require(secret, _any_equal(mac, candidates))
+    _require(secret.strip(), _any_equal(mac, candidates))
     if seconds is not None:
         _check_age(seconds, received)
 
@@ -126,7 +126,7 @@ def _any_equal(expected: bytes, candidates: Sequence[bytes]) -> bool:
 
 
 def _require(secret: str | bytes | None, holds: bool) -> None:
-    if not (holds and secret and secret.strip()):
+    if not (holds and secret):
         raise RefusedError("wrong_signature", "The signature is not that of the body.")
 
 
