@@ -235,3 +235,42 @@ def test_the_type_of_a_column_that_is_not_copied_does_not_matter() -> None:
 def test_a_position_keeps_its_types_as_text() -> None:
     position = replace(TABLE, type_overrides=TEXT)
     assert Position.from_dict(json.loads(json.dumps(position.as_dict()))) == position
+
+
+EVENTS = Intent("webhook", generation=1, primary_key=("id",))
+KEPT_BY_EVENTS = replace(TABLE, mode="webhook", cursor_field=None, cursor=None, state='{"gone": null, "taken": "x"}')
+
+
+@pytest.mark.parametrize("mode", ["full_refresh", "incremental", "append", "cdc"])
+def test_rows_that_do_not_know_how_new_they_are_are_read_anew_for_events(mode: str) -> None:
+    decision = decide(EVENTS, replace(TABLE, mode=mode))
+    assert (decision.action, decision.new_generation) == (Action.REBUILD, True)
+    assert decision.base.sequence == 0
+
+
+@pytest.mark.parametrize("mode", ["incremental", "append"])
+def test_rows_of_events_are_not_gone_on_with_by_a_cursor(mode: str) -> None:
+    decision = decide(replace(INCREMENTAL, mode=mode), KEPT_BY_EVENTS)
+    assert (decision.action, decision.new_generation) == (Action.REBUILD, True)
+
+
+def test_events_go_on_from_what_the_table_has_of_its_inbox() -> None:
+    decision = decide(EVENTS, KEPT_BY_EVENTS)
+    assert (decision.action, decision.base) == (Action.CONTINUE, KEPT_BY_EVENTS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"row_filter": "[...]"},
+        {"columns": ("id", "name"), "known_columns": SEEN},
+        {"type_overrides": (("name", "string"),)},
+    ],
+)
+def test_what_cannot_be_read_again_is_never_given_up_for_other_settings(change: dict[str, Any]) -> None:
+    """They hold for what comes from then on."""
+    intent = replace(EVENTS, reads=False, **change)
+    table = replace(KEPT_BY_EVENTS, columns=intent.columns)
+    decision = decide(intent, table)
+    assert decision.action is Action.CONTINUE
+    assert (decision.base.sequence, decision.base.state) == (table.sequence, table.state)

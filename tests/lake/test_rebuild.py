@@ -10,6 +10,7 @@ from deltalake import DeltaTable
 from lake.errors import FencedError, LakeError
 from lake.manifest import RunRef
 from lake.position import EMPTY
+from lake.publish import fence
 from lake.table import open_table
 from tests.lake.copier import TABLE, Copier, orders
 
@@ -136,3 +137,21 @@ def test_a_later_batch_of_a_full_refresh_may_widen_a_column(copier: Copier) -> N
     copier.plan("full_refresh", rows, run, batch=1, rebuild=True).publish()
     copier.swap_in(run)
     assert copier.rows() == Counter([("1", "a", 10, None), ("x", "b", 20, 1)])
+
+
+def test_a_fence_shuts_earlier_runs_out_before_there_is_anything_else_to_commit(copier: Copier) -> None:
+    copier.copy("incremental", OLD)
+    zombie = copier.plan("incremental", orders([(9, "zombie", 90)]))
+    before = open_table(copier.store, TABLE).position
+    run = copier.new_run()
+    for _ in range(2):
+        fence(copier.store, TABLE, run)
+    after = open_table(copier.store, TABLE).position
+    assert after == replace(before, sequence=before.sequence + 1, fence=run.fence, version=before.version + 1)
+    with pytest.raises(FencedError):
+        zombie.publish()
+    with pytest.raises(FencedError):
+        fence(copier.store, TABLE, RunRef("overtaken", run.fence - 1, 1))
+    assert copier.rows() == Counter(OLD)
+    copier.copy("incremental", [(3, "next", 30)], run=run)
+    assert copier.rows() == Counter([*OLD, (3, "next", 30)])
