@@ -12,7 +12,7 @@ from tests.providers.server import Asked, Provider, Reply
 Object = dict[str, Any]
 CHANGE_TIMES = ("updated_at", "updatedAt", "generated_timestamp")
 """Where an object says when it was last changed."""
-TEXTS = ("title", "name", "body", "subject", "label", "email", "metadata", "amount")
+TEXTS = ("title", "name", "body", "subject", "label", "email", "metadata", "amount", "status")
 """Of what an object has, what a change is made of."""
 
 
@@ -68,6 +68,10 @@ class Player(ABC):
     def pages_overlap(self, table: str) -> bool:
         """Whether a page of that table begins with objects that the one before it ends with."""
         return False
+
+    def unseen_seconds(self, table: str) -> float:
+        """For how long what has just changed is not given."""
+        return 0.0
 
     def put(self, table: str, number: int, seconds: int) -> Object:
         """Into ``objects``; of a table of children beside the parents that are there."""

@@ -4,6 +4,7 @@ import gzip
 import json
 import socket
 import struct
+import sys
 import threading
 import time
 from collections import deque
@@ -122,6 +123,8 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Who asked may have gone."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def _handler(provider: Provider) -> type[BaseHTTPRequestHandler]:
@@ -135,6 +138,12 @@ def _handler(provider: Provider) -> type[BaseHTTPRequestHandler]:
             self._reply()
 
         def do_POST(self) -> None:
+            self._reply()
+
+        def do_PATCH(self) -> None:
+            self._reply()
+
+        def do_DELETE(self) -> None:
             self._reply()
 
         def log_message(self, format: str, *args: Any) -> None:

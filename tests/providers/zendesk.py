@@ -50,6 +50,9 @@ class ZendeskPlayer(Player):
     def pages_overlap(self, table: str) -> bool:
         return table in BY_TIME
 
+    def unseen_seconds(self, table: str) -> float:
+        return 0.0 if table in LISTS else UNSEEN_SECONDS
+
     def route(self) -> None:
         routes = self.provider.routes
         self._cursors: set[str] = set()

@@ -41,7 +41,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "MOST_DELAY", 0.02)
     monkeypatch.setattr(client, "READ_SECONDS", 0.25)
     monkeypatch.setattr(client, "PATIENCE_SECONDS", 1.0)
-    monkeypatch.setattr(Pace, "wait", lambda self, patience_seconds: None)
+    monkeypatch.setattr(Pace, "wait", lambda *_: None)
 
 
 @pytest.fixture
