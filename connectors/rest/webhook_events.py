@@ -139,7 +139,7 @@ def _of_parent(webhooks: WebhookDeclaration, resource: Resource, body: Mapping[s
 
 def _type_of(webhooks: WebhookDeclaration, received: Received, body: Mapping[str, Any]) -> str:
     found = received.headers.get(webhooks.type_header) if webhooks.type_header else found_at(webhooks.type or "", body)
-    if not isinstance(found, str) or not found:
+    if not isinstance(found, str) or isinstance(found, Literal) or not found:
         raise RefusedError("malformed_body", "The request does not say of which type its event is.")
     action = found_at(webhooks.action, body) if webhooks.action else None
     return f"{found}.{action}" if isinstance(action, str) and action else found

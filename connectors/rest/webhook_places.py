@@ -1,6 +1,6 @@
 """Managing webhooks at a provider: what is the same for all of them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -61,10 +61,12 @@ def hooks(config: RestConfig) -> Iterator[Hooks]:
         yield Hooks(api, config.declaration.webhooks.scope)
 
 
-def joined(known: Iterable[str], wanted: Iterable[str]) -> list[str]:
+def joined(known: Sequence[str], wanted: Iterable[str]) -> list[str]:
     """What is sent with what is wanted beside it; the same list where nothing is missing."""
-    sent = list(known)
-    return sent if ALL_EVENTS in sent else [*sent, *sorted(set(wanted) - set(sent))]
+    sent, missing = list(known), set(wanted) - set(known)
+    if ALL_EVENTS in sent:
+        return sent
+    return [ALL_EVENTS] if ALL_EVENTS in missing else [*sent, *sorted(missing)]
 
 
 def objects_of(body: Any) -> list[Mapping[str, Any]]:

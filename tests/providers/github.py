@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
+from tests.providers.github_hooks import GitHubHooksPlayer
 from tests.providers.player import Object, Player
 from tests.providers.server import Asked, Provider, Reply
 
@@ -35,6 +36,8 @@ SORTS = {"created", "updated"}
 DIRECTIONS = {"asc", "desc"}
 STATES = {"open", "closed", "all"}
 MOST_BY_PAGE = 10_000
+NUMBERED = {"issues", "pulls", "milestones"}
+"""Whose objects are asked for by their number."""
 
 
 class GitHubPlayer(Player):
@@ -57,6 +60,7 @@ class GitHubPlayer(Player):
         """The repository that each object is in."""
         self.home = "full"
         """That of the next objects."""
+        self.hooks = GitHubHooksPlayer()
         super().__init__(provider)
 
     def inputs(self) -> dict[str, str]:
@@ -67,6 +71,9 @@ class GitHubPlayer(Player):
 
     def route(self) -> None:
         self.provider.routes[f"/orgs/{OWNER}/repos"] = self._repositories
+        self.provider.routes[f"/users/{OWNER}/repos"] = self._repositories
+        self.provider.routes[f"/orgs/{OWNER}/hooks"] = self._hooks
+        self.provider.routes[f"/orgs/{OWNER}/hooks/*"] = self._hooks
         self.provider.routes["/repos/*"] = self._by_name
         self.provider.routes["/repositories/*"] = self._by_id
 
@@ -100,16 +107,24 @@ class GitHubPlayer(Player):
             case "repositories":
                 made = {"id": number, "name": f"repo-{number}", "private": True, "owner": user, "pushed_at": at}
             case "releases":
-                return {"id": number, "tag_name": f"v{number}", "created_at": at, "published_at": at, "author": user}
+                made = {"id": number, "tag_name": f"v{number}", "name": f"v{number}", "author": user}
+                return {**made, "created_at": at, "published_at": at}
             case "workflow_runs":
                 made = {"id": number, "status": "completed", "conclusion": "success", "run_attempt": 1}
             case _:
                 made = {"id": number, "number": number, "title": f"{table} {number}", "body": None, "user": user}
         return {**made, "created_at": at, "updated_at": at}
 
+    def _hooks(self, asked: Asked) -> Reply:
+        return _refused(asked, set()) or self.hooks.answer(asked, self.provider.url)
+
     def _by_name(self, asked: Asked) -> Reply:
         _, _, owner, name, path = asked.path.split("/", 4)
         repository = next((each for each in self.objects["repositories"] if each["name"] == name), None)
+        if owner == OWNER and repository and path.split("/")[0] == "hooks":
+            return self._hooks(asked)
+        if (owner == OWNER and repository) and path not in PATHS and path.rpartition("/")[0] in PATHS:
+            return self._one(asked, repository, *path.rsplit("/", 1))
         return self._listed(asked, repository if owner == OWNER else None, path)
 
     def _by_id(self, asked: Asked) -> Reply:
@@ -139,6 +154,16 @@ class GitHubPlayer(Player):
         found = _in_order(asked, found) if "sort" in PATHS[path][1] else found
         where = f"/repositories/{repository['id']}/{path}"
         return self._issues(asked, where, found) if table == "issues" else self._page(asked, where, found, table)
+
+    def _one(self, asked: Asked, repository: Object, path: str, id: str) -> Reply:
+        """An object by its id, or by the number that it has in its repository."""
+        if refused := _refused(asked, set()):
+            return refused
+        table = PATHS[path][0]
+        by = "number" if path in NUMBERED else "id"
+        home = [each for each in self.objects[table] if self.homes[table, self.key(table, each)] == repository["name"]]
+        found = next((each for each in home if str(each[by]) == id), None)
+        return Reply(found) if found else Reply({"message": "Not Found", "status": "404"}, 404)
 
     def _page(self, asked: Asked, path: str, found: list[Object], table: str = "") -> Reply:
         size, number = int(asked.query.get("per_page", 30)), int(asked.query.get("page", 1))

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from tests.providers.player import Object, Player, is_new
-from tests.providers.server import Asked, Reply
+from tests.providers.server import Asked, Provider, Reply
+from tests.providers.stripe_endpoints import StripeEndpointsPlayer
+from tests.providers.stripe_endpoints import wrong as _wrong
 
 PATHS = {
     "customers": "cus",
@@ -56,7 +58,16 @@ class StripePlayer(Player):
     def route(self) -> None:
         for path in PATHS:
             self.provider.routes[f"/v1/{path}"] = self._list
-        self.provider.routes["/v1/invoices/*"] = self._list
+            self.provider.routes[f"/v1/{path}/*"] = self._one
+        self.provider.routes["/v1/invoices/*"] = self._of_invoice
+        self.provider.routes["/v1/webhook_endpoints"] = self._endpoints
+        self.provider.routes["/v1/webhook_endpoints/*"] = self._endpoint
+
+    def __init__(self, provider: Provider) -> None:
+        self.endpoints = StripeEndpointsPlayer()
+        self.deleted: set[str] = set()
+        """Ids of customers that are gone, of which Stripe says so."""
+        super().__init__(provider)
 
     def put(self, table: str, number: int, seconds: int) -> Object:
         """Lines are of one of two invoices."""
@@ -84,11 +95,36 @@ class StripePlayer(Player):
             made["status"] = "canceled" if number % 2 else "active"
         return made
 
+    def delete(self, table: str, found: Object, seconds: int) -> None:
+        super().delete(table, found, seconds)
+        if table == "customers":
+            self.deleted.add(found["id"])
+
+    def _endpoints(self, asked: Asked) -> Reply:
+        return _refused(asked) or self.endpoints.answer(asked, int(self.provider.clock()))
+
+    def _endpoint(self, asked: Asked) -> Reply:
+        return _refused(asked) or self.endpoints.answer_one(asked)
+
+    def _of_invoice(self, asked: Asked) -> Reply:
+        return self._list(asked) if asked.path.endswith("/lines") else self._one(asked)
+
+    def _one(self, asked: Asked) -> Reply:
+        """An object by its id; which one of prices, whether it is active or not."""
+        if refused := _refused(asked):
+            return refused
+        path, id = asked.path.removeprefix("/v1/").split("/")
+        there = [
+            each for table, objects in self.objects.items() if TABLES.get(table, table) == path for each in objects
+        ]
+        found = next((each for each in there if each["id"] == id), None)
+        if found is None and id in self.deleted:
+            return Reply({"id": id, "object": "customer", "deleted": True})
+        return Reply(found) if found else _wrong(f"No such object: '{id}'", 404, code="resource_missing")
+
     def _list(self, asked: Asked) -> Reply:
-        if asked.headers.get("authorization") != "Bearer rk_test_1":
-            return _wrong("Invalid API Key provided", 401)
-        if "stripe-version" not in asked.headers:
-            return _wrong("This account has no default version")
+        if refused := _refused(asked):
+            return refused
         path = asked.path.removeprefix("/v1/")
         known = PARAMS | OF_ONE_PATH.get(path, set())
         if path.rpartition("/")[2] in WITHOUT_TIME:
@@ -126,8 +162,12 @@ class StripePlayer(Player):
                 return found
 
 
-def _wrong(message: str, status: int = 400, **more: str) -> Reply:
-    return Reply({"error": {"type": "invalid_request_error", "message": message, **more}}, status)
+def _refused(asked: Asked) -> Reply | None:
+    if asked.headers.get("authorization") != "Bearer rk_test_1":
+        return _wrong("Invalid API Key provided", 401)
+    if "stripe-version" not in asked.headers:
+        return _wrong("This account has no default version")
+    return None
 
 
 def _time(each: Object) -> int:
