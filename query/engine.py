@@ -27,6 +27,7 @@ from query.errors import (
 from query.live import LiveStream, open_live
 from query.messages import LiveTable, ManagedView, NamedTable, QueryLimits
 from query.pushdown import needed_columns, row_filters
+from query.scans import WideRows
 from query.views.catalogue import view_named
 from query.views.statements import macros, view_query
 
@@ -97,7 +98,7 @@ class Engine:
             self.connection.execute(macros(view.source_type))
             made.add(view.source_type)
         found = {table: _lake_rows(store, f"{table} of {view.name}", path) for table, path in view.paths.items()}
-        places = {table: (self._hide(rows), rows.schema) for table, rows in found.items()}
+        places = {table: (self._hide(WideRows.of(rows)), rows.schema) for table, rows in found.items()}
         query = view_query(view.source_type, view_named(view.source_type, view.view), places)
         self.connection.execute(f"CREATE TEMP VIEW {quoted(view.name)} AS {query}")
 

@@ -15,7 +15,7 @@ class Kind(StrEnum):
 
     TEXT = "VARCHAR"
     JSON = "JSON"
-    """As text; objects and lists of the API."""
+    """Objects and lists of the API, as text."""
     WHOLE = "BIGINT"
     FLAG = "BOOLEAN"
     TIME = "TIME"

@@ -52,8 +52,11 @@ def _null(name: str, kind: Kind) -> str:
     return f"CAST(NULL AS {_type(kind)}) AS {quoted(name)}"
 
 
+_TYPES = {Kind.TIME: "BIGINT", Kind.JSON: "VARCHAR"}
+
+
 def _type(kind: Kind) -> str:
-    return "BIGINT" if kind is Kind.TIME else kind.value
+    return _TYPES.get(kind, kind.value)
 
 
 @cache

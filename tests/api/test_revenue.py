@@ -403,7 +403,7 @@ def test_tables_that_a_view_cannot_count_on(quick_api: Api, lake: Path) -> None:
 
 
 def test_the_month_that_is_not_over(quick_api: Api, lake: Path) -> None:
-    """What is in force now counts, also by an invoice that is about to be sent; a period that has not begun does not."""
+    """What is in force now counts, also by an invoice that is about to be sent; a period that has not begun is not."""
     account, today = Account(), datetime.now(UTC)
     before, after = ((today + timedelta(days=days)).isoformat(" ", "seconds")[:-6] for days in (-1, 29))
     for number, status in enumerate(("paid", "open", "draft")):
