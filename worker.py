@@ -21,12 +21,14 @@ from activities.run_log import RunLog
 from activities.snapshots import SnapshotActivities
 from activities.sync import SyncActivities
 from activities.upkeep import UpkeepActivities
+from activities.webhooks.leaving import Leaving
 from assembly import database, lake_store, surroundings, temporal_address, vault
 from lake.failpoints import arm
 from lake.storage import LakeStore
 from metadata.captures import Captures
 from metadata.inventory import Inventory
 from metadata.logs import RunLogs
+from metadata.registrations import LeftWebhooks
 from metadata.runs import Runs
 from scheduling.connection import TemporalAddress, connect, measuring
 from scheduling.gateway import SyncGateway
@@ -102,7 +104,8 @@ def workers(
     capture = CaptureActivities(captures, store, unplanned, gateway, loop, reach)
     kept = timedelta(days=settings.change_log_days)
     watch = WatchActivities(captures, store, gateway, loop, kept, reach)
-    upkeep = UpkeepActivities(runs, inventory, store, gateway, loop, logs, retention)
+    leaving = Leaving(LeftWebhooks(metadata, vault(settings)), reach)
+    upkeep = UpkeepActivities(runs, inventory, store, gateway, loop, logs, retention, leaving)
     grace = timedelta(seconds=settings.worker_graceful_shutdown_seconds)
     light = Worker(
         client,

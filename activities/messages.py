@@ -216,3 +216,5 @@ class ReconcileResult:
     erasures_resumed: int = 0
     failed: int = 0
     """Schemas and jobs that could not be looked after; the log says why."""
+    webhooks_taken_back: int = 0
+    """At their providers."""

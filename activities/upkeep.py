@@ -13,6 +13,7 @@ from activities.errors import StillRunningError
 from activities.heartbeat import beating, stop_if_asked
 from activities.messages import ReconcileResult
 from activities.schedules import Failures, ScheduleRepair
+from activities.webhooks.leaving import Leaving
 from lake.inbox import inbox_root
 from lake.ledger import ledger_root
 from lake.storage import LakeStore
@@ -55,7 +56,9 @@ class UpkeepActivities:
         loop: asyncio.AbstractEventLoop,
         logs: RunLogs,
         log_retention: timedelta,
+        leaving: Leaving,
     ) -> None:
+        self._leaving = leaving
         self._logs = logs
         self._log_retention = log_retention
         self._runs = runs
@@ -109,6 +112,7 @@ class UpkeepActivities:
                 schedules_removed=removed,
                 jobs_closed=self._close_jobs(failures),
                 erasures_resumed=self._resume_erasures(failures),
+                webhooks_taken_back=self._leaving.run(failures),
                 failed=failures.count,
             )
 
