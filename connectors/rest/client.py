@@ -19,6 +19,7 @@ from connectors.outbound.http import (
     guarded_transport,
     is_about_certificates,
 )
+from connectors.rest.ahead import AHEAD_BYTES, NOW, Turn
 from connectors.rest.answers import LimitError, NoAnswerError, busy, is_limited, is_passing, parsed, refusal, wait_of
 from connectors.rest.config import RestConfig
 from connectors.rest.declaration import Resource
@@ -26,6 +27,7 @@ from connectors.rest.logins import login_of
 from connectors.rest.pace import Pace
 from connectors.rest.requests import Answer, Request
 from connectors.rest.templates import filled
+from connectors.rest.wires import Wires
 
 MOST_ANSWER_BYTES = 2**26
 PATIENCE_SECONDS = 120.0
@@ -39,8 +41,12 @@ _MOVED = (301, 302, 303, 307, 308)
 _NO_CONTENT = 204
 
 
+class _TooEarlyError(Exception):
+    """The answer is too large to be kept until its turn comes."""
+
+
 class Api:
-    """For one read. Closed at its end. Raises ``SourceError`` only."""
+    """For one read. Closed at its end. Thread-safe. Raises ``SourceError`` only."""
 
     def __init__(self, config: RestConfig, patience_seconds: float | None = None) -> None:
         """``patience_seconds``: how long a request is tried again; None as long as a read has it."""
@@ -56,6 +62,7 @@ class Api:
             trust_env=False,
             follow_redirects=False,
         )
+        self._wires = Wires()
         self._pace = Pace(config.budget, config.account, declaration.limits.requests_per_second)
         self.began: datetime | None = None
         """When the first answer came, by the API's clock."""
@@ -65,6 +72,10 @@ class Api:
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
+
+    def interrupt(self) -> None:
+        """Break what goes on in other threads; they are told that the API does not answer."""
+        self._wires.cut()
 
     def url(self, path: str) -> str:
         """A path below the base URL, or a whole address, which must be of the same server."""
@@ -76,28 +87,35 @@ class Api:
             )
         return url
 
-    def ask(self, resource: Resource, request: Request) -> Answer:
-        """``BusyError`` where the API asks for more patience than a request has."""
-        began, delay, strange = time.monotonic(), FIRST_DELAY, 0
+    def ask(self, resource: Resource, request: Request, turn: Turn = NOW) -> Answer:
+        """``BusyError`` where the API asks for more patience than a request has; waiting for its pace needs none."""
+        spent, delay, strange = 0.0, FIRST_DELAY, 0
         while True:
-            failure, wait = self._tried(resource, request)
+            self._pace.wait(self._patience(), turn)
+            began = time.monotonic()
+            try:
+                failure, wait = self._tried(resource, request, turn)
+            except _TooEarlyError:
+                turn.await_it()
+                continue
             if isinstance(failure, Answer):
                 return failure
+            spent += time.monotonic() - began
             strange += isinstance(failure, NoAnswerError)
             passes = strange < MOST_STRANGE if isinstance(failure, NoAnswerError) else failure.retryable
             pause = min(delay, MOST_DELAY) * random.uniform(0.5, 1.0) if wait is None else wait  # noqa: S311
             is_final = not passes or (request.moves and not isinstance(failure, LimitError))
-            if is_final or time.monotonic() - began + pause > self._patience():
+            if is_final or spent + pause > self._patience():
                 raise failure
-            time.sleep(pause)
+            turn.sleep(pause)
+            spent += pause
             delay *= 2
 
-    def _tried(self, resource: Resource, request: Request) -> tuple[Answer | SourceError, float | None]:
+    def _tried(self, resource: Resource, request: Request, turn: Turn) -> tuple[Answer | SourceError, float | None]:
         """The answer, or what is wrong, with the seconds that the API asks to wait."""
-        self._pace.wait(self._patience())
         sent = time.monotonic()
         try:
-            answer, content = self._sent(request)
+            answer, content = self._sent(request, turn)
         except UnreachableError as error:
             return error, None
         answered = _time_of(answer)
@@ -109,7 +127,7 @@ class Api:
                 return error, None
             self.began = self.began or answered
             link = answer.links.get("next", {}).get("url")
-            return Answer(str(answer.url), body, answer.headers, link, asked_at), None
+            return Answer(str(answer.url), body, answer.headers, link, asked_at, len(content)), None
         if resource.parent is not None and answer.status_code in resource.parent.none:
             return Answer(str(answer.url), None, answer.headers, asked_at=asked_at), None
         limits = self._config.declaration.limits
@@ -119,12 +137,12 @@ class Api:
             return busy(answer, resource, wait, limited=limited), wait
         return refusal(answer, content, resource, self._config.declaration, self._config.secrets), None
 
-    def _sent(self, request: Request) -> tuple[httpx2.Response, bytes]:
+    def _sent(self, request: Request, turn: Turn) -> tuple[httpx2.Response, bytes]:
         url = request.url
         for _ in range(MOST_REDIRECTS + 1):
             with self._answer(request, url) as answer:
                 if answer.status_code not in _MOVED or "location" not in answer.headers:
-                    return answer, _content(answer, request.resource)
+                    return answer, _content(answer, request.resource, turn)
                 url = self.url(urljoin(url, answer.headers["location"]))
         raise SourceError(f"The API sends {request.resource} on and on.")
 
@@ -140,6 +158,7 @@ class Api:
                 json=request.body,
                 data=request.form,
                 timeout=timeout,
+                extensions={"trace": self._wires.noted},
             ) as answer:
                 yield answer
         except httpx2.ConnectError as error:
@@ -184,11 +203,13 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
-def _content(answer: httpx2.Response, resource: str) -> bytes:
+def _content(answer: httpx2.Response, resource: str, turn: Turn) -> bytes:
     parts, size = [], 0
     for chunk in answer.iter_bytes():
         parts.append(chunk)
         size += len(chunk)
+        if size > AHEAD_BYTES and not turn.has_come():
+            raise _TooEarlyError
         if size > MOST_ANSWER_BYTES:
             raise SourceError(
                 f"An answer for {resource} has more than {MOST_ANSWER_BYTES >> 20} MB: ask for smaller pages."

@@ -179,6 +179,8 @@ class Parent(Model):
 class Limits(Model):
     requests_per_second: Annotated[float, Field(gt=0, le=1000)] | None = None
     """Of the whole source."""
+    concurrency: Annotated[int, Field(ge=1, le=16)] = 4
+    """Requests of one table that are under way at once."""
     answer: PathExpression | None = None
     """Where an answer that refuses says that it is for too many requests, if its status does not: true, or a text."""
     wait: Annotated[float, Field(ge=0, le=3600)] | None = None

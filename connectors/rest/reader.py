@@ -1,7 +1,7 @@
 """Reading a resource in batches: each ends behind a page, and says how the next one goes on."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -159,22 +159,24 @@ class RestRead:
 
     def _fill(self, api: Api, config: RestConfig, progress: Progress) -> None:
         """Until the batch is full, the pass is over, or the API wants a longer rest than a read has patience."""
-        share = NARROW if self._request.narrow else 1
         by_cursor, began = self._by_cursor(progress), progress.began
+        # A preview is one page.
+        is_enough = self._may_fill if self._most_rows >= BATCH_ROWS else None
         try:
-            for page in pages(api, config, self._resource, progress.at, by_cursor):
-                self._spool.add(self._ordered(page))
-                began = began or (encode(api.began) if api.began else None)
-                if page.after is None:
-                    self._end(page.token, began)
-                    break
-                progress = replace(progress, at=page.after, began=began)
-                if self._is_full(share):
-                    self._go_on_later(progress)
-                    break
-            else:
-                # The last parents had no objects.
-                self._end(None, began)
+            with closing(pages(api, config, self._resource, progress.at, by_cursor, is_enough)) as found:
+                for page in found:
+                    self._spool.add(self._ordered(page))
+                    began = began or (encode(api.began) if api.began else None)
+                    if page.after is None:
+                        self._end(page.token, began)
+                        break
+                    progress = replace(progress, at=page.after, began=began)
+                    if self._is_full():
+                        self._go_on_later(progress)
+                        break
+                else:
+                    # The last parents had no objects.
+                    self._end(None, began)
         except (BusyError, UnreachableError, NoAnswerError) as error:
             if self._spool.rows and not is_scrolled(self._resource):
                 self._go_on_later(progress)
@@ -207,11 +209,16 @@ class RestRead:
         order = int((page.asked_at - LATE_SECONDS) * 1_000_000)
         return [_with_order(each, order) for each in page.records]
 
-    def _is_full(self, share: int) -> bool:
+    def _may_fill(self, page: Page) -> bool:
+        return self._is_full(len(page.records), page.size_bytes)
+
+    def _is_full(self, more_rows: int = 0, more_bytes: int = 0) -> bool:
         """What is scrolled over is one batch, but for a preview of it: nobody could go on with it."""
         if is_scrolled(self._resource) and self._most_rows >= BATCH_ROWS:
             return False
-        return self._spool.rows >= self._most_rows // share or self._spool.size_bytes >= BATCH_BYTES // share
+        share = NARROW if self._request.narrow else 1
+        rows, size_bytes = self._spool.rows + more_rows, self._spool.size_bytes + more_bytes
+        return rows >= self._most_rows // share or size_bytes >= BATCH_BYTES // share
 
     def _begin_anew(self, api: Api, config: RestConfig) -> None:
         """With all objects there are; in a batch of its own, as those that came by the token would be in it twice."""

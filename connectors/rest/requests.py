@@ -38,6 +38,7 @@ class Answer:
     """What the header ``Link`` calls the next."""
     asked_at: float = 0.0
     """When it was asked for, by the API's clock, in seconds since the epoch."""
+    size_bytes: int = 0
 
 
 def _with_member(body: Mapping[str, Any], path: list[str], value: Any) -> dict[str, Any]:

@@ -1,15 +1,16 @@
 """A pass over all objects of a resource, page by page; it can be left behind any page and gone on with later."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from connectors.errors import SourceError
 from connectors.inference.texts import value_text
+from connectors.rest.ahead import Crew, InTurn, Turn, Work, in_order
 from connectors.rest.answers import failure
 from connectors.rest.client import Api
 from connectors.rest.config import RestConfig
-from connectors.rest.declaration import Resource
+from connectors.rest.declaration import Resource, is_scrolled
 from connectors.rest.paging import FIRST, Position, pager_of
 from connectors.rest.paths import found as found_at
 from connectors.rest.requests import Answer, Request
@@ -27,6 +28,8 @@ class Page:
     """Behind the last page: by which the API gives what changes from now on."""
     asked_at: float = 0.0
     """As in ``connectors.rest.requests.Answer``: the objects are as they were then, or newer."""
+    size_bytes: int = 0
+    """Of the answer."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +42,48 @@ class ByCursor:
     """Whether behind such a page only older objects follow, of the same parent."""
 
 
-def pages(api: Api, config: RestConfig, resource: Resource, at: Position, by_cursor: ByCursor | None) -> Iterator[Page]:
-    """The pages from there on. ``by_cursor`` is None where all objects are read, in any order."""
+def pages(
+    api: Api,
+    config: RestConfig,
+    resource: Resource,
+    at: Position,
+    by_cursor: ByCursor | None,
+    is_enough: Callable[[Page], bool] | None = None,
+) -> Generator[Page]:
+    """The pages from there on. ``by_cursor`` is None where all objects are read, in any order.
+
+    ``is_enough``: whether a page that is about to be given may be the last that is wanted. With it, what follows is
+    asked for meanwhile, as much at once as the API allows; it ends when the iterator is closed.
+    """
+    # Of a scroll, an answer that nobody takes is lost.
+    if is_enough is None or is_scrolled(resource):
+        yield from _walked(InTurn(), api, config, resource, at, by_cursor)
+        return
+    with Crew(config.declaration.limits.concurrency, is_enough, api.interrupt) as crew:
+        yield from _walked(crew, api, config, resource, at, by_cursor)
+
+
+def _walked(
+    crew: Crew[Page] | InTurn,
+    api: Api,
+    config: RestConfig,
+    resource: Resource,
+    at: Position,
+    by_cursor: ByCursor | None,
+) -> Iterator[Page]:
     if resource.parent is None:
-        yield from _pages(api, config, resource, at, by_cursor, {})
+        yield from crew.start(_list(api, config, resource, at, by_cursor, {}))
         return
     parent = config.declaration.resource(resource.parent.resource)
     assert parent is not None
-    yield from _children(api, config, parent, resource, at, by_cursor)
+    children = (
+        (each, _list(api, config, resource, each.begin, by_cursor, each.of_parent))
+        for each in _parents(crew, api, config, parent, resource, at)
+    )
+    for each, found in in_order(crew, children):
+        for page in found:
+            records = [{**record, **each.of_parent} for record in page.records]
+            yield replace(page, records=records, after=each.behind(page.after))
 
 
 def records_of(answer: Answer, resource: Resource) -> Sequence[Record]:
@@ -61,50 +98,62 @@ def records_of(answer: Answer, resource: Resource) -> Sequence[Record]:
     return found
 
 
-def _pages(
+def _list(
     api: Api,
     config: RestConfig,
     resource: Resource,
     at: Position,
     by_cursor: ByCursor | None,
     of_parent: Mapping[str, str],
-) -> Iterator[Page]:
-    pager, first = pager_of(resource.paging), _first_request(api, config, resource, by_cursor, of_parent)
-    where: Position | None = at
-    while where is not None:
-        request = pager.request(first, where)
-        answer = api.ask(resource, Request(**{**vars(request), "url": api.url(request.url)}))
-        if failed := failure(answer.body, resource, config.declaration):
-            raise failed
-        records = records_of(answer, resource)
-        past = by_cursor is not None and by_cursor.is_past(records)
-        where = None if past else pager.after(where, answer, records)
-        yield Page(records, where, _token(answer, resource) if where is None else None, answer.asked_at)
+) -> Work[Page]:
+    """One list's pages, for whose turn it is."""
+
+    def pages_of(turn: Turn) -> Iterator[Page]:
+        pager, first = pager_of(resource.paging), _first_request(api, config, resource, by_cursor, of_parent)
+        where: Position | None = at
+        while where is not None:
+            request = pager.request(first, where)
+            answer = api.ask(resource, Request(**{**vars(request), "url": api.url(request.url)}), turn)
+            if failed := failure(answer.body, resource, config.declaration):
+                raise failed
+            records = records_of(answer, resource)
+            past = by_cursor is not None and by_cursor.is_past(records)
+            where = None if past else pager.after(where, answer, records)
+            token = _token(answer, resource) if where is None else None
+            yield Page(records, where, token, answer.asked_at, answer.size_bytes)
+
+    return pages_of
 
 
-def _children(
-    api: Api, config: RestConfig, parent: Resource, resource: Resource, at: Position, by_cursor: ByCursor | None
-) -> Iterator[Page]:
-    """A position names the parents' page, and the parent on it that is done, or within which to go on."""
+@dataclass(frozen=True)
+class _Parent:
+    of_parent: Mapping[str, str]
+    page: Position
+    """Of parents, on which it is."""
+    begin: Position
+    """Where its objects are to be begun."""
+    done: Position | None
+    """Where the pass goes on behind its last object."""
+
+    def behind(self, inside: Position | None) -> Position | None:
+        """A position names the parents' page, and the parent on it that is done, or within which to go on."""
+        if inside is None:
+            return self.done
+        return {"parents": self.page, "within": self.of_parent, "inside": inside}
+
+
+def _parents(
+    crew: Crew[Page] | InTurn, api: Api, config: RestConfig, parent: Resource, resource: Resource, at: Position
+) -> Iterator[_Parent]:
     where = at.get("parents", FIRST)
     done, within, inside = at.get("done"), at.get("within"), at.get("inside", FIRST)
-    for page in _pages(api, config, parent, where, None, {}):
+    for page in crew.start(_list(api, config, parent, where, None, {})):
         parents = [included(resource, each) for each in page.records]
-        for number, of_parent in enumerate(parents):
-            if number < _begin(parents, done, within):
-                continue
-            begin = inside if of_parent == within else FIRST
-            for found in _pages(api, config, resource, begin, by_cursor, of_parent):
-                records = [{**each, **of_parent} for each in found.records]
-                if found.after is not None:
-                    yield replace(
-                        found, records=records, after={"parents": where, "within": of_parent, "inside": found.after}
-                    )
-                elif number < len(parents) - 1:
-                    yield replace(found, records=records, after={"parents": where, "done": of_parent})
-                else:
-                    after = None if page.after is None else {"parents": page.after}
-                    yield replace(found, records=records, after=after)
+        end = None if page.after is None else {"parents": page.after}
+        for number in range(_begin(parents, done, within), len(parents)):
+            of_parent = parents[number]
+            behind = {"parents": where, "done": of_parent} if number < len(parents) - 1 else end
+            yield _Parent(of_parent, where, inside if of_parent == within else FIRST, behind)
         if page.after is not None:
             where, done, within = page.after, None, None
 

@@ -13,7 +13,8 @@ import pytest
 from connectors.budget import OWN, Budget
 from connectors.errors import BusyError
 from connectors.rest.pace import Pace
-from metadata.budgets import SharedBudget, _database
+from metadata.budgets import SharedBudget
+from metadata.database import database_of_process
 
 PER_SECOND = 40.0
 
@@ -28,7 +29,7 @@ def budget(request: pytest.FixtureRequest) -> Iterator[Budget]:
         templates, server = request.getfixturevalue("metadata_templates"), request.getfixturevalue("postgres18")
         with templates.postgres_copy(server) as url:
             yield SharedBudget(url)
-            _database(url).dispose()
+            database_of_process(url).dispose()
 
 
 def sent(budget: Budget, account: str, count: int) -> list[float]:
@@ -71,9 +72,12 @@ def test_all_wait_when_the_provider_asks_for_it(budget: Budget, request: pytest.
 
 
 def test_an_account_without_a_limit_waits_for_nobody(budget: Budget) -> None:
+    """But the requests of a reader that was asked to wait."""
     pace = Pace(budget, "unlimited", None)
     pace.hold(3600)
-    pace.wait(0)
+    Pace(budget, "unlimited", None).wait(0)
+    with pytest.raises(BusyError):
+        pace.wait(60)
 
 
 def test_a_budget_that_is_away_holds_nobody_up_for_good(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.providers.server import running
 @pytest.fixture
 def player(monkeypatch: pytest.MonkeyPatch) -> Iterator[IntercomPlayer]:
     monkeypatch.setattr(client, "FIRST_DELAY", 0.02)
-    monkeypatch.setattr(Pace, "wait", lambda self, patience_seconds: None)
+    monkeypatch.setattr(Pace, "wait", lambda *_: None)
     with running() as provider:
         yield IntercomPlayer(provider)
 

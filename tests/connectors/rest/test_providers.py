@@ -36,7 +36,7 @@ TABLES = [
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "FIRST_DELAY", 0.01)
-    monkeypatch.setattr(Pace, "wait", lambda self, patience_seconds: None)
+    monkeypatch.setattr(Pace, "wait", lambda *_: None)
 
 
 @pytest.fixture
