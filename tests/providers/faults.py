@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from tests.providers.server import Asked, Fault, Plan, Reply
 
@@ -57,6 +58,19 @@ def at_numbers(faults: Mapping[int, Fault]) -> Plan:
 def where(condition: Callable[[Asked], bool], fault: Fault) -> Plan:
     """To every such request."""
     return lambda number, asked: fault if condition(asked) else None
+
+
+def with_objects(reply: Reply, change: Callable[[list[Any]], list[Any]]) -> Reply:
+    """Another list of objects in the same answer."""
+
+    def changed(body: Any) -> Any:
+        if isinstance(body, list):
+            return change(body)
+        inner = next((name for name, value in body.items() if isinstance(value, list)), None)
+        inner = inner or next(name for name, value in body.items() if isinstance(value, dict))
+        return {**body, inner: changed(body[inner])}
+
+    return replace(reply, body=changed(reply.body))
 
 
 class Mixture:

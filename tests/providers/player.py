@@ -92,6 +92,12 @@ class Player(ABC):
         """At that time, as far as the API lets it be seen."""
         self.objects[table].remove(found)
 
+    def before(self, given: Object) -> Object:
+        """An object as the API gives it, with another text that it might have had before."""
+        if len(given) == 1:
+            return {name: self.before(found) for name, found in given.items()}
+        return self._with_other_text(given, -1)
+
     def limited_for(self, seconds: float) -> Reply:
         """As ``limited``, with so long a wait where the API tells one."""
         told = {name: _wait(name, value, seconds) for name, value in self.limited.headers.items()}

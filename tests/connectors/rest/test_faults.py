@@ -3,21 +3,28 @@ a run.
 """
 
 import json
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from connectors.errors import AccessError, CredentialsError, SourceError
 from connectors.rest import client, reader
+from connectors.rest.answers import LimitError
 from connectors.rest.pace import Pace
 from lake.storage import LakeStore
 from tests.connectors.rest.copies import Copied, differences
 from tests.connectors.rest.players import PLAYERS
 from tests.connectors.rest.test_providers import config_of, described
-from tests.providers.faults import PASSING, Mixture
+from tests.providers.faults import PASSING, Mixture, at_numbers, where, with_objects
 from tests.providers.player import Player
-from tests.providers.server import running
+from tests.providers.server import Asked, Fault, Reply, Route, running
 
 TABLES = {
     "Ashby": "candidates",
@@ -31,6 +38,8 @@ TABLES = {
 }
 """One of each provider, of several pages, and incremental."""
 MODES = ("full_refresh", "incremental")
+LASTING = range(3, 10)
+"""Requests that a limit refuses which lasts."""
 AHEAD = 1
 """Pages of a batch that may have been asked for in vain when it ends."""
 
@@ -81,11 +90,56 @@ def asked_again(player: Player, spoilt: Collection[int]) -> int:
     return len(whole) - len(set(whole))
 
 
+class Pages:
+    """Numbers the pages with objects of the table, as they are first asked for; others have 0."""
+
+    def __init__(self) -> None:
+        self._seen: list[str] = []
+
+    def number(self, asked: Asked) -> int:
+        if asked.path.endswith("/repos") or "/empty/" in asked.path:
+            return 0
+        told = json.dumps([asked.path, asked.query, asked.body])
+        if told not in self._seen:
+            self._seen.append(told)
+        return self._seen.index(told) + 1
+
+
+class Keys:
+    """The logins of an API: all requests are taken for good ones until ``revoke``, and then those with another key."""
+
+    def __init__(self, player: Player) -> None:
+        self._good: Mapping[str, str] | None = None
+        self._revoked: str | None = None
+        for path, route in list(player.provider.routes.items()):
+            player.provider.routes[path] = self._known(route)
+
+    def revoke(self) -> None:
+        assert self._good is not None
+        self._revoked = self._good["authorization"]
+
+    def _known(self, route: Route) -> Route:
+        def answer(asked: Asked) -> Reply:
+            self._good = self._good or asked.headers
+            is_good = asked.headers["authorization"] != self._revoked
+            login = {"authorization": self._good["authorization"]} if is_good else {}
+            rest = {name: value for name, value in asked.headers.items() if name != "authorization"}
+            return route(replace(asked, headers={**rest, **login}))
+
+        return answer
+
+
 def seeded(seeds: range, often: int) -> list[object]:
     return [
         pytest.param(name, mode, seed, id=f"{name}-{mode}-{seed}", marks=[] if seed < often else [pytest.mark.long])
         for name, mode, seed in product(PLAYERS, MODES, seeds)
     ]
+
+
+def rarely(*cases: Any) -> list[Any]:
+    """All but the last one are in the proofs that take longer."""
+    *others, last = (case if isinstance(case, tuple) else (case,) for case in cases)
+    return [*(pytest.param(*each, marks=pytest.mark.long) for each in others), pytest.param(*last)]
 
 
 @pytest.mark.parametrize(("player", "mode", "seed"), seeded(range(12), 1), indirect=["player"])
@@ -95,3 +149,101 @@ def test_faults_that_pass_cost_nothing(player: Player, store: LakeStore, mode: s
     copy.run(config_of(player))
     check(copy, player)
     assert asked_again(player, mixture.spoilt) <= AHEAD * copy.batches, mixture.played
+
+
+@pytest.mark.parametrize("player", PLAYERS, indirect=True)
+@pytest.mark.parametrize("mode", rarely(*MODES))
+def test_a_limit_that_lasts_costs_nothing(player: Player, store: LakeStore, mode: str) -> None:
+    """Attempts end in time, and are told when to come back where the API tells it; the next one goes on."""
+    player.provider.plan = at_numbers(dict.fromkeys(LASTING, player.limited_for(3600)))
+    copy = copied(store, player, mode)
+    began = time.monotonic()
+    copy.run(config_of(player))
+    assert time.monotonic() - began < 10
+    check(copy, player)
+    assert asked_again(player, LASTING) <= AHEAD * copy.batches
+    assert {type(each) for each in copy.failed} <= {LimitError}
+    tells = any(name.lower().endswith(("retry-after", "-reset")) for name in player.limited.headers)
+    waits = [each.retry_after_seconds for each in copy.failed if isinstance(each, LimitError)]
+    assert waits == [pytest.approx(3600, abs=30)] * len(waits)
+    assert bool(waits) == tells
+
+
+@pytest.mark.parametrize("player", PLAYERS, indirect=True)
+@pytest.mark.parametrize("mode", rarely(*MODES))
+def test_a_key_that_is_revoked_ends_the_run_at_once(player: Player, store: LakeStore, mode: str) -> None:
+    keys, copy, asked = Keys(player), copied(store, player, mode), player.provider.asked
+    player.provider.before = lambda _: keys.revoke() if len(asked) == 3 else None
+    with pytest.raises(CredentialsError, match="The API does not take the credentials") as caught:
+        copy.run(config_of(player))
+    assert len(asked) <= 3 + AHEAD
+    assert (caught.value.retryable, copy.failed) == (False, [])
+    copy.run(config_of(player, **player.wrong_login()))
+    check(copy, player)
+
+
+@pytest.mark.parametrize("player", PLAYERS, indirect=True)
+def test_what_is_forbidden_is_one_table(player: Player, store: LakeStore) -> None:
+    config, copy = config_of(player), copied(store, player, "incremental")
+    resource = config.declaration.resource(copy.table.name)
+    assert resource is not None
+    other = next(
+        each.name
+        for each in config.declaration.resources
+        if each.parent == resource.parent and (each.path, each.body) != (resource.path, resource.body)
+    )
+    player.put(other, 1, 1)
+    elsewhere = Copied(store, player.source_type, described(player, other), "full_refresh")
+    elsewhere.run(config)
+    last = player.provider.asked[-1]
+
+    def is_of_other(asked: Asked) -> bool:
+        return asked.path == last.path and (asked.path != "/graphql" or asked.body["query"] == last.body["query"])
+
+    player.provider.plan = where(is_of_other, player.forbidden)
+    with pytest.raises(AccessError, match=f"The credentials may not read {other}"):
+        elsewhere.run(config)
+    copy.run(config)
+    check(copy, player)
+
+
+@pytest.mark.parametrize("player", PLAYERS, indirect=True)
+@pytest.mark.parametrize(("mode", "page"), rarely(*product(MODES, (2, 3))))
+def test_a_place_that_the_api_refuses_costs_no_object(player: Player, store: LakeStore, mode: str, page: int) -> None:
+    """Where a batch has begun with it, the pass begins anew; within a batch the run ends, and the next one goes on."""
+    copy, pages, refusals = copied(store, player, mode), Pages(), [Reply({"message": "the place is not known"}, 400)]
+    player.provider.plan = lambda _, asked: refusals.pop() if pages.number(asked) == page and refusals else None
+    for _ in range(2):
+        with suppress(SourceError):
+            copy.run(config_of(player))
+    assert not refusals
+    check(copy, player)
+
+
+@pytest.mark.parametrize("player", PLAYERS, indirect=True)
+@pytest.mark.parametrize(("mode", "apart"), rarely(*product(MODES, (0, 2, 1))))
+def test_of_an_object_that_comes_twice_the_last_state_stays(
+    player: Player, store: LakeStore, mode: str, apart: int
+) -> None:
+    """On one page, on the next one, and in the next batch."""
+    copy, pages, moved = copied(store, player, mode), Pages(), list[Any]()
+
+    def leave(listed: list[Any]) -> list[Any]:
+        moved[:] = [listed[1]]
+        return [listed[0], player.before(listed[1]), *listed[2:]]
+
+    def plan(_: int, asked: Asked) -> Fault | None:
+        left = partial(with_objects, change=leave)
+        come = partial(with_objects, change=lambda listed: [*listed[:3], *moved, *listed[3:]])
+        match pages.number(asked):
+            case 1 if apart == 0:
+                return lambda reply: come(left(reply))
+            case 1:
+                return left
+            case number:
+                return come if number == 1 + apart else None
+
+    player.provider.plan = plan
+    copy.run(config_of(player))
+    assert moved
+    check(copy, player)
