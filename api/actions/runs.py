@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from sqlmodel import Session
 
+from api.actions.webhook_setup import leave
 from api.auth import Caller
 from api.backend import Backend
 from api.errors import ConflictError, InvalidError, NotFoundError
@@ -13,6 +14,7 @@ from api.temporal import TemporalUnavailableError
 from metadata.live import live_schema
 from metadata.models import DIRECT, Schema, Source, SyncType, WishKind
 from metadata.outbox import wish
+from metadata.registrations import live_webhook
 from metadata.schemas import delete_schemas, note_asked, raise_generation, schemas_of
 from metadata.sources import delete_source, find_source
 
@@ -90,9 +92,12 @@ def delete_source_with_data(backend: Backend, caller: Caller, source_id: uuid.UU
         source = find_source(session, caller.project_id, source_id, lock=True)
         if source is None:
             raise NotFoundError
+        webhook = live_webhook(session, source_id)
         deleted = delete_source(session, source)
     remove(backend, deleted)
     backend.relay.capture_changed(caller.project_id, str(source_id))
+    if webhook is not None:
+        leave(backend, source, webhook)
 
 
 def remove(backend: Backend, schema_ids: Sequence[str]) -> None:

@@ -7,11 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
 from api.backend import Backend
-from api.errors import ConflictError
-from api.webhooks import address, pending_inputs
+from api.errors import ApiError, ConflictError
+from api.webhooks import address, pending_inputs, receiving
 from connectors.deadline import patience
 from connectors.errors import AccessError, SourceError
 from connectors.receiving import Receiving
@@ -22,6 +23,7 @@ from metadata.registrations import (
     claim_webhook,
     come_to_life,
     end_claim,
+    forget_webhook,
     keep_registered,
     take_back,
 )
@@ -100,6 +102,21 @@ def taken_back(connector: Receiving, config: Any, url: str) -> bool:
     return True
 
 
+def leave(backend: Backend, source: Source, webhook: Webhook) -> None:
+    """Have the provider forget a webhook that is gone here, at once where it answers, else in the background."""
+    connector = receiving(source.source_type)
+    try:
+        if connector is not None:
+            config = backend.stored_config(connector, source)
+            with backend.source_calls.bounded(source.project_id):
+                if not taken_back(connector, config, webhook.url):
+                    return
+        with backend.database.transaction() as session:
+            forget_webhook(session, webhook.id)
+    except (SourceError, ApiError, OperationalError) as error:
+        log.warning("a webhook is taken back later", source_id=str(source.id), reason=repr(error))
+
+
 @contextmanager
 def registered_from_birth(
     backend: Backend, source: Source, connector: Receiving, inputs: Mapping[str, Any], tables: Sequence[str]
@@ -128,7 +145,8 @@ def registered_from_birth(
 def require(outcome: Outcome) -> None:
     """Raise what keeps the provider from sending, unless somebody has seen to that by hand."""
     if outcome.error is not None and (outcome.pending or not outcome.made_by_hand):
-        raise outcome.error
+        message = f"{outcome.error.message} Or make the webhook by hand first: create_webhook says where."
+        raise AccessError(message) from outcome.error
 
 
 def _keep(

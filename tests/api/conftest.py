@@ -28,6 +28,7 @@ CREATE TABLE orders (id bigint PRIMARY KEY, customer_id int, total numeric(12, 2
 CREATE TABLE keyless (a int, b text);
 INSERT INTO customer SELECT n, 'customer ' || n FROM generate_series(1, 5) n;
 """
+PUBLIC_URL = "https://syncline.example.com"
 CUSTOMER = {
     "name": "customer",
     "should_sync": True,
@@ -87,7 +88,7 @@ def running_api(metadata_url: str, temporal_address: str, lake: Path, **more: An
     ``more`` settings; neither requests nor what sources may reach are limited but where these say so.
     """
     unlimited = {"api_requests_per_second": 0, "api_failed_logins_per_minute": 0, "encryption_keys": generate_key()}
-    anywhere = {"outbound": "any"}
+    anywhere = {"outbound": "any", "public_url": PUBLIC_URL}
     settings = Settings(
         database_url=metadata_url,
         temporal_address=temporal_address,
