@@ -7,10 +7,11 @@ SEED ?= 1
 SEEDS ?= 1..200
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)/peers/.installed
+TAPS := $(VENV)/taps/.installed
 DEBIAN := $(VENV)/debian/.unpacked
 MARIADB := $(VENV)/mariadb/.unpacked
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test test-long mariadb soak fuzz check types-page format bench bench-smoke lock lock-peers clean
+.PHONY: help setup up demo test test-long mariadb soak fuzz check types-page format bench bench-smoke lock lock-peers lock-taps taps clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -78,6 +79,13 @@ $(PEERS): requirements/peers.txt $(STAMP)
 	$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/peers.txt
 	@touch $@
 
+$(TAPS): requirements/taps.txt $(STAMP)
+	$(PYTHON) -m venv $(VENV)/taps
+	$(VENV)/taps/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/taps.txt
+	@touch $@
+
+taps: setup $(TAPS)  ## the Singer taps that the longer tests read with
+
 bench: setup $(PEERS) $(MARIADB)  ## measure ourselves and the peers on this machine; BENCH="--workload tpch" chooses
 	$(BIN)/python -m bench $(BENCH)
 
@@ -93,6 +101,10 @@ lock: setup  ## resolve pyproject.toml into hash-locked requirements
 lock-peers: setup  ## resolve what the benchmark runs beside us
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		requirements/peers.in --output-file requirements/peers.txt
+
+lock-taps: setup  ## resolve the Singer taps of the tests
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		requirements/taps.in --output-file requirements/taps.txt
 
 clean:  ## remove the environment and the local state
 	rm -rf $(VENV) .syncline

@@ -35,32 +35,36 @@ def main():
         return
     act = folder / "act.py"
     if "act" in config or act.exists():
-        exec(config.get("act") or act.read_text(), {"given": given, "config": config})  # noqa: S102
+        exec(config.get("act") or act.read_text(), {**globals(), "given": given, "config": config})  # noqa: S102
         return
     for entry in given.catalog["streams"]:
         facts = known(entry, [])
         if facts.get("selected"):
-            give(folder / f"{entry['tap_stream_id']}.singer", entry, facts, given.state)
+            give(folder / facts["file"], entry, facts, given.state)
 
 
 def streams(folder):
-    """Of each file, by its first schema."""
+    """Of each file, by the first schema of each stream: as the file is called, and as it is where there are several."""
     for path in sorted(folder.glob("*.singer")):
-        schema = next(message for message in messages(path) if message["type"] == "SCHEMA")
-        facts = {"inclusion": "available", "table-key-properties": schema.get("key_properties", [])}
-        yield {
-            "tap_stream_id": path.stem,
-            "stream": schema["stream"],
-            "schema": schema["schema"],
-            "key_properties": schema.get("key_properties", []),
-            "metadata": [{"breadcrumb": [], "metadata": facts}],
-        }
+        schemas = {}
+        for message in messages(path):
+            if message["type"] == "SCHEMA":
+                schemas.setdefault(message["stream"], message)
+        for name, schema in schemas.items():
+            facts = {"table-key-properties": schema.get("key_properties", []), "file": path.name}
+            yield {
+                "tap_stream_id": path.stem if len(schemas) == 1 else name,
+                "stream": name,
+                "schema": schema["schema"],
+                "metadata": [{"breadcrumb": [], "metadata": facts}],
+            }
 
 
 def give(path, entry, facts, state):
     """Without the columns that are not selected; by a replication key what the state does not say to be known."""
     cursor = facts.get("replication-key")
     last = state.get("bookmarks", {}).get(path.stem, {}).get("replication_key_value")
+    unselected = set()
     for message in messages(path, verbatim=True):
         told = json.loads(message)
         if told["type"] == "SCHEMA":
