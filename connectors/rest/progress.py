@@ -5,13 +5,15 @@ behind the last page, how far the next pass has to look back, or the token by wh
 import hashlib
 import json
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connectors.cursor import encode
 from connectors.rest.declaration import Resource
 from connectors.rest.paging import Position
 
+ANEW = timedelta(days=1)
+"""A pass that was begun anew, as the API had lost its place, is not so once more before that."""
 MARGIN = timedelta(seconds=60)
 """How late an API may show a change."""
 
@@ -29,10 +31,19 @@ class Progress:
     """When, by the API's clock; None before its first answer."""
     token: str | None = None
     """What the pass before this one left: the API gives what changed since."""
+    anew: bool = False
+    """The API had lost the place of the pass before."""
+
+    def begin_anew(self) -> "Progress | None":
+        """From the first page; None where the API would only lose the same place again."""
+        if self.anew and self.began and datetime.now(UTC) - datetime.fromisoformat(self.began) < ANEW:
+            return None
+        return Progress(self.lower, token=self.token, anew=True)
 
     def as_state(self, resource: Resource, place: str) -> str:
         told = {"of": _digest(resource, place), "lower": self.lower, "at": self.at, "began": self.began}
-        return _written(told if self.token is None else {**told, "token": self.token})
+        more = {"token": self.token, "anew": self.anew}
+        return _written({**told, **{name: value for name, value in more.items() if value}})
 
 
 def begun(state: str | None, resource: Resource, place: str) -> Progress | None:
@@ -44,7 +55,7 @@ def begun(state: str | None, resource: Resource, place: str) -> Progress | None:
         return None
     if told["of"] != _digest(resource, place):
         return Progress(told["lower"], began=told.get("began"))
-    return Progress(told["lower"], told["at"], told.get("began"), told.get("token"))
+    return Progress(told["lower"], told["at"], told.get("began"), told.get("token"), told.get("anew", False))
 
 
 def ended_state(began: str, greatest: datetime) -> str | None:

@@ -199,9 +199,10 @@ class RestRead:
             # A page's cursor may be one that the API knows no longer: then the pass begins anew. What came before is
             # recognised, by its key or beside the cursor.
             recognised = self._resource.primary_key or self._request.cursor is not None
-            if self._spool.rows or not progress.at or not recognised:
+            anew = progress.begin_anew()
+            if self._spool.rows or not progress.at or not recognised or anew is None:
                 raise
-            self._fill(api, config, Progress(progress.lower, token=progress.token))
+            self._fill(api, config, anew)
 
     def _ordered(self, page: Page) -> Sequence[Record]:
         if not self._request.ordered:

@@ -20,6 +20,7 @@ from connectors.rest.answers import LimitError
 from connectors.rest.pace import Pace
 from lake.storage import LakeStore
 from tests.connectors.rest.copies import Copied, differences
+from tests.connectors.rest.library import SIZE, Library, books, read
 from tests.connectors.rest.players import PLAYERS
 from tests.connectors.rest.test_providers import config_of, described
 from tests.providers.faults import PASSING, Mixture, at_numbers, where, with_objects
@@ -247,3 +248,21 @@ def test_of_an_object_that_comes_twice_the_last_state_stays(
     copy.run(config_of(player))
     assert moved
     check(copy, player)
+
+
+def test_a_page_that_the_api_never_gives_is_no_reason_to_begin_for_ever(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where its place may have been forgotten meanwhile, the pass is begun anew; a day later it may be so again."""
+    monkeypatch.setattr(reader, "BATCH_ROWS", 2 * SIZE)
+    library.books = books(4 * SIZE)
+    config = library.config([library.resource("page_number", primary_key=["id"], columns={"id": "long"})])
+    library.provider.plan = where(lambda asked: asked.query["page"] == "3", Reply({"message": "too deep"}, 422))
+    first = read(config, "books")
+    again = read(config, "books", state=first.report.state)
+    assert [each.column("id") for each in (first, again)] == [list(range(1, 2 * SIZE + 1))] * 2
+    with pytest.raises(SourceError, match=r'refuses the request for books.*"too deep"'):
+        read(config, "books", state=again.report.state)
+    assert again.report.state is not None
+    later = json.dumps({**json.loads(again.report.state), "began": "2026-01-01T00:00:00+00:00"})
+    assert read(config, "books", state=later).column("id") == first.column("id")
