@@ -8,9 +8,11 @@ from connectors.budget import OWN
 from connectors.outbound import OutboundPolicy, allowed
 from connectors.surroundings import Surroundings
 from connectors.taps import allowed_taps
+from connectors.tokens import OWN as OWN_TOKENS
 from lake.storage import LakeStore
 from metadata.budgets import SharedBudget
 from metadata.database import Database
+from metadata.tokens import SharedTokens
 from metadata.vault import Vault
 from query.messages import QueryLimits
 from query.runner import QueryRunner
@@ -23,8 +25,7 @@ def database(settings: Settings) -> Database:
 
 
 def vault(settings: Settings) -> Vault:
-    keys = _given(_revealed(settings.encryption_keys), "SYNCLINE_ENCRYPTION_KEYS")
-    return Vault([key.strip() for key in keys.split(",") if key.strip()])
+    return Vault(_encryption_keys(settings))
 
 
 def lake_store(settings: Settings) -> LakeStore:
@@ -52,7 +53,8 @@ def surroundings(settings: Settings) -> Surroundings:
     folders = tuple(Path(folder).resolve() for folder in settings.source_folders.split(":") if folder)
     url = _revealed(settings.database_url)
     budget = SharedBudget(url) if url else OWN
-    return Surroundings(outbound, folders, budget, allowed_taps(settings.singer_taps))
+    tokens = SharedTokens(url, _encryption_keys(settings)) if url else OWN_TOKENS
+    return Surroundings(outbound, folders, budget, allowed_taps(settings.singer_taps), tokens)
 
 
 def temporal_address(settings: Settings) -> TemporalAddress:
@@ -69,6 +71,11 @@ def temporal_address(settings: Settings) -> TemporalAddress:
 
 class MissingSettingError(Exception):
     """A setting that this process cannot do without."""
+
+
+def _encryption_keys(settings: Settings) -> tuple[str, ...]:
+    keys = _given(_revealed(settings.encryption_keys), "SYNCLINE_ENCRYPTION_KEYS")
+    return tuple(key.strip() for key in keys.split(",") if key.strip())
 
 
 def _revealed(secret: SecretStr | None) -> str | None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from connectors.budget import OWN, Budget
 from connectors.outbound import CLOSED, OutboundPolicy
 from connectors.taps import AllowedTap
+from connectors.tokens import OWN as OWN_TOKENS
+from connectors.tokens import Tokens
 
 
 @dataclass(frozen=True)
@@ -19,3 +21,5 @@ class Surroundings:
     """Of requests to the sources."""
     taps: tuple[AllowedTap, ...] = ()
     """Singer taps that sources may run. What a tap connects to, it decides itself."""
+    tokens: Tokens = OWN_TOKENS
+    """Of logins to the sources."""

@@ -1,14 +1,12 @@
 """Budgets of requests that all workers share: for each account, when the next request may be sent."""
 
-import time
 from dataclasses import dataclass, field
-from functools import cache
 
-from sqlalchemy import ColumnElement, Float, case, cast, extract, func, literal
+from sqlalchemy import case
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 
-from metadata.database import Database
+from metadata.database import clock, database_of_process
 from metadata.models import RequestBudget
 
 
@@ -31,13 +29,9 @@ class SharedBudget:
         In how many seconds it is due then.
         """
         at = col(RequestBudget.next_at)
-        with _database(self.database_url).transaction() as session:
-            is_sqlite = session.get_bind().dialect.name == "sqlite"
-            insert = sqlite.insert if is_sqlite else postgresql.insert
-            # Of SQLite whoever is here has the lock; PostgreSQL looks at its clock once it has the row.
-            now: ColumnElement[float] = (
-                literal(time.time()) if is_sqlite else cast(extract("epoch", func.clock_timestamp()), Float)
-            )
+        with database_of_process(self.database_url).transaction() as session:
+            insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+            now = clock(session)
             earliest = now + seconds
             statement = (
                 insert(RequestBudget)
@@ -48,9 +42,3 @@ class SharedBudget:
             )
             due, asked_at = session.execute(statement.returning(at, now)).one()
             return float(due) - float(asked_at)
-
-
-@cache
-def _database(url: str) -> Database:
-    """Of this process."""
-    return Database(url)

@@ -5,12 +5,27 @@ later one could not wait, since what was read might be stale by then. On Postgre
 will write with ``for_update``; everybody locks a schema before its state, so nobody waits in a circle.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic_core import from_json
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Float,
+    cast,
+    create_engine,
+    event,
+    extract,
+    func,
+    literal,
+    make_url,
+    select,
+)
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.sql.selectable import GenerativeSelect
@@ -73,6 +88,22 @@ def for_update(statement: AnySelect) -> AnySelect:
     unlocked: Any = statement
     locked: AnySelect = unlocked.with_for_update(key_share=True).execution_options(populate_existing=True)
     return locked
+
+
+@cache
+def database_of_process(url: str) -> Database:
+    """For what finds itself in a process that was given no database, but its address."""
+    return Database(url)
+
+
+def clock(session: Session) -> ColumnElement[float]:
+    """Seconds since 1970, by a clock that all share.
+
+    Of SQLite it is this machine's, once the transaction has its lock; PostgreSQL looks at its own once it has the row.
+    """
+    if session.connection().dialect.name == "sqlite":
+        return literal(time.time())
+    return cast(extract("epoch", func.clock_timestamp()), Float)
 
 
 def supported_url(url: str) -> URL:

@@ -482,3 +482,17 @@ class RequestBudget(SQLModel, table=True):
 
     account: str = Field(primary_key=True, max_length=64)
     next_at: float
+
+
+class LoginTokens(SQLModel, table=True):
+    """The newest tokens of a login to a provider. Times are in seconds since 1970."""
+
+    __tablename__ = "login_tokens"
+
+    account: str = Field(primary_key=True, max_length=64, description="digest of the login as its user gave it")
+    version: int = Field(default=0, description="goes up with whatever is kept")
+    encrypted_values: str | None = Field(default=None, sa_type=Text, description="Fernet over JSON")
+    good_until: float | None = None
+    claim: str | None = Field(default=None, max_length=32, description="of who is asking for the next version")
+    claimed_until: float = 0.0
+    used_at: float

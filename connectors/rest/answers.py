@@ -83,7 +83,7 @@ def refusal(
 ) -> SourceError:
     """What to raise for a status that is no success, and will not pass by itself."""
     status, name = answer.status_code, resource.name
-    told, body = _told(content, secrets), _json(content)
+    told, body = _told(content, (*secrets, *_sent(answer))), _json(content)
     if _is_token_ended(body, resource):
         return TokenEndedError(f"The API no longer knows the token that {name} was read by{told}")
     match status:
@@ -187,6 +187,11 @@ def _told(content: bytes, secrets: tuple[str, ...]) -> str:
         text = text.replace(secret, "***")
     plain = "".join(each if each.isprintable() else " " for each in text).strip()
     return f': "{plain[:MOST_TOLD]}".'
+
+
+def _sent(answer: httpx2.Response) -> tuple[str, ...]:
+    """The token that the request had, which may be none of the inputs."""
+    return tuple(answer.request.headers.get("authorization", "").split()[1:])
 
 
 def _json(content: bytes) -> Any:

@@ -57,7 +57,12 @@ class Api:
         trusted = authorities()
         self._client = httpx2.Client(
             transport=guarded_transport(config.outbound, trusted),
-            auth=login_of(declaration.auth, config.inputs, lambda: guarded_transport(config.outbound, trusted)),
+            auth=login_of(
+                declaration.auth,
+                config.inputs,
+                lambda: guarded_transport(config.outbound, trusted),
+                config.tokens,
+            ),
             headers={"Accept": "application/json", "User-Agent": "syncline", **self._texts(declaration.headers)},
             trust_env=False,
             follow_redirects=False,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from connectors.budget import OWN, Budget
 from connectors.outbound import CLOSED, OutboundPolicy
 from connectors.rest.declaration import Declaration
+from connectors.tokens import OWN as OWN_TOKENS
+from connectors.tokens import Tokens
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,7 @@ class RestConfig:
     """Values among the inputs that nobody may read."""
     outbound: OutboundPolicy = CLOSED
     budget: Budget = OWN
+    tokens: Tokens = OWN_TOKENS
 
     @property
     def account(self) -> str:

@@ -139,7 +139,7 @@ def _config(
     declaration: Declaration, fields: Sequence[FormField], values: Mapping[str, str], surroundings: Surroundings
 ) -> RestConfig:
     secrets = tuple(values[each.name] for each in fields if each.secret and values[each.name])
-    config = RestConfig(declaration, values, secrets, surroundings.outbound, surroundings.budget)
+    config = RestConfig(declaration, values, secrets, surroundings.outbound, surroundings.budget, surroundings.tokens)
     base_url(config)
     return config
 

@@ -1,21 +1,20 @@
 """How requests prove who they come from."""
 
+import math
 import threading
-from collections.abc import Callable, Generator, Mapping
-from typing import Any
+import time
+from collections.abc import Generator, Mapping
 
 import httpx2
-from authlib.integrations.base_client import OAuthError
-from authlib.integrations.httpx_client import OAuth2Client
 
-from connectors.errors import CredentialsError, SourceError, UnreachableError
+from connectors.rest.asking import Asking, Transport
 from connectors.rest.declaration import ApiKeyAuth, Auth, BasicAuth, BearerAuth, OAuth2Auth
 from connectors.rest.templates import filled
+from connectors.rest.tokens import Grant, granted
+from connectors.tokens import Tokens
 
 
-def login_of(
-    auth: Auth | None, inputs: Mapping[str, str], transport: Callable[[], httpx2.BaseTransport]
-) -> httpx2.Auth:
+def login_of(auth: Auth | None, inputs: Mapping[str, str], transport: Transport, tokens: Tokens) -> httpx2.Auth:
     """``transport``: by which tokens are asked for."""
     match auth:
         case ApiKeyAuth():
@@ -25,7 +24,7 @@ def login_of(
         case BasicAuth():
             return httpx2.BasicAuth(filled(auth.username, inputs), filled(auth.password, inputs))
         case OAuth2Auth():
-            return _Tokens(auth, inputs, transport)
+            return _Tokens(auth, inputs, transport, tokens)
         case _:
             return httpx2.Auth()
 
@@ -45,26 +44,18 @@ class _ApiKey(httpx2.Auth):
 
 
 class _Tokens(httpx2.Auth):
-    """A token is asked for when a request needs the first one, before it ends, and when it is turned down.
+    """A token is taken of those that all share when a request needs the first one, before it ends, and when it is
+    turned down.
 
     Thread-safe.
     """
 
-    def __init__(
-        self, auth: OAuth2Auth, inputs: Mapping[str, str], transport: Callable[[], httpx2.BaseTransport]
-    ) -> None:
-        self._url = filled(auth.token_url, inputs)
-        self._scope = filled(auth.scope, inputs) if auth.scope else None
-        self._refresh_token = filled(auth.refresh_token, inputs) if auth.refresh_token else None
+    def __init__(self, auth: OAuth2Auth, inputs: Mapping[str, str], transport: Transport, tokens: Tokens) -> None:
+        self._asking = Asking(auth, inputs, transport)
+        self._tokens = tokens
         self._lock = threading.Lock()
-        self._client = OAuth2Client(
-            filled(auth.client_id, inputs),
-            filled(auth.client_secret, inputs),
-            scope=self._scope,
-            token_endpoint_auth_method=f"client_secret_{'basic' if auth.client_auth == 'basic' else 'post'}",
-            transport=transport(),
-            trust_env=False,
-        )
+        self._grant: Grant | None = None
+        self._good_until = 0.0
 
     def sync_auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
         token = self._token(None)
@@ -77,37 +68,9 @@ class _Tokens(httpx2.Auth):
     def _token(self, refused: str | None) -> str:
         """Another one than what was refused."""
         with self._lock:
-            token: Any = self._client.token
-            if not token or token.is_expired(leeway=60) or token["access_token"] == refused:
-                token = self._asked_for()
-            return str(token["access_token"])
-
-    def _asked_for(self) -> Any:
-        try:
-            if self._refresh_token is None:
-                return self._client.fetch_token(self._url, grant_type="client_credentials")
-            return self._client.fetch_token(
-                self._url, grant_type="refresh_token", refresh_token=self._refresh_token, **self._scoped()
-            )
-        except OAuthError as error:
-            raise CredentialsError(_refusal(error.error), attr=None) from error
-        except httpx2.HTTPError as error:
-            raise UnreachableError("The address that gives tokens does not answer.") from error
-        except SourceError:
-            raise
-        except Exception as error:
-            raise CredentialsError(
-                "The address that gives tokens does not answer with one: check token_url."
-            ) from error
-
-    def _scoped(self) -> dict[str, str]:
-        return {"scope": self._scope} if self._scope else {}
-
-
-def _refusal(code: str) -> str:
-    return {
-        "invalid_client": "The API does not take the client id and the client secret.",
-        "unauthorized_client": "The API does not allow this client to ask for tokens of this kind.",
-        "invalid_grant": "The refresh token has ended or was withdrawn: connect the account anew.",
-        "invalid_scope": "The API does not give this client the scope that is asked for.",
-    }.get(code, "The API gives no token for these credentials.")
+            grant = self._grant
+            if grant is None or grant.access_token == refused or time.monotonic() >= self._good_until:
+                grant = granted(self._tokens, self._asking.login, self._asking.grant, refused)
+                self._good_until = math.inf if grant.good_seconds is None else time.monotonic() + grant.good_seconds
+                self._grant = grant
+            return grant.access_token

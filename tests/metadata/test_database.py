@@ -45,7 +45,7 @@ def test_what_came_before_capture_stays_and_so_does_the_way_back(metadata_url: s
         for kind in TableKind:
             session.add(LakeTable(project_id=workshop.project_id, schema_id=schema.id, kind=kind, name=kind, path=kind))
     database.dispose()
-    for revision in ("0001", "0004"):
+    for revision in ("0001", "0005"):
         _go_to(metadata_url, revision)
     with database.read() as session:
         assert [(table.kind, table.name) for table in session.exec(select(LakeTable))] == [("main", "main")]
@@ -80,7 +80,7 @@ def test_threads_that_start_together_migrate_an_empty_postgresql_once(postgres18
         list(pool.map(migrate, [url] * 4))
     database = Database(url)
     with database.read() as session:
-        assert session.connection().execute(text("select version_num from alembic_version")).scalars().all() == ["0004"]
+        assert session.connection().execute(text("select version_num from alembic_version")).scalars().all() == ["0005"]
     database.dispose()
 
 
