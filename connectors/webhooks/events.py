@@ -102,7 +102,7 @@ def _order(value: Any) -> int | None:
         order = int(number.to_integral_value("ROUND_FLOOR")) if number.adjusted() < _LONGEST_NUMBER else None
     except (InvalidOperation, ValueError, OverflowError):
         order = _microseconds(text)
-    return order if order in _INT8 else None
+    return order if order is not None and order in _INT8 else None
 
 
 def _microseconds(text: str) -> int | None:
