@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -30,6 +31,7 @@ from metadata.inventory import Inventory
 from metadata.logs import RunLogs
 from metadata.registrations import LeftWebhooks
 from metadata.runs import Runs
+from metadata.tokens import delete_unused_tokens
 from scheduling.connection import TemporalAddress, connect, measuring
 from scheduling.gateway import SyncGateway
 from settings import Settings
@@ -105,7 +107,8 @@ def workers(
     kept = timedelta(days=settings.change_log_days)
     watch = WatchActivities(captures, store, gateway, loop, kept, reach)
     leaving = Leaving(LeftWebhooks(metadata, vault(settings)), reach)
-    upkeep = UpkeepActivities(runs, inventory, store, gateway, loop, logs, retention, leaving)
+    forget_tokens = partial(delete_unused_tokens, metadata)
+    upkeep = UpkeepActivities(runs, inventory, store, gateway, loop, logs, retention, leaving, forget_tokens)
     grace = timedelta(seconds=settings.worker_graceful_shutdown_seconds)
     light = Worker(
         client,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -57,7 +57,10 @@ class UpkeepActivities:
         logs: RunLogs,
         log_retention: timedelta,
         leaving: Leaving,
+        forget_tokens: Callable[[], int],
     ) -> None:
+        """``forget_tokens``: of logins that nobody has used for long; how many they were."""
+        self._forget_tokens = forget_tokens
         self._leaving = leaving
         self._logs = logs
         self._log_retention = log_retention
@@ -118,13 +121,14 @@ class UpkeepActivities:
 
     @activity.defn(name="sweep", no_thread_cancel_exception=True)
     def sweep(self, _: None = None) -> int:
-        """Delete staged files that no commit refers to and no run will, and old log lines; the number of files.
+        """Delete staged files that no commit refers to and no run will, old log lines and tokens; the number of files.
 
         A table that cannot be swept does not keep the others waiting.
         """
         deleted, failures = 0, Failures()
         with beating():
             log.info("old log lines deleted", lines=self._logs.delete_before(datetime.now(UTC) - self._log_retention))
+            log.info("unused tokens deleted", logins=self._forget_tokens())
             for table in self._written():
                 with failures.survived("table not swept", table.schema_id):
                     deleted += self._swept(table)

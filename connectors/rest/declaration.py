@@ -40,7 +40,7 @@ class BasicAuth(Model):
 
 
 class OAuth2Auth(Model):
-    """Tokens of a token endpoint: by the client's own credentials, or by a refresh token that stays the same."""
+    """Tokens of a token endpoint: by the client's own credentials, or by a refresh token."""
 
     type: Literal["oauth2"]
     token_url: Template
