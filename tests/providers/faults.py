@@ -1,11 +1,12 @@
 """What goes wrong between an API and who asks it: kinds of faults, and plans of when they come."""
 
+import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from tests.providers.server import Asked, Fault, Plan, Reply
+from tests.providers.server import Asked, Fault, Plan, Provider, Reply, Route
 
 SLOW_SECONDS = 0.02
 STALL_SECONDS = 1.0
@@ -92,3 +93,42 @@ class Mixture:
     def spoilt(self) -> set[int]:
         """Requests without a whole answer."""
         return {number for number, name in self.played.items() if name not in SLOW}
+
+
+class Pages:
+    """Numbers the pages with objects of the table, as they are first asked for; others have 0."""
+
+    def __init__(self) -> None:
+        self._seen: list[str] = []
+
+    def number(self, asked: Asked) -> int:
+        if asked.path.endswith("/repos") or "/empty/" in asked.path:
+            return 0
+        told = json.dumps([asked.path, asked.query, asked.body])
+        if told not in self._seen:
+            self._seen.append(told)
+        return self._seen.index(told) + 1
+
+
+class Keys:
+    """The logins of an API: all requests are taken for good ones until ``revoke``, and then those with another key."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._good: Mapping[str, str] | None = None
+        self._revoked: str | None = None
+        for path, route in list(provider.routes.items()):
+            provider.routes[path] = self._known(route)
+
+    def revoke(self) -> None:
+        assert self._good is not None
+        self._revoked = self._good["authorization"]
+
+    def _known(self, route: Route) -> Route:
+        def answer(asked: Asked) -> Reply:
+            self._good = self._good or asked.headers
+            is_good = asked.headers["authorization"] != self._revoked
+            login = {"authorization": self._good["authorization"]} if is_good else {}
+            rest = {name: value for name, value in asked.headers.items() if name != "authorization"}
+            return route(replace(asked, headers={**rest, **login}))
+
+        return answer

@@ -4,9 +4,8 @@ a run.
 
 import json
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -20,12 +19,12 @@ from connectors.rest.answers import LimitError
 from connectors.rest.pace import Pace
 from lake.storage import LakeStore
 from tests.connectors.rest.copies import Copied, differences
-from tests.connectors.rest.library import SIZE, Library, books, read
+from tests.connectors.rest.library import SIZE, Library, books, read, read_all
 from tests.connectors.rest.players import PLAYERS
 from tests.connectors.rest.test_providers import config_of, described
-from tests.providers.faults import PASSING, Mixture, at_numbers, where, with_objects
+from tests.providers.faults import BROKEN, BUSY, PASSING, Keys, Mixture, Pages, at_numbers, where, with_objects
 from tests.providers.player import Player
-from tests.providers.server import Asked, Fault, Reply, Route, running
+from tests.providers.server import Asked, Fault, Reply, running
 
 TABLES = {
     "Ashby": "candidates",
@@ -91,45 +90,6 @@ def asked_again(player: Player, spoilt: Collection[int]) -> int:
     return len(whole) - len(set(whole))
 
 
-class Pages:
-    """Numbers the pages with objects of the table, as they are first asked for; others have 0."""
-
-    def __init__(self) -> None:
-        self._seen: list[str] = []
-
-    def number(self, asked: Asked) -> int:
-        if asked.path.endswith("/repos") or "/empty/" in asked.path:
-            return 0
-        told = json.dumps([asked.path, asked.query, asked.body])
-        if told not in self._seen:
-            self._seen.append(told)
-        return self._seen.index(told) + 1
-
-
-class Keys:
-    """The logins of an API: all requests are taken for good ones until ``revoke``, and then those with another key."""
-
-    def __init__(self, player: Player) -> None:
-        self._good: Mapping[str, str] | None = None
-        self._revoked: str | None = None
-        for path, route in list(player.provider.routes.items()):
-            player.provider.routes[path] = self._known(route)
-
-    def revoke(self) -> None:
-        assert self._good is not None
-        self._revoked = self._good["authorization"]
-
-    def _known(self, route: Route) -> Route:
-        def answer(asked: Asked) -> Reply:
-            self._good = self._good or asked.headers
-            is_good = asked.headers["authorization"] != self._revoked
-            login = {"authorization": self._good["authorization"]} if is_good else {}
-            rest = {name: value for name, value in asked.headers.items() if name != "authorization"}
-            return route(replace(asked, headers={**rest, **login}))
-
-        return answer
-
-
 def seeded(seeds: range, often: int) -> list[object]:
     return [
         pytest.param(name, mode, seed, id=f"{name}-{mode}-{seed}", marks=[] if seed < often else [pytest.mark.long])
@@ -173,7 +133,7 @@ def test_a_limit_that_lasts_costs_nothing(player: Player, store: LakeStore, mode
 @pytest.mark.parametrize("player", PLAYERS, indirect=True)
 @pytest.mark.parametrize("mode", rarely(*MODES))
 def test_a_key_that_is_revoked_ends_the_run_at_once(player: Player, store: LakeStore, mode: str) -> None:
-    keys, copy, asked = Keys(player), copied(store, player, mode), player.provider.asked
+    keys, copy, asked = Keys(player.provider), copied(store, player, mode), player.provider.asked
     player.provider.before = lambda _: keys.revoke() if len(asked) == 3 else None
     with pytest.raises(CredentialsError, match="The API does not take the credentials") as caught:
         copy.run(config_of(player))
@@ -266,3 +226,35 @@ def test_a_page_that_the_api_never_gives_is_no_reason_to_begin_for_ever(
     assert again.report.state is not None
     later = json.dumps({**json.loads(again.report.state), "began": "2026-01-01T00:00:00+00:00"})
     assert read(config, "books", state=later).column("id") == first.column("id")
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 12))])
+def test_tokens_that_end_meanwhile_are_replaced(
+    library: Library, store: LakeStore, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Each is good for four requests, of which some come to nothing."""
+    library.books = books(9 * SIZE)
+    given: list[int] = []
+    pages = library.provider.routes["/v1/token"]
+
+    def give(asked: Asked) -> Reply:
+        given.append(0)
+        return Reply({"access_token": f"t{len(given)}", "token_type": "Bearer", "expires_in": 3600})
+
+    def checked(asked: Asked) -> Reply:
+        given[-1] += 1
+        is_good = asked.headers["authorization"] == f"Bearer t{len(given)}" and given[-1] <= 4
+        return pages(asked) if is_good else Reply({"error": "invalid_token"}, 401)
+
+    library.provider.routes |= {"/token": give, "/v1/token": checked}
+    mixture = Mixture(seed, 0.3, {**BROKEN, **BUSY})
+    library.provider.plan = lambda number, asked: None if asked.path == "/token" else mixture(number, asked)
+    auth = {"type": "oauth2", "token_url": "{token_url}", "client_id": "me", "client_secret": "{client_secret}"}
+    inputs = {"token_url": f"{library.provider.url}/token", "client_secret": "s3cr3t"}
+    resource = library.resource("token", primary_key=["id"], columns={"id": "long"})
+    config = library.config([resource], auth=auth, inputs=inputs)
+    monkeypatch.setattr(reader, "BATCH_ROWS", 2 * SIZE)
+    assert [number for each in read_all(config, "books") for number in each.column("id")] == list(
+        range(1, 9 * SIZE + 1)
+    )
+    assert len(given) > 2
