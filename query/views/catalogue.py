@@ -46,7 +46,7 @@ class View:
         return (*self.needs, *self.needs_for_charges, *self.may_read)
 
 
-_ITEMS = ("invoice_lines", "paid_by", "items")
+_ITEMS = ("invoiced", "paid_by", "items")
 _CHARGES = ("charges", "invoice_payments")
 _PAID_FOR = ("charges", "invoices", "invoice_payments")
 _PRICES = ("prices", "inactive_prices", "invoice_line_items")
@@ -58,8 +58,8 @@ VIEWS: Mapping[str, tuple[View, ...]] = {
         View("revenue_refunds", ("refunds", *_PAID_FOR), ("paid_by",)),
         View("revenue_disputes", ("disputes", *_PAID_FOR), ("paid_by",)),
         View("revenue_credit_notes", ("credit_notes",)),
-        View("mrr", ("invoices", "subscriptions"), ("invoice_lines", "recurring"), _PRICES),
-        View("mrr_movements", ("invoices", "subscriptions"), ("invoice_lines", "recurring", "mrr"), _PRICES),
+        View("mrr", ("invoices", "subscriptions"), ("invoiced", "recurring"), _PRICES),
+        View("mrr_movements", ("invoices", "subscriptions"), ("invoiced", "recurring", "mrr"), _PRICES),
     )
 }
 """By source type."""
@@ -126,7 +126,7 @@ COLUMNS: Mapping[str, Mapping[str, Mapping[str, Kind]]] = {
             "description": Kind.TEXT,
             "created": Kind.TIME,
         },
-        "refunds": _TAKEN_BACK,
+        "refunds": {**_TAKEN_BACK, "balance_transaction": Kind.TEXT},
         "disputes": {**_TAKEN_BACK, "balance_transactions": Kind.JSON},
         "credit_notes": {
             "id": Kind.TEXT,

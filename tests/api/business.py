@@ -174,6 +174,9 @@ def _paid_otherwise(account: Account) -> None:
     account.charge("declined", "shop", "2024-02-15", 999, status="failed", paid=False)
     account.charge("held", "shop", "2024-02-16", 999, captured=False, amount_captured=0)
     account.take_back("refunds", "re_shop", "shop", "2024-02-20", 250, status="succeeded")
+    # What was held, or not captured, was never paid: giving that back moves nothing.
+    account.take_back("refunds", "re_held", "held", "2024-02-17", 999, status="succeeded")
+    account.take_back("refunds", "re_rest", "half_captured", "2024-02-17", 600, status="succeeded")
     account.take_back("refunds", "re_failed", "shop", "2024-02-21", 100, status="failed")
     taken = {"id": "txn_1", "amount": -1250, "created": at("2024-03-01")}
     given = {"id": "txn_2", "amount": 1250, "created": at("2024-03-20")}

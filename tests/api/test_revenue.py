@@ -330,7 +330,7 @@ def test_a_view_is_a_table_to_a_query(shop: Api) -> None:
     """
     assert ask(shop, joined) == [["jpy", "3000.000", "mine"], ["usd", "60.000", "mine"]]
     assert "may not call" in refused(shop, "select money(1, 'usd') from shop_stripe_mrr")
-    assert "There is no table" in refused(shop, "select * from shop_stripe_mrr, invoice_lines")
+    assert "There is no table" in refused(shop, "select * from shop_stripe_mrr, invoiced")
 
 
 def test_invoices_whose_other_lines_are_not_there(quick_api: Api, lake: Path) -> None:

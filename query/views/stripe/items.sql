@@ -1,53 +1,49 @@
 -- What was paid for, an item each: amounts in the smallest unit, times in seconds. The items of a paid invoice add up to
--- its total, whatever it has beside the lines that are there: shipping, and lines behind the tenth.
+-- its total, whatever it has beside the lines that are there: shipping, credits, lines behind the tenth.
 WITH paid AS (
     SELECT
-        id, customer, lower(currency) AS currency, total,
-        coalesce(total_excluding_tax, total - coalesce(list_sum((total_taxes -> '$[*].amount')::BIGINT[]), 0)) AS amount,
-        coalesce(list_sum((total_discount_amounts -> '$[*].amount')::BIGINT[]), 0) AS discount,
-        parent ->> '$.subscription_details.subscription' AS subscription_id,
-        coalesce(
-            (status_transitions ->> '$.paid_at')::BIGINT, (status_transitions ->> '$.finalized_at')::BIGINT, created
-        ) AS paid_at
-    FROM invoices
+        *,
+        amount - coalesce(list_sum([line.gross - line.discount FOR line IN lines]), 0)::BIGINT AS rest,
+        discount - coalesce(list_sum([line.discount FOR line IN lines]), 0)::BIGINT AS rest_discount,
+        total - amount - coalesce(list_sum([line.tax FOR line IN lines]), 0)::BIGINT AS rest_tax
+    FROM invoiced
     WHERE status = 'paid'
 ),
-lines AS (
-    SELECT
-        line_id AS item_id, 'invoice_line' AS kind, invoice_id, NULL::VARCHAR AS charge_id, paid.customer AS customer_id,
-        invoice_lines.subscription_id, product_id, price_id, description, quantity, is_recurring,
-        is_proration, invoice_lines.currency, gross - invoice_lines.discount AS amount, invoice_lines.discount, tax,
-        period_start, period_end, paid_at AS recognized_at
-    FROM invoice_lines JOIN paid ON paid.id = invoice_id
-),
-sums AS (
-    SELECT invoice_id, sum(amount) AS amount, sum(discount) AS discount, sum(tax) AS tax FROM lines GROUP BY invoice_id
-),
-rest AS (
-    SELECT
-        paid.id || ':rest' AS item_id, 'invoice_rest' AS kind, paid.id AS invoice_id, NULL::VARCHAR AS charge_id,
-        customer AS customer_id, subscription_id, NULL::VARCHAR AS product_id, NULL::VARCHAR AS price_id,
-        'Rest of the invoice' AS description, NULL::BIGINT AS quantity, false AS is_recurring, false AS is_proration,
-        currency,
-        (paid.amount - coalesce(sums.amount, 0))::BIGINT AS amount,
-        (paid.discount - coalesce(sums.discount, 0))::BIGINT AS discount,
-        (total - paid.amount - coalesce(sums.tax, 0))::BIGINT AS tax,
-        NULL::BIGINT AS period_start, NULL::BIGINT AS period_end, paid_at AS recognized_at
-    FROM paid LEFT JOIN sums ON sums.invoice_id = paid.id
+-- One more than there are lines, without a line: the rest.
+parts AS (
+    SELECT * EXCLUDE (lines), unnest(list_append(lines, NULL)) AS line FROM paid
 ),
 without_invoice AS (
-    SELECT
-        id AS item_id, 'charge' AS kind, NULL::VARCHAR AS invoice_id, id AS charge_id, customer AS customer_id,
-        NULL::VARCHAR AS subscription_id, NULL::VARCHAR AS product_id, NULL::VARCHAR AS price_id, description,
-        NULL::BIGINT AS quantity, false AS is_recurring, false AS is_proration, lower(currency) AS currency,
-        coalesce(amount_captured, amount) AS amount, NULL::BIGINT AS discount, NULL::BIGINT AS tax,
-        NULL::BIGINT AS period_start, NULL::BIGINT AS period_end, created AS recognized_at
-    FROM charges
+    SELECT * FROM charges
     WHERE status = 'succeeded' AND paid AND captured
         AND coalesce(payment_intent, id) NOT IN (SELECT payment_id FROM paid_by WHERE payment_id IS NOT NULL)
 )
-SELECT * FROM lines
+SELECT
+    coalesce(line.id, id || ':rest') AS item_id,
+    CASE WHEN line IS NULL THEN 'invoice_rest' ELSE 'invoice_line' END AS kind,
+    id AS invoice_id,
+    NULL::VARCHAR AS charge_id,
+    customer AS customer_id,
+    CASE WHEN line IS NULL THEN subscription_id ELSE line.subscription_id END AS subscription_id,
+    line.product_id AS product_id,
+    line.price_id AS price_id,
+    CASE WHEN line IS NULL THEN 'Rest of the invoice' ELSE line.description END AS description,
+    line.quantity AS quantity,
+    coalesce(
+        line.subscription_id IS NOT NULL AND (line.is_of_subscription OR line.is_proration), false
+    ) AS is_recurring,
+    coalesce(line.is_proration, false) AS is_proration,
+    coalesce(line.currency, currency) AS currency,
+    CASE WHEN line IS NULL THEN rest ELSE line.gross - line.discount END AS amount,
+    CASE WHEN line IS NULL THEN rest_discount ELSE line.discount END AS discount,
+    CASE WHEN line IS NULL THEN rest_tax ELSE line.tax END AS tax,
+    line.period_start AS period_start,
+    line.period_end AS period_end,
+    paid_at AS recognized_at
+FROM parts
+WHERE line IS NOT NULL OR rest <> 0 OR rest_tax <> 0
 UNION ALL
-SELECT * FROM rest WHERE amount <> 0 OR tax <> 0
-UNION ALL
-SELECT * FROM without_invoice
+SELECT
+    id, 'charge', NULL, id, customer, NULL, NULL, NULL, description, NULL, false, false, lower(currency),
+    coalesce(amount_captured, amount), NULL, NULL, NULL, NULL, created
+FROM without_invoice

@@ -41,38 +41,37 @@ rates AS (
 ),
 billed AS (
     SELECT
-        id, customer, created, status,
+        * EXCLUDE (lines, currency, subscription_id),
         CASE
-            WHEN (lines ->> '$.has_more')::BOOLEAN AND (parent ->> '$.type') = 'subscription_details'
-                AND (SELECT count(*) FROM invoice_line_items) = 0
+            WHEN is_cut AND subscription_id IS NOT NULL AND (SELECT count(*) FROM invoice_line_items) = 0
             THEN error(
                 'An invoice has more than ten lines: enable the table invoice_line_items of the source, without which '
                 || 'the monthly recurring revenue is not known.'
             )
-            ELSE status = 'paid'
-        END AS is_paid
-    FROM invoices
+            ELSE unnest(lines)
+        END AS line
+    FROM invoiced
     WHERE status IN ('paid', 'open') OR (status = 'draft' AND auto_advance)
 ),
 lines AS (
     SELECT
-        billed.customer AS customer_id, line.currency, line.subscription_id, coalesce(line.price_id, '') AS price_id,
+        customer AS customer_id, line.currency, line.subscription_id, coalesce(line.price_id, '') AS price_id,
         line.period_start, line.period_end,
         least(line.period_end, coalesce(subscriptions.ended_at, line.period_end)) AS ends,
-        CASE WHEN is_proration AND gross < 0 THEN 1 WHEN is_proration THEN 2 ELSE 0 END AS rank,
+        CASE WHEN line.is_proration AND line.gross < 0 THEN 1 WHEN line.is_proration THEN 2 ELSE 0 END AS rank,
         billed.id AS invoice_id, billed.created AS invoiced_at,
-        sum(gross - discount) AS amount,
-        CASE WHEN count(*) = 1 THEN any_value(rates.unit_amount * quantity) END AS list_amount,
+        sum(line.gross - line.discount) AS amount,
+        CASE WHEN count(*) = 1 THEN any_value(rates.unit_amount * line.quantity) END AS list_amount,
         any_value(rates.length) AS length, any_value(rates.times) AS times, any_value(rates.parts) AS parts
-    FROM invoice_lines AS line
-    JOIN billed ON billed.id = line.invoice_id
+    FROM billed
     LEFT JOIN subscriptions ON subscriptions.id = line.subscription_id
     LEFT JOIN rates ON rates.id = line.price_id
-    WHERE line.is_recurring
+    WHERE line.subscription_id IS NOT NULL
+        AND (line.is_of_subscription OR line.is_proration)
         AND line.period_end > line.period_start
         AND coalesce(rates.usage_type, '') <> 'metered'
         AND (
-            billed.is_paid
+            billed.status = 'paid'
             OR coalesce(subscriptions.status, 'active') IN ('active', 'past_due', 'trialing')
             OR (billed.status = 'open' AND subscriptions.status IN ('paused', 'canceled'))
         )

@@ -1,8 +1,8 @@
 -- What was given back, as negative items in the shape of revenue_items. A refund of an invoice's payment is of revenue
--- and tax in the proportion that the invoice has.
+-- and tax in the proportion that the invoice has. What only released money that had never been captured is none.
 WITH given_back AS (
     SELECT
-        refunds.id, refunds.charge, charges.customer, refunds.description, refunds.created, refunds.amount,
+        refunds.id, refunds.charge, charges.customer, refunds.reason, refunds.created, refunds.amount,
         lower(refunds.currency) AS currency,
         invoices.id AS invoice_id,
         invoices.customer AS invoiced_to,
@@ -10,15 +10,19 @@ WITH given_back AS (
         CASE WHEN invoices.total > 0 THEN
             divided(refunds.amount::HUGEINT * coalesce(invoices.total_excluding_tax, invoices.total), invoices.total)
         END AS without_tax
-    FROM (SELECT *, reason AS description FROM refunds WHERE status IN ('succeeded', 'pending')) AS refunds
+    FROM refunds
     LEFT JOIN charges ON charges.id = refunds.charge
     LEFT JOIN paid_by
         ON paid_by.payment_id = coalesce(refunds.payment_intent, charges.payment_intent, refunds.charge)
     LEFT JOIN invoices ON invoices.id = paid_by.invoice_id
+    WHERE refunds.status IN ('succeeded', 'pending') AND (
+        refunds.balance_transaction IS NOT NULL
+        OR (coalesce(charges.captured, true) AND coalesce(charges.amount_captured >= charges.amount, true))
+    )
 )
 SELECT
     id AS item_id, 'refund' AS kind, invoice_id, charge AS charge_id, coalesce(invoiced_to, customer) AS customer_id,
-    subscription_id, NULL::VARCHAR AS product_id, NULL::VARCHAR AS price_id, description, NULL::BIGINT AS quantity,
+    subscription_id, NULL::VARCHAR AS product_id, NULL::VARCHAR AS price_id, reason AS description, NULL::BIGINT AS quantity,
     false AS is_recurring, false AS is_proration, currency,
     money(-coalesce(without_tax, amount), currency) AS gross,
     NULL::DECIMAL(38, 3) AS discount,
