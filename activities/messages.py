@@ -131,6 +131,8 @@ class Extracted:
     """It was so short that the step that read it has published it as well."""
     plan: Plan | None = None
     """By which it was read, where the order had none."""
+    said: list[str] = field(default_factory=list)
+    """As in ``connectors.base.ReadReport``."""
 
 
 @dataclass(frozen=True)

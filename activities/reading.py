@@ -170,6 +170,7 @@ def _staged(
         text_columns=list(read.report.text_columns),
         lasting=read.report.lasting,
         digest=digest,
+        said=list(read.report.said),
     )
     return extracted, manifest
 

@@ -48,7 +48,8 @@ class RunLog:
 
     def read(self, order: ExtractInput, plan: Plan, read: Read, begun: float) -> None:
         """What was read and, where it was published at once, that too. ``begun`` by ``time.monotonic``."""
-        lines = [_read_line(order, read.extracted, time.monotonic() - begun)]
+        lines = [Line(f"The source's program said: {each}", {"event": "said"}) for each in read.extracted.said]
+        lines.append(_read_line(order, read.extracted, time.monotonic() - begun))
         lines += _published_lines(plan, order.batch, read.published) if read.published else []
         self._write(order.run, *lines)
 

@@ -205,6 +205,8 @@ class ReadReport:
     """The connector's own text of what it has read, up to some kilobytes: committed with the rows, by which the next
     read of the cursor knows what it need not read again.
     """
+    said: tuple[str, ...] = ()
+    """By a program that read for us: some lines for those who own the table, without secrets."""
 
 
 class TableRead(Protocol):

@@ -64,13 +64,23 @@ def _attended(tap: int) -> int | None:
 
 def _end_all() -> None:
     """Children of a child that is killed are found in the next round."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children")
-    while found := children.read_text().split():
+    while found := _children():
         for child in found:
             with suppress(ProcessLookupError):
-                os.kill(int(child), signal.SIGKILL)
+                os.kill(child, signal.SIGKILL)
         with suppress(ChildProcessError):
             os.waitpid(-1, 0)
+
+
+def _children() -> list[int]:
+    """Also those that have ended and nobody has waited for."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parent = path.read_text(errors="replace").rpartition(")")[2].split()[1]
+            if int(parent) == os.getpid():
+                found.append(int(path.parent.name))
+    return found
 
 
 def _end_as(status: int | None) -> None:

@@ -40,6 +40,11 @@ class RunningTap:
         self._process = process
         self._said = said
 
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The last lines of its standard error, without secrets."""
+        return self._said.kept
+
     def lines(self) -> Iterator[bytes]:
         """Without their ends. Raises ``TapFailedError``, ``BadTapError``, ``UnreachableError`` past a deadline."""
         held: list[bytes] = []
@@ -92,7 +97,7 @@ class RunningTap:
         if code == 0:
             return
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"failed with the exit status {code}"
-        last = self._said.last()
+        last = self._said.quoted()
         raise TapFailedError(f"The tap {self._name} {how}{f', after it had said: {last}' if last else ''}.")
 
 

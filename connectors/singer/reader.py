@@ -34,26 +34,20 @@ def open_read(config: SingerConfig, request: ReadRequest) -> Iterator["SingerRea
     table = described(stream)
     _check_request(table, request)
     with Spool(frozenset(request.type_overrides), request.columns) as spool:
-        messages, rows = _collected(config, catalogue, stream, request, spool)
-        yield SingerRead(table, request, spool, rows, _state_after(config, request, messages))
+        messages, said = _collected(config, catalogue, stream, request, spool)
+        report = ReadReport(state=_state_after(config, request, messages), said=said)
+        yield SingerRead(table, request, spool, report)
 
 
 class SingerRead:
     """An open read: ``connectors.base.TableRead``."""
 
-    def __init__(
-        self,
-        table: DiscoveredTable,
-        request: ReadRequest,
-        spool: Spool,
-        rows: int,
-        state: str | None,
-    ) -> None:
+    def __init__(self, table: DiscoveredTable, request: ReadRequest, spool: Spool, report: ReadReport) -> None:
         self.table: DiscoveredTable | None = table
-        self.report = ReadReport(state=state)
+        self.report = report
         self._request = request
         self._spool = spool
-        self._rows = rows
+        self._rows = spool.end()
         self._conversion = Conversion(request.type_overrides)
         self._special: dict[tuple[str, str], int] = {}
         self.schema = self._schema()
@@ -147,8 +141,8 @@ def _check_request(table: DiscoveredTable, request: ReadRequest) -> None:
 
 def _collected(
     config: SingerConfig, catalogue: Catalogue, stream: Stream, request: ReadRequest, spool: Spool
-) -> tuple[Messages, int]:
-    """What the tap said, and how many rows that makes."""
+) -> tuple[Messages, tuple[str, ...]]:
+    """What came of the tap, its rows into the spool; and what it said beside it."""
     cursor = request.cursor.field if request.cursor else None
     files = {"catalog": catalogue.choosing(stream, request.columns, cursor)}
     if cursor is not None:
@@ -164,7 +158,7 @@ def _collected(
             f"The tap {config.tap} ended without a schema of {stream.name}, the stream that was selected: it takes "
             "catalogues in another way."
         )
-    return messages, spool.end()
+    return messages, tap.said
 
 
 def _state_after(config: SingerConfig, request: ReadRequest, messages: Messages) -> str | None:

@@ -19,8 +19,10 @@ MOST_CHARACTERS = 500
 """Of a line."""
 MOST_LINES = 200
 """Of a minute."""
-KEPT_LINES = 4
+QUOTED_LINES = 4
 QUOTED_CHARACTERS = 500
+KEPT_LINES = 20
+"""For the log of the run."""
 _MOST_HELD = 2**14
 _SHORT = 3
 """Values of no more characters are found everywhere."""
@@ -50,9 +52,14 @@ class Said:
         self._add(self._rest)
         self._rest = b""
 
-    def last(self) -> str:
-        """The last lines in one, for an error; empty where there are none."""
-        told = " | ".join(self._last)
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The last lines."""
+        return tuple(self._last)
+
+    def quoted(self) -> str:
+        """A few of them in one, for an error; empty where there are none."""
+        told = " | ".join(self.kept[-QUOTED_LINES:])
         return told if len(told) <= QUOTED_CHARACTERS else f"… {told[-QUOTED_CHARACTERS:]}"
 
     def _add(self, line: bytes) -> None:

@@ -66,7 +66,7 @@ def stored(platform: Platform, source: Any, mode: str, store: RunningStore) -> l
 def test_every_mode_through_the_life_of_rows(platform: Platform, object_store: RunningStore, tmp_path: Path) -> None:
     streams = Streams(tmp_path)
     streams.put((2, 2, 1.5, ["a"]), (1, 3, 12345678901234567, []), (3, 1, None, None))
-    source = platform.call("POST", "/external_data_sources/", streams.body(*MODES), 201)
+    source = platform.call("POST", "/external_data_sources/", streams.body(*MODES, user="somebody"), 201)
     assert "folder" not in json.dumps(source)
     sync_all(platform, source, list(MODES))
     first = [
@@ -87,6 +87,9 @@ def test_every_mode_through_the_life_of_rows(platform: Platform, object_store: R
 
     jobs = sync_all(platform, source, list(MODES))
     assert {mode: job["rows_synced"] for mode, job in jobs.items()} == {"whole": 4, "keyed": 0, "appended": 0}
+
+    logs = platform.call("GET", f"/external_data_schemas/{named(source, 'keyed')['id']}/logs/")
+    assert "The source's program said: giving keyed to ***" in json.dumps(logs)
 
     # A run whose tap breaks off leaves all as it was, and says why.
     (streams.folder / "act.py").write_text(

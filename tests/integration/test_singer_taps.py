@@ -78,13 +78,13 @@ def in_lake(platform: Platform, source: Any, name: str, store: RunningStore) -> 
 
 
 def readers(platform: Platform) -> dict[int, list[psutil.Process]]:
-    """Processes of the worker that run a tap, each with what runs below it."""
+    """Processes that read by a tap, each with the keeper and what runs below it."""
     found: dict[int, list[psutil.Process]] = {}
     for process in psutil.Process(platform.pid()).children(recursive=True):
         try:
-            below = process.children(recursive=True)
-            if any("--catalog" in each.cmdline() for each in below) and "keeper.py" not in " ".join(process.cmdline()):
-                found[process.pid] = below
+            command = process.cmdline()
+            if "--catalog" in command and any(each.endswith("keeper.py") for each in command):
+                found[process.ppid()] = [process, *process.children(recursive=True)]
         except psutil.NoSuchProcess:
             continue
     return found
