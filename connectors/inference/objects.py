@@ -39,7 +39,7 @@ def parsed_value(content: bytes) -> Any:
         found = _DECODER.decode(text.strip())
     except (json.JSONDecodeError, RecursionError) as error:
         raise NoObjectError("what is no JSON") from error
-    if _SURROGATE.search(text) and not _is_whole(found):
+    if "\\u" in text and _SURROGATE.search(text) and not _is_whole(found):
         raise NoObjectError("half of a character")
     return found
 
@@ -76,6 +76,6 @@ def column_of(name: str, rows: Sequence[Mapping[str, Any]]) -> tuple[pa.Array, S
 
 
 def _text(value: Any) -> str | None:
-    if value is None or (isinstance(value, str) and not isinstance(value, Literal)):
+    if value is None or type(value) is str:
         return value
     return plain_literal(value) if isinstance(value, Literal) else json_text(value)

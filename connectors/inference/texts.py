@@ -7,6 +7,7 @@ import json
 import math
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from json.encoder import encode_basestring
 from typing import Any
 
 import pyarrow as pa
@@ -55,6 +56,8 @@ def plain(number: Decimal) -> str:
 
 def plain_literal(literal: str) -> str:
     """A number of JSON written out, where its exponent does not make it endless."""
+    if "e" not in literal and "E" not in literal:
+        return literal
     _, _, exponent = literal.lower().partition("e")
     if not exponent or len(exponent) > _EXPONENT_DIGITS:
         return literal
@@ -77,19 +80,26 @@ def value_text(value: Any) -> str:
 
 def json_text(value: Any) -> str:
     """A nested value as JSON, with its numbers as they are."""
-    if isinstance(value, Literal):
+    kind = type(value)
+    if kind is str:
+        return encode_basestring(value)
+    if kind is Literal:
         return str(value)
-    if value is None or isinstance(value, bool | str | int):
-        return json.dumps(value, ensure_ascii=False)
+    if value is None:
+        return "null"
     if isinstance(value, dict):
-        members = (f"{json.dumps(str(name), ensure_ascii=False)}:{json_text(each)}" for name, each in value.items())
+        members = [f"{encode_basestring(str(name))}:{json_text(each)}" for name, each in value.items()]
         return "{" + ",".join(members) + "}"
+    if kind is bool:
+        return "true" if value else "false"
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(json_text, value)) + "]"
     return _leaf(value)
 
 
 def _leaf(value: Any) -> str:
+    if isinstance(value, str | int):
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, Decimal):
         return format(value, "f")
     if isinstance(value, float):

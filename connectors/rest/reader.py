@@ -165,7 +165,7 @@ class RestRead:
         try:
             with closing(pages(api, config, self._resource, progress.at, by_cursor, is_enough)) as found:
                 for page in found:
-                    self._spool.add(self._ordered(page))
+                    self._spool.add(self._ordered(page), page.size_bytes)
                     began = began or (encode(api.began) if api.began else None)
                     if page.after is None:
                         self._end(page.token, began)

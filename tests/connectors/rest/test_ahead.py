@@ -153,12 +153,12 @@ def test_the_next_page_comes_while_the_last_one_is_put_away(library: Library, mo
     library.provider.before = lambda asked: coming.release()
     add, seen = Spool.add, []
 
-    def waits(spool: Spool, records: Any) -> None:
+    def waits(spool: Spool, records: Any, size_bytes: int) -> None:
         assert coming.acquire(timeout=PROMPTLY), "this one"
         seen.append(coming.acquire(timeout=PROMPTLY if len(seen) < 2 else 0.1))
         if seen[-1]:
             coming.release()
-        add(spool, records)
+        add(spool, records, size_bytes)
 
     monkeypatch.setattr(Spool, "add", waits)
     assert len(library.read(library.resource("token")).column("id")) == 3 * SIZE
