@@ -3,6 +3,7 @@
 import uuid
 
 from api.actions.capture_setup import drop_left_behind
+from api.actions.webhook_move import follow
 from api.auth import Caller
 from api.backend import Backend
 from api.bodies.responses import SourceBody
@@ -41,6 +42,8 @@ def edit(backend: Backend, caller: Caller, source_id: uuid.UUID, body: SourceCha
         capture = captures_of(session, [source_id]).get(source_id)
     if inputs is not None and capture is not None:
         drop_left_behind(backend, seen, capture, backend.vault.decrypt(inputs))
+    if inputs is not None:
+        follow(backend, seen)
     return answer
 
 

@@ -380,6 +380,21 @@ def test_what_was_missed_is_read_anew(api: Api, stripe: StripePlayer) -> None:
     assert generation(api, products) == 2
 
 
+def test_the_webhook_goes_along_to_another_account(quick_api: Api, stripe: StripePlayer) -> None:
+    source = made(quick_api, stripe, CUSTOMERS)
+    customers = named(source, "customers")["id"]
+    quick_api("PATCH", f"{at(source)}/", json={"job_inputs": {"api_key": "rk_test_1"}})
+    assert ([each["id"] for each in stripe.endpoints.known], generation(quick_api, customers)) == (["we_1"], 1)
+    with running() as provider:
+        other = StripePlayer(provider)
+        quick_api("PATCH", f"{at(source)}/", json={"job_inputs": other.inputs()})
+        assert stripe.endpoints.known == []
+        assert events(other) == OF_CUSTOMERS
+        assert inputs_of(quick_api, source) == {"signing_secret": other.endpoints.secrets["we_1"]}
+        assert generation(quick_api, customers) == 2
+        assert quick_api("GET", f"{at(source)}/webhook_info/")["missing_events"] == []
+
+
 def test_what_the_wizard_says(quick_api: Api, stripe: StripePlayer) -> None:
     body = {"source_type": "Stripe", **stripe.inputs()}
     tables = {each["table"]: each for each in quick_api("POST", "external_data_sources/database_schema/", json=body)}
