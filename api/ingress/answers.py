@@ -14,7 +14,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 _JSON: Headers = ((b"content-type", b"application/json"),)
 _LAST: Headers = ((b"connection", b"close"),)
-"""After an answer before the end of the body: what is left of it is not read."""
+"""Of a body that stopped coming nothing more is awaited."""
 
 
 @dataclass(frozen=True)
@@ -62,19 +62,19 @@ ACCEPTED = Answer("accepted", 200, b'{"success":true}')
 IGNORED = Answer("ignored", 200, b'{"success":true}')
 """Nothing is made of such an event."""
 
-UNKNOWN = _error("unknown", 404, "not_found", "not_found", "There is nothing here.", _LAST)
+UNKNOWN = _error("unknown", 404, "not_found", "not_found", "There is nothing here.")
 WRONG_METHOD = _error(
     "wrong_method",
     405,
     "validation_error",
     "method_not_allowed",
     "Events are sent by POST.",
-    ((b"allow", b"POST"), *_LAST),
+    ((b"allow", b"POST"),),
 )
-TOO_LARGE = _error("too_large", 413, "validation_error", "body_too_large", "The body is too large.", _LAST)
+TOO_LARGE = _error("too_large", 413, "validation_error", "body_too_large", "The body is too large.")
 TOO_SLOW = _error("too_slow", 408, "validation_error", "too_slow", "The body did not come in time.", _LAST)
 WRONG_TYPE = _error(
-    "wrong_type", 415, "validation_error", "unsupported_media_type", "Events are JSON in UTF-8, not compressed.", _LAST
+    "wrong_type", 415, "validation_error", "unsupported_media_type", "Events are JSON in UTF-8, not compressed."
 )
 BUSY = _later("busy", "busy", "Too many events are waiting: send this one again in a moment.")
 UNAVAILABLE = _later("unavailable", "unavailable", "The event may not be safe: send it again in a moment.")
