@@ -32,7 +32,7 @@ class LimitError(BusyError):
 
 
 class NoAnswerError(SourceError):
-    """What came is no JSON: it was cut off, or is of something in front of the API, or the address is not the API's."""
+    """What came is no answer: cut off, or of something in front of the API, or the address is not the API's."""
 
 
 class TokenEndedError(SourceError):
@@ -65,13 +65,16 @@ def wait_of(answer: httpx2.Response, limits: Limits, *, limited: bool) -> float 
 
 
 def parsed(content: bytes, resource: Resource) -> Any:
-    """``NoAnswerError`` for what is no JSON."""
+    """``NoAnswerError`` for what is no JSON, or has no list of objects where there is one in every answer."""
     try:
-        return parsed_value(content)
+        body = parsed_value(content)
     except NoObjectError as error:
         raise NoAnswerError(
             f"The API answers with {error} for {resource.name}: check the base URL and the resource's path."
         ) from error
+    if resource.records_always and _lacks_objects(body, resource):
+        raise NoAnswerError(f"The API answers without a list of {resource.name}: check the base URL.")
+    return body
 
 
 def refusal(
@@ -113,6 +116,12 @@ def failure(body: Any, resource: Resource, declaration: Declaration) -> SourceEr
         return _no_access(resource, told)
     kind = TokenEndedError if _is_token_ended(body, resource) else SourceError
     return kind(f"The API says that the request for {resource.name} failed{told}")
+
+
+def _lacks_objects(body: Any, resource: Resource) -> bool:
+    """What says that the request failed needs none."""
+    found = body if resource.records is None else found_at(resource.records, body)
+    return not isinstance(found, list) and not (resource.failed is not None and _says(resource.failed, body))
 
 
 def _no_access(resource: Resource, told: str) -> AccessError:

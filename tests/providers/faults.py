@@ -39,6 +39,8 @@ BROKEN: Mapping[str, Fault] = {
 STRANGE: Mapping[str, Fault] = {
     "page": page(200),
     "nothing": Reply(b""),
+    "another shape": Reply({"message": "Be right back", "status": "ok"}),
+    "nothing in it": Reply({}),
     "half": lambda reply: replace(reply, body=reply.content[: half(reply)]),
 }
 """Answers that are none, of status 200."""
