@@ -34,6 +34,7 @@ def test_commented_defaults_are_the_defaults() -> None:
     """But for what the image sets itself."""
     set_by_the_image = {"SYNCLINE_HOME", "SYNCLINE_API_HOST", "SYNCLINE_API_PORT"}
     examples = {
+        "SYNCLINE_PUBLIC_URL",
         "SYNCLINE_TEMPORAL_API_KEY",
         "SYNCLINE_TEMPORAL_TLS_CERT",
         "SYNCLINE_TEMPORAL_TLS_KEY",
