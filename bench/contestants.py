@@ -150,6 +150,40 @@ class Dlt:
         self._job.ground.remove_objects(self._target)
 
 
+class DltRest:
+    """Lists of an API; each round is a fresh pipeline."""
+
+    name = "dlt, rest_api"
+
+    def __init__(self, job: Job, children: str | None, threads: int) -> None:
+        """``children``: where the objects of each customer are."""
+        self._job, self._children, self._threads = job, children, threads
+        self._target = job.place("dlt-rest")
+        self._rounds = 0
+
+    def copy(self) -> Iterator[tuple[str, Cost]]:
+        self.clean()
+        self._rounds += 1
+        (table,) = self._job.tables
+        task = {
+            "url": self._job.url,
+            "table": table,
+            "children": self._children,
+            "bucket_url": f"s3://{self._target}",
+            "store": self._job.ground.store,
+            "folder": str(self._job.ground.home / f"{self._job.database}-dlt-{self._rounds}"),
+            "threads": self._threads,
+        }
+        yield self.name, self._job.ground.run_script(PEERS_PYTHON, "bench.peers.dlt_rest", task, self._job.database)
+
+    def dataset(self, table: str) -> ds.Dataset:
+        url = f"s3://{self._target}/copy/{table}"
+        return DeltaTable(url, storage_options=lake_options(self._job.ground.platform)).to_pyarrow_dataset()
+
+    def clean(self) -> None:
+        self._job.ground.remove_objects(self._target)
+
+
 class Sling:
     """CSV on the same store: it writes no Delta tables, and for Parquet it downloads another program when it runs.
 

@@ -23,6 +23,7 @@ from bench.folder import Folder
 from bench.mariadb import running_mariadb
 from bench.measure import Cost, measure, watch_memory
 from bench.postgres import LOGGING_OPTIONS, Postgres, running_postgres
+from bench.provided import running_api
 from local.demo.client import Json
 from local.demo.story import make_key
 from local.postgres import PostgresServer
@@ -217,6 +218,13 @@ def with_folder(ground: Ground) -> Ground:
 def with_mariadb(ground: Ground) -> Iterator[Ground]:
     """The same with a MariaDB as its source."""
     with running_mariadb(ground.home / "mariadb-source") as source:
+        yield replace(ground, source=source)
+
+
+@contextmanager
+def with_api(ground: Ground, seconds: float = 0.0) -> Iterator[Ground]:
+    """The same with a provider's API as its source, whose answers take so long."""
+    with running_api(ground.home / "api", seconds) as source:
         yield replace(ground, source=source)
 
 

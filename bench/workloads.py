@@ -1,12 +1,13 @@
 """The workloads by name, at their full size and at that of the smoke run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import data, mariadb
 from bench.cdc import cdc
 from bench.cdc_latency import Writes, latency, log_kept
+from bench.contestants import Contestant, DltRest, Job, Syncline
 from bench.copying import (
     Choose,
     copying,
@@ -19,10 +20,14 @@ from bench.copying import (
 )
 from bench.folder import Folder
 from bench.following import appends, following, nothing_new, upserts
-from bench.ground import Ground, with_folder, with_mariadb
+from bench.ground import Ground, with_api, with_folder, with_mariadb
 from bench.plot import svg
+from bench.provided import CHILDREN, CHILDREN_PATH, PAGE, REQUESTS_AT_ONCE, Api
 from bench.report import Section
 from bench.soak import soak
+
+_ANSWER_SECONDS = 0.05
+"""What an API that is far away takes for an answer."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,37 @@ def _csv(ground: Ground, wish: Wish) -> list[Section]:
     return [copying(here, f"one CSV file of {gigabytes:g} GB", "csv", make, 1, ourselves_once)]
 
 
+def _rest(ground: Ground, wish: Wish) -> list[Section]:
+    """One list; the objects of parents; and the same where each answer takes its time."""
+    objects = 10_000 if wish.smoke else 1_000_000
+
+    def lists(job: Job) -> Sequence[Contestant]:
+        return [Syncline(job, reloads=False), *([DltRest(job, None, REQUESTS_AT_ONCE)] if wish.peers else [])]
+
+    def children(job: Job) -> Sequence[Contestant]:
+        peers = [DltRest(job, CHILDREN_PATH, REQUESTS_AT_ONCE)] if wish.peers else []
+        return [Syncline(job, reloads=False), *peers]
+
+    with with_api(ground) as here:
+        api = here.source
+        assert isinstance(api, Api)
+        title, parents = f"API, {objects:,} objects in pages of {PAGE}", f"API, {CHILDREN} objects of each parent"
+        found = [
+            copying(here, title, "charges", lambda _, name: api.charges(name, objects), wish.rounds, lists),
+            copying(here, parents, "invoices", lambda _, name: api.invoices(name, objects // 4), wish.rounds, children),
+        ]
+    with with_api(ground, _ANSWER_SECONDS) as here:
+        slow = here.source
+        assert isinstance(slow, Api)
+        title = f"{parents}, {_ANSWER_SECONDS * 1000:.0f} ms an answer"
+        few = objects // 20
+
+        def make(_: Ground, name: str) -> list[str]:
+            return slow.invoices(name, few)
+
+        return [*found, copying(here, title, "slow_invoices", make, wish.rounds, children)]
+
+
 def _memory(ground: Ground, wish: Wish) -> list[Section]:
     """Ours alone: is the peak the same whatever the size?"""
     found = []
@@ -196,6 +232,7 @@ WORKLOADS: Mapping[str, Workload] = {
     "upsert-30m": Workload("the same into 30 M rows", _upsert(30), main=False),
     "memory": Workload("our memory at scale 1, 5, 10 and with wide rows", _memory, main=False),
     "csv-20gb": Workload("one CSV file of 20 GB, or of --gigabytes", _csv, main=False),
+    "rest": Workload("lists of an API, and the objects of parents", _rest, main=False),
     "cdc": Workload("changes of a log: captured, and applied to 6 M rows", _cdc, main=False),
     "cdc-latency": Workload("from a commit to the lake, beside pgbench for 5 minutes", _cdc_latency, main=False),
     "cdc-log": Workload("the log that a source keeps while nothing is applied", _cdc_log, main=False),
