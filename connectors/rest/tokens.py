@@ -138,7 +138,7 @@ class _Asking:
                 if time.monotonic() > give_up:
                     log.error("a new refresh token could not be kept", error=type(error).__name__)
                     raise
-            time.sleep(10 * PAUSE_SECONDS)
+            time.sleep(PAUSE_SECONDS)
 
 
 def _to_its_end(work: Callable[[], Grant | None], patience_seconds: float | None) -> Grant | None:

@@ -36,12 +36,13 @@ class Rotating:
         routes = {"/token": self._give, "/v1/books": self._books, "/expire": self._expire}
         self.provider.routes.update(routes)
 
-    def given(self) -> dict[str, Any]:
-        """What a user types, of a ``RestApi`` source."""
+    def given(self, *tables: str) -> dict[str, Any]:
+        """What a user types, of a ``RestApi`` source. ``tables``: each has all books."""
         auth = {"type": "oauth2", "token_url": "{token_url}", "client_id": "{client_id}"}
         auth |= {"client_secret": "{client_secret}"}
         auth |= {"refresh_token": "{refresh_token}"} if self.rotates else {}
-        declaration = {"auth": auth, "resources": [{"name": "books", "path": "books", "primary_key": ["id"]}]}
+        resources = [{"name": name, "path": "books", "primary_key": ["id"]} for name in tables or ("books",)]
+        declaration = {"auth": auth, "resources": resources}
         given = {"base_url": f"{self.provider.url}/v1", "token_url": f"{self.provider.url}/token", **CLIENT}
         return {**given, "refresh_token": self.typed, "declaration": declaration}
 
