@@ -40,7 +40,8 @@ def main():
     for entry in given.catalog["streams"]:
         facts = known(entry, [])
         if facts.get("selected"):
-            print("giving", entry["tap_stream_id"], "to", config.get("user"), file=sys.stderr)
+            if "user" in config:
+                print("giving", entry["tap_stream_id"], "to", config["user"], file=sys.stderr)
             give(folder / facts["file"], entry, facts, given.state)
 
 
