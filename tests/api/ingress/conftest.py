@@ -36,6 +36,8 @@ class Served:
     database: Database
     vault: Vault
     store: LakeStore
+    key: str | None
+    """Of project 1, where this is its first API."""
 
     def hook(self, **enabled: bool) -> Hook:
         return make_hook(self.database, self.vault, **enabled)
@@ -79,7 +81,7 @@ def serving(
     )
     database = Database(metadata_url)
     with database.transaction() as session:
-        ensure_bootstrap(session, None)
+        key = ensure_bootstrap(session, None)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         server = uvicorn.Server(uvicorn.Config(create_app(settings), lifespan="on", log_config=None))
@@ -88,7 +90,7 @@ def serving(
         try:
             eventually(lambda: server.started, "the API", 20)
             with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-                yield Served(port, client, database, assembly.vault(settings), assembly.lake_store(settings))
+                yield Served(port, client, database, assembly.vault(settings), assembly.lake_store(settings), key)
         finally:
             server.should_exit = True
             thread.join()
