@@ -35,6 +35,7 @@ from metadata.errors import UnsupportedDatabaseError
 
 BUSY_TIMEOUT_SECONDS = 30
 READ_ONLY = "syncline_read_only"
+LASTING = "syncline_lasting"
 GONE_WITHOUT_A_WORD = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -54,14 +55,20 @@ class Database:
         if parsed.get_backend_name() == "sqlite":
             self._engine = sqlite_engine(parsed, foreign_keys=True, pool_size=10, max_overflow=40)
             self._reader = self._engine.execution_options(**{READ_ONLY: True})
+            self._lasting = self._engine.execution_options(**{LASTING: True})
         else:
             self._engine = postgres_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20, pool_recycle=1800)
             self._reader = self._engine.execution_options(postgresql_readonly=True)
+            self._lasting = self._engine.execution_options()
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
-        """Commits at the end, rolls back on any error. Its objects stay readable afterwards."""
-        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+    def transaction(self, *, lasting: bool = False) -> Iterator[Session]:
+        """Commits at the end, rolls back on any error. Its objects stay readable afterwards.
+
+        ``lasting``: not even a machine that loses its power takes back what is committed, for which SQLite waits.
+        """
+        engine = self._lasting if lasting else self._engine
+        with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
@@ -142,12 +149,14 @@ def sqlite_engine(url: URL, *, foreign_keys: bool, **options: Any) -> Engine:
     def configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        read_only = connection.get_execution_options().get(READ_ONLY, False)
+        asked = connection.get_execution_options()
+        read_only = asked.get(READ_ONLY, False)
+        if not read_only:
+            connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if asked.get(LASTING, False) else 'NORMAL'}")
         connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
         connection.exec_driver_sql("BEGIN DEFERRED" if read_only else "BEGIN IMMEDIATE")
 

@@ -80,7 +80,7 @@ class SharedTokens:
 
     def keep(self, account: str, version: int, values: Mapping[str, str], good_seconds: float | None) -> bool:
         encrypted = _vault(self.encryption_keys).encrypt(values)
-        with database_of_process(self.database_url).transaction() as session:
+        with database_of_process(self.database_url).transaction(lasting=True) as session:
             now = clock(session)
             kept = session.execute(
                 _at(account, version)

@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
-from sqlmodel import SQLModel, select
+from sqlmodel import SQLModel, col, select
 
 import metadata
 from local.postgres import PostgresServer
@@ -100,6 +100,21 @@ def _add_and_stumble(database: Database) -> None:
         session.add(Project(name="lost"))
         session.flush()
         raise KeyError
+
+
+def test_what_must_last_waits_for_the_disk_of_sqlite(sqlite_metadata_url: str) -> None:
+    database = Database(sqlite_metadata_url)
+    found = []
+    for lasting in (False, True, False):
+        with database.transaction(lasting=lasting) as session:
+            session.add(Project(name=f"lasting {lasting}"))
+            found.append(session.connection().execute(text("PRAGMA synchronous")).scalar_one())
+    normal, full = 1, 2
+    assert found == [normal, full, normal]
+    with database.read() as session:
+        names = session.exec(select(Project.name).order_by(col(Project.id))).all()
+    assert names == ["lasting False", "lasting True", "lasting False"]
+    database.dispose()
 
 
 def test_a_read_can_write_nothing_and_the_next_transaction_can(database: Database) -> None:
