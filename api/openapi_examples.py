@@ -5,6 +5,7 @@ from typing import Any
 
 ID = "0190f5c6-7a3e-7c1d-9b2e-3f4a5b6c7d8e"
 MOMENT = "2026-01-31T03:00:00Z"
+WEBHOOK_URL = f"https://syncline.example.com/public/webhooks/dwh/{ID}"
 
 SLOT = f"syncline_{ID.replace('-', '')}"
 
@@ -34,6 +35,27 @@ MODELS: Mapping[str, Any] = {
     "SourceChanges": {"description": "The shop's database", "job_inputs": {"user": "reader", "password": "secret"}},
     "SchemaChanges": CUSTOMER,
     "WebhookInputs": {"inputs": {"signing_secret": "whsec_secret"}},
+    "WebhookMade": {"success": True, "webhook_url": WEBHOOK_URL, "error": None, "pending_inputs": []},
+    "WebhookDeleted": {"success": True, "external_deleted": True, "error": None},
+    "WebhookInputsKept": {"success": True, "error": None},
+    "WebhookInfo": {
+        "supports_webhooks": True,
+        "exists": True,
+        "webhook_url": WEBHOOK_URL,
+        "schema_mapping": {"customers": ID},
+        "inputs": {},
+        "pending_inputs": [],
+        "external_status": {
+            "exists": True,
+            "url": WEBHOOK_URL,
+            "enabled_events": ["customer.created", "customer.updated"],
+            "status": "enabled",
+            "description": "Syncline",
+            "created_at": MOMENT,
+            "error": None,
+        },
+        "missing_events": ["customer.deleted"],
+    },
     "CdcQuestion": {"cdc_management_mode": "managed", "tables": ["customer"]},
     "CdcConnection": {
         "source_type": "Postgres",

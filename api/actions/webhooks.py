@@ -130,13 +130,13 @@ def _at_provider(
     backend: Backend, connector: Receiving, source: Source, webhook: Webhook, tables: Sequence[str]
 ) -> tuple[ExternalStatus | None, list[str]]:
     needed: tuple[str, ...] = ()
-    try:
-        config = backend.stored_config(connector, source)
-        needed = connector.event_types(config, tables)
-        with backend.source_calls.bounded(source.project_id):
+    with backend.source_calls.bounded(source.project_id):
+        try:
+            config = backend.stored_config(connector, source)
+            needed = connector.event_types(config, tables)
             endpoint = connector.endpoint(config, webhook.url)
-    except SourceError as error:
-        return ExternalStatus(exists=None, error=error.message), list(needed)
+        except SourceError as error:
+            return ExternalStatus(exists=None, error=error.message), list(needed)
     if endpoint is None and webhook.made_by_hand:
         # There is nobody to be asked.
         return None, [each for each in needed if each != ALL_EVENTS]
