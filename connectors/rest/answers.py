@@ -1,5 +1,6 @@
 """What an API's answer means: its JSON, a sentence for what went wrong, or how long to wait."""
 
+import codecs
 import json
 import re
 import time
@@ -67,7 +68,7 @@ def wait_of(answer: httpx2.Response, limits: Limits, *, limited: bool) -> float 
 def parsed(content: bytes, resource: Resource) -> Any:
     """``NoAnswerError`` for what is no JSON, or has no list of objects where there is one in every answer."""
     try:
-        body = parsed_value(content)
+        body = parsed_value(content.removeprefix(codecs.BOM_UTF8))
     except NoObjectError as error:
         raise NoAnswerError(
             f"The API answers with {error} for {resource.name}: check the base URL and the resource's path."

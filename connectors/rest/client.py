@@ -30,6 +30,8 @@ from connectors.rest.templates import filled
 from connectors.rest.wires import Wires
 
 MOST_ANSWER_BYTES = 2**26
+MOST_ANSWER_SECONDS = 600.0
+"""From the first byte of a body to its last: one that comes by drops would hold up a read for days."""
 PATIENCE_SECONDS = 120.0
 """How long a request is tried again before the read gives up, to go on later from where it is."""
 MOST_STRANGE = 3
@@ -209,10 +211,12 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 def _content(answer: httpx2.Response, resource: str, turn: Turn) -> bytes:
-    parts, size = [], 0
+    parts, size, began = [], 0, time.monotonic()
     for chunk in answer.iter_bytes():
         parts.append(chunk)
         size += len(chunk)
+        if time.monotonic() - began > MOST_ANSWER_SECONDS:
+            raise UnreachableError(f"An answer for {resource} does not come to its end.")
         if size > AHEAD_BYTES and not turn.has_come():
             raise _TooEarlyError
         if size > MOST_ANSWER_BYTES:

@@ -40,6 +40,8 @@ class Reply:
     """Seconds before the answer begins."""
     stall: float = 0.0
     """Seconds for which nothing comes once the answer is cut; the connection ends only then."""
+    drip: float = 0.0
+    """Seconds between one byte of the body and the next."""
     ends: Literal["answer", "headers", "reset"] | None = None
     """The connection ends before the answer, in its headers, or is reset by the server."""
     length: int | None = None
@@ -186,10 +188,15 @@ def _handler(provider: Provider) -> type[BaseHTTPRequestHandler]:
             for name, value in reply.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(content)
-            if reply.stall:
+            for each in (content,) if not reply.drip else (content[at : at + 1] for at in range(len(content))):
+                self.wfile.write(each)
+                self._pause(reply.drip)
+            self._pause(reply.stall)
+
+        def _pause(self, seconds: float) -> None:
+            if seconds:
                 self.wfile.flush()
-                time.sleep(reply.stall)
+                time.sleep(seconds)
 
     return Handler
 

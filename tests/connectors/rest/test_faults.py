@@ -2,10 +2,12 @@
 a run.
 """
 
+import codecs
 import json
 import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -258,3 +260,19 @@ def test_tokens_that_end_meanwhile_are_replaced(
         range(1, 9 * SIZE + 1)
     )
     assert len(given) > 2
+
+
+def test_an_answer_that_comes_by_drops_is_left(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "MOST_ANSWER_SECONDS", 0.2)
+    library.books = books(SIZE)
+    library.provider.faults.append(lambda reply: replace(reply, drip=0.01))
+    began = time.monotonic()
+    assert len(library.read(library.resource("token")).column("id")) == SIZE
+    assert time.monotonic() - began < 2
+    assert len(library.provider.asked) == 2
+
+
+def test_a_mark_at_the_beginning_is_passed_over(library: Library) -> None:
+    library.books = books(SIZE)
+    library.provider.plan = lambda _, asked: lambda reply: replace(reply, body=codecs.BOM_UTF8 + reply.content)
+    assert len(library.read(library.resource("token")).column("id")) == SIZE
