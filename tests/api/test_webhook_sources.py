@@ -409,6 +409,29 @@ def test_what_the_wizard_says(quick_api: Api, stripe: StripePlayer) -> None:
     assert [field["name"] for field in wizard["webhook_fields"]] == ["signing_secret"]
 
 
+def test_a_sender_that_cannot_be_asked(quick_api: Api) -> None:
+    inputs = {"signature": "stripe", "tables": "customers, orders", "table": "object", "key": "id"}
+    customers = {"name": "customers", **WEBHOOK}
+    body = {"source_type": "Webhook", "prefix": "", "payload": {**inputs, "schemas": [customers]}}
+    source = quick_api("POST", "external_data_sources/", 201, json=body)
+    answer = quick_api("POST", f"{at(source)}/create_webhook/")
+    assert (answer["success"], answer["pending_inputs"]) == (True, ["signing_secret"])
+    quick_api("POST", f"{at(source)}/update_webhook_inputs/", json={"inputs": {"signing_secret": "whsec_1"}})
+    info = quick_api("GET", f"{at(source)}/webhook_info/")
+    assert (info["pending_inputs"], info["external_status"], info["missing_events"]) == ([], None, [])
+    assert quick_api("POST", f"{at(source)}/create_webhook/")["pending_inputs"] == []
+    refused = quick_api.refused("POST", f"{schema_at(source, 'customers')}resync/", None)
+    assert refused["code"] == "webhook_only"
+    quick_api.refused("PATCH", schema_at(source, "orders"), "sync_type", json={"sync_type": "full_refresh"})
+    offered = quick_api("POST", f"{schema_at(source, 'orders')}incremental_fields/")
+    assert (offered["webhook_only"], offered["full_refresh_available"]) == (True, False)
+    quick_api("PATCH", schema_at(source, "customers"), json={"should_sync": False})
+    quick_api("PATCH", schema_at(source, "customers"), json={"should_sync": True})
+    assert generation(quick_api, named(source, "customers")["id"]) == 1, "there is nothing to be read anew"
+    quick_api("DELETE", f"{at(source)}/", 204)
+    assert webhook_of(quick_api, source) is None
+
+
 def test_others_do_not_see_it(quick_api: Api, stripe: StripePlayer) -> None:
     source = made(quick_api, stripe, CUSTOMERS)
     other = quick_api.other_project()
