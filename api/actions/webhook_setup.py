@@ -24,6 +24,7 @@ from metadata.registrations import (
     come_to_life,
     end_claim,
     forget_webhook,
+    is_claimed,
     keep_registered,
     take_back,
 )
@@ -103,7 +104,11 @@ def taken_back(connector: Receiving, config: Any, url: str) -> bool:
 
 
 def leave(backend: Backend, source: Source, webhook: Webhook) -> None:
-    """Have the provider forget a webhook that is gone here, at once where it answers, else in the background."""
+    """Have the provider forget a webhook that is gone here, at once where it answers, else in the background: as well
+    where somebody is just registering it, who may come later.
+    """
+    if is_claimed(webhook):
+        return
     connector = receiving(source.source_type)
     try:
         if connector is not None:

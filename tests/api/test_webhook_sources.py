@@ -22,7 +22,7 @@ from connectors.rest import client
 from connectors.rest.pace import Pace
 from connectors.surroundings import Surroundings
 from metadata.keys import READ_SCOPE
-from metadata.models import Schema, SchemaState, Source, Webhook
+from metadata.models import Schema, SchemaState, Source, Webhook, utc_now
 from metadata.registrations import LeftWebhooks
 from metadata.webhooks import Webhooks
 from tests.api.conftest import PUBLIC_URL, Api
@@ -323,6 +323,35 @@ def test_an_endpoint_whose_answer_was_lost_is_taken_back(quick_api: Api, stripe:
     stripe.provider.plan = lambda number, asked: lost if asked.method == "POST" else None
     quick_api.refused("PATCH", schema_at(source, "customers"), "sync_type", json=WEBHOOK)
     nothing_is_left(quick_api, stripe, sources=1)
+
+
+def left_by_a_crash(api: Api, stripe: StripePlayer, source: dict[str, Any], **values: Any) -> None:
+    """An endpoint whose secret nobody has kept, and the claim of who did not live to do so."""
+    webhook = webhook_of(api, source)
+    assert webhook is not None
+    backend = api.client.app.state.backend  # type: ignore[attr-defined]
+    with api.database.transaction() as session:
+        row = session.get_one(Webhook, webhook.id)
+        row.encrypted_inputs, row.claimed_until = backend.vault.encrypt({}), utc_now()
+        for name, value in values.items():
+            setattr(row, name, value)
+
+
+def test_what_a_crash_leaves_is_made_right_by_the_next_call(quick_api: Api, stripe: StripePlayer) -> None:
+    source = made(quick_api, stripe, CUSTOMERS)
+    left_by_a_crash(quick_api, stripe, source)
+    assert quick_api("POST", f"{at(source)}/create_webhook/")["success"] is True
+    assert [each["id"] for each in stripe.endpoints.known] == ["we_2"]
+    assert inputs_of(quick_api, source) == {"signing_secret": stripe.endpoints.secrets["we_2"]}
+
+
+def test_what_a_crash_leaves_of_a_source_that_was_never_born_goes(quick_api: Api, stripe: StripePlayer) -> None:
+    source = made(quick_api, stripe, CUSTOMERS)
+    left_by_a_crash(quick_api, stripe, source, removing=True, deleted_at=utc_now())
+    backend = quick_api.client.app.state.backend  # type: ignore[attr-defined]
+    leaving = Leaving(LeftWebhooks(quick_api.database, backend.vault), Surroundings(OPEN))
+    assert ActivityEnvironment().run(leaving.run, Failures()) == 1
+    assert stripe.endpoints.known == []
 
 
 def test_calls_at_once_make_one_endpoint(api: Api, stripe: StripePlayer) -> None:
