@@ -3,7 +3,7 @@
 import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,8 @@ class Keys(AbstractContextManager["Keys"]):
         self._file = tempfile.TemporaryFile(prefix="syncline-keys-")  # noqa: SIM115 - it is closed with the object
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
 
     def add(self, keys: Iterable[tuple[Any, ...]]) -> None:
         digests = [hashlib.blake2b(json_text(key).encode(), digest_size=_BYTES).digest() for key in keys]

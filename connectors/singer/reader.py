@@ -1,5 +1,6 @@
 """Reading a stream: all that the tap has to give since its last state, once it has ended well."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,7 +9,7 @@ import pyarrow.compute as pc
 
 from connectors.base import GONE, DiscoveredTable, ReadReport, ReadRequest, ValueWarning
 from connectors.cursor import decode, field_type_of
-from connectors.errors import ConfigurationError, SchemaChangedError
+from connectors.errors import ConfigurationError, SchemaChangedError, SourceError
 from connectors.inference.columns import Conversion, table_type
 from connectors.inference.filters import check_filters, filtered
 from connectors.inference.gathering import gathered
@@ -34,7 +35,8 @@ def open_read(config: SingerConfig, request: ReadRequest) -> Iterator["SingerRea
     table = described(stream)
     _check_request(table, request)
     with Spool(frozenset(request.type_overrides), request.columns) as spool:
-        messages, said = _collected(config, catalogue, stream, request, spool)
+        with _room(stream):
+            messages, said = _collected(config, catalogue, stream, request, spool)
         report = ReadReport(state=_state_after(config, request, messages), said=said)
         yield SingerRead(table, request, spool, report)
 
@@ -47,7 +49,6 @@ class SingerRead:
         self.report = report
         self._request = request
         self._spool = spool
-        self._rows = spool.end()
         self._conversion = Conversion(request.type_overrides)
         self._special: dict[tuple[str, str], int] = {}
         self.schema = self._schema()
@@ -55,7 +56,7 @@ class SingerRead:
 
     @property
     def row_estimate(self) -> int | None:
-        return None if self._request.row_filters else self._rows
+        return None if self._request.row_filters else self._spool.rows
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         for batch in gathered(self._pieces(), self._request.batch_bytes):
@@ -91,9 +92,9 @@ class SingerRead:
             if request.cursor is not None and name == request.cursor.field:
                 given = self._cursor_kind(given)
             kinds[name] = table_type(name, given, request.type_overrides, request.text_columns, resumed=resumed)
-        if self._rows:
+        if self._spool.rows:
             gone = [name for name in request.columns or () if name not in kinds]
-            self.report.warnings += [ValueWarning(name, GONE, self._rows) for name in gone]
+            self.report.warnings += [ValueWarning(name, GONE, self._spool.rows) for name in gone]
         found = pa.schema([pa.field(name, kind) for name, kind in kinds.items() if kind is not None])
         if request.cursor is not None:
             self._check_cursor(found)
@@ -158,7 +159,22 @@ def _collected(
             f"The tap {config.tap} ended without a schema of {stream.name}, the stream that was selected: it takes "
             "catalogues in another way."
         )
+    spool.end()
     return messages, tap.said
+
+
+@contextmanager
+def _room(stream: Stream) -> Iterator[None]:
+    """Its rows are kept on disk until the tap has ended."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise SourceError(
+            f"The server's temporary folder has no room for the rows of {stream.name}: its operator can give it more, "
+            "or let TMPDIR name another."
+        ) from error
 
 
 def _state_after(config: SingerConfig, request: ReadRequest, messages: Messages) -> str | None:

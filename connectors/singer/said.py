@@ -36,17 +36,20 @@ class Said:
         self._stream = stream
         self._secrets = _pattern(config)
         self._rest = b""
+        self._is_cut = False
         self._last: deque[str] = deque(maxlen=KEPT_LINES)
         self._minute = 0
         self._lines = 0
 
     def add(self, chunk: bytes) -> None:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
-        if len(self._rest) > _MOST_HELD:
-            lines.append(self._rest)
-            self._rest = b""
         for line in lines:
             self._add(line)
+            self._is_cut = False
+        if len(self._rest) > _MOST_HELD:
+            # Of what follows up to the line's end nothing is shown: it may begin in the middle of a secret.
+            self._add(self._rest)
+            self._rest, self._is_cut = b"", True
 
     def end(self) -> None:
         self._add(self._rest)
@@ -63,7 +66,9 @@ class Said:
         return told if len(told) <= QUOTED_CHARACTERS else f"… {told[-QUOTED_CHARACTERS:]}"
 
     def _add(self, line: bytes) -> None:
-        text = " ".join(line[:_MOST_HELD].decode(errors="replace").split())
+        if self._is_cut:
+            return
+        text = " ".join(line.decode(errors="replace").split())
         if self._secrets is not None:
             text = self._secrets.sub("***", text)
         text = "".join(each if each.isprintable() else "?" for each in text[:MOST_CHARACTERS])

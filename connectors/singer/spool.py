@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ class Spool(AbstractContextManager["Spool"]):
     def __init__(self, verbatim: frozenset[str], wanted: Sequence[str] | None) -> None:
         """``verbatim``: columns for which no type is to be found. ``wanted``: None for all there are."""
         self.types: dict[str, pa.DataType] = {}
+        self.rows = 0
+        """That will be given; known at the end."""
         self._declared: dict[str, Property] = {}
         self._verbatim = verbatim
         self._wanted = None if wanted is None else frozenset(wanted)
@@ -45,7 +47,9 @@ class Spool(AbstractContextManager["Spool"]):
         self._left_out: npt.NDArray[np.bool_] = np.zeros(0, bool)
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        # What did not fit on the disk does not when the file is closed either.
+        with suppress(OSError):
+            self._file.close()
         self._keys.__exit__()
 
     @property
@@ -81,15 +85,16 @@ class Spool(AbstractContextManager["Spool"]):
             if other is not None and other != version:
                 self._given_up.append((first, end))
 
-    def end(self) -> int:
-        """After the last record: how many rows there are."""
+    def end(self) -> None:
+        """After the last record, and before the first piece."""
         self._flush()
+        self._file.flush()
         rows = self._count()
         gone = np.zeros(rows, bool)
         for first, end in self._given_up:
             gone[first:end] = True
         self._left_out = self._keys.replaced(gone) if self._keys.rows == rows else gone
-        return rows - int(self._left_out.sum())
+        self.rows = rows - int(self._left_out.sum())
 
     def pieces(self) -> Iterator[pa.RecordBatch]:
         """In the order in which they came."""

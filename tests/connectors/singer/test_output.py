@@ -103,10 +103,16 @@ sys.exit(3)
 
 def test_a_tap_that_says_much(bench: Bench) -> None:
     bench.put("t", BEGIN)
-    act = "import sys; print('x' * 10**7, file=sys.stderr); print('end', file=sys.stderr); sys.exit(1)"
+    act = """
+import sys
+print(config["token"] * 10**5, file=sys.stderr)
+print("end", file=sys.stderr)
+sys.exit(1)
+"""
     with pytest.raises(TapFailedError, match="end") as caught:
-        bench.read("t", bench.config(act=act))
+        bench.read("t", bench.config(act=act, token="a-token-that-is-long"))
     assert len(caught.value.message) < 700
+    assert "token" not in caught.value.message
 
 
 def test_a_tap_that_is_killed(bench: Bench) -> None:

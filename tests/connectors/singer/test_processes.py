@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import random
 import signal
 import subprocess
 import sys
@@ -145,6 +146,25 @@ def test_nothing_is_left_when_somebody_is_killed(bench: Bench, place: Path, vict
                 os.kill(pid, signal.SIGKILL)
             assert reader.wait(10) != 0
             assert not folder.exists()
+
+
+def test_a_temporary_folder_without_room(bench: Bench, place: Path) -> None:
+    """A process that may write files of 1 MB only."""
+    noise = "".join(random.Random(7).choices("0123456789abcdef", k=4_000_000))  # noqa: S311
+    bench.put("t", BEGIN, *(record("t", id=n, text=noise[n * 1000 : n * 1000 + 1000]) for n in range(4000)))
+    script = (
+        "import pickle, resource, sys\n"
+        "from tests.connectors.conformance.reading import read_by\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))\n"
+        "try:\n"
+        "    read_by(*pickle.loads(sys.stdin.buffer.read()))\n"
+        "except Exception as error:\n"
+        "    print(type(error).__name__, error)\n"
+    )
+    order = pickle.dumps(("Singer", bench.config(), ReadRequest("t", "test-read")))
+    done = subprocess.run([sys.executable, "-c", script], input=order, stdout=subprocess.PIPE, check=True)
+    assert done.stdout.decode().startswith("SourceError The server's temporary folder has no room for the rows of t:")
+    assert list(place.iterdir()) == []
 
 
 def elsewhere(config: SingerConfig) -> "subprocess.Popen[bytes]":
