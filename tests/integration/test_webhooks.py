@@ -8,14 +8,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.test_changes import table
 from tests.kit.compare import lake_frame
-from tests.kit.platform import Platform, eventually, named
-from tests.kit.servers import RunningStore
+from tests.kit.platform import Platform, eventually, named, run_platform
+from tests.kit.servers import RunningStore, run_object_store, run_temporal
 from tests.providers.sender import Sender
 from tests.providers.server import running
 from tests.providers.stripe import StripePlayer
@@ -79,9 +80,13 @@ def player() -> Iterator[StripePlayer]:
 @pytest.fixture
 def receiving(own_platform: Platform) -> Platform:
     """Known at its own address."""
-    own_platform.kill("api")
-    _start_api(own_platform)
-    return own_platform
+    return at_its_address(own_platform)
+
+
+def at_its_address(platform: Platform) -> Platform:
+    platform.kill("api")
+    _start_api(platform)
+    return platform
 
 
 def _start_api(platform: Platform) -> None:
@@ -97,7 +102,7 @@ def traffic(shop: Shop, sender: Sender, count: int, seed: int) -> None:
         name = chance.choice(TABLES)
         what = chance.random()
         if what < 0.3 or not alive[name]:
-            event = shop.telling.create(name, 10_000 + number)
+            event = shop.telling.create(name, 100_000 * seed + number)
             alive[name].append(str(event.about))
         elif what < 0.9:
             event = shop.telling.change(name, chance.choice(alive[name]))
@@ -198,3 +203,38 @@ def test_events_are_rows_within_seconds_and_a_table_that_was_off_is_read_anew(
     assert [row[0] for row in shop.stored("customers")] == ["cus_1", "cus_2"]
     receiving.call("PATCH", f"/external_data_schemas/{customers['id']}/", {"should_sync": True})
     eventually(shop.is_up_to_date, "the customers, read anew")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_the_object_store_is_away_for_a_minute_and_temporal_dies(
+    player: StripePlayer, sqlite_metadata_url: str, tmp_path: Path
+) -> None:
+    """Nothing is acknowledged meanwhile; the provider tries again, and nothing is lost."""
+    for name in TABLES:
+        for number in range(100):
+            player.put(name, number, number)
+    with (
+        run_object_store() as store,
+        run_temporal(in_memory=False) as temporal,
+        run_platform(tmp_path, sqlite_metadata_url, store.new_url(), temporal, store) as platform,
+    ):
+        shop = Shop(at_its_address(platform), store, player)
+        shop.loaded()
+        with Sender(shop.url, per_second=100, doubles=0.1, spread_seconds=2.0) as sender:
+            traffic(shop, sender, 500, seed=1)
+            store.kill()
+            away = time.time()
+            traffic(shop, sender, 500, seed=2)
+            time.sleep(max(0.0, away + 60 - time.time()))
+            answers = [each.status for each in sender.answers if each.at > away + 1]
+            assert 200 not in answers
+            assert 503 in answers
+            store.restart()
+            traffic(shop, sender, 300, seed=3)
+            temporal.kill()
+            traffic(shop, sender, 300, seed=4)
+            temporal.restart()
+            assert sender.wait(180)
+        assert len(sender.acknowledged) == 1600
+        shop.assert_up_to_date(180)
