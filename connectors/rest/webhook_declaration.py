@@ -1,6 +1,7 @@
 """What a declaration says of a provider's events: how they are told apart, and what each says of a table. Pure."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -80,6 +81,15 @@ class WebhookDeclaration(Model):
     """Where a body has the object of such a resource, whose children the events are about."""
     tables: Mapping[Name, TableEvents] = Field(min_length=1)
     """Resources that events are about."""
+
+    @cached_property
+    def tables_by_type(self) -> Mapping[str, tuple[str, ...]]:
+        """Which tables name such a type."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name, events in self.tables.items():
+            for each in dict.fromkeys(events.types):
+                found[each] = (*found.get(each, ()), name)
+        return found
 
     @model_validator(mode="after")
     def _told_apart(self) -> Self:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 from connectors.errors import SourceError
@@ -24,8 +25,9 @@ def delivery_of(webhooks: WebhookDeclaration, received: Received) -> Delivery:
     except NoObjectError as error:
         raise RefusedError("malformed_body", f"The body is {error}.") from error
     event_type = _type_of(webhooks, received, body)
-    tables = tuple(name for name, events in webhooks.tables.items() if _is_about(webhooks, events, event_type))
-    return Delivery(event_type, tables, _id_of(webhooks, received, body))
+    named = (webhooks.tables_by_type.get(each, ()) for each in _candidates(webhooks, event_type))
+    tables = dict.fromkeys(chain.from_iterable(named))
+    return Delivery(event_type, tuple(tables), _id_of(webhooks, received, body))
 
 
 def changes_of(declaration: Declaration, table: str, event_type: str, content: bytes) -> list[ObjectChange]:
@@ -152,18 +154,18 @@ def _id_of(webhooks: WebhookDeclaration, received: Received, body: Mapping[str, 
     return None if found in (None, "") else value_text(found)
 
 
-def _is_about(webhooks: WebhookDeclaration, events: TableEvents, event_type: str) -> bool:
-    return _fitting(webhooks, events.types, event_type) is not None
-
-
 def _named(webhooks: WebhookDeclaration, events: TableEvents, event_type: str) -> str | None:
     """What the table calls an event that shows its object. A type with its action goes before one without."""
     return _fitting(webhooks, (*events.deletes, *events.upserts), event_type)
 
 
 def _fitting(webhooks: WebhookDeclaration, types: Sequence[str], event_type: str) -> str | None:
-    candidates = (event_type, _asked_for(webhooks, event_type), ALL_EVENTS)
-    return next((each for each in candidates if each in types), None)
+    return next((each for each in _candidates(webhooks, event_type) if each in types), None)
+
+
+def _candidates(webhooks: WebhookDeclaration, event_type: str) -> tuple[str, ...]:
+    """What a table may call events of that type, the most telling first."""
+    return (event_type, _asked_for(webhooks, event_type), ALL_EVENTS)
 
 
 def _asked_for(webhooks: WebhookDeclaration, event_type: str) -> str:
