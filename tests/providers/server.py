@@ -80,12 +80,14 @@ class Provider:
     before: Callable[[Asked], None] = lambda asked: None
     clock: Callable[[], float] = time.time
     """The API's own."""
+    _numbering: threading.Lock = field(default_factory=threading.Lock)
     _server: ThreadingHTTPServer | None = None
     _thread: threading.Thread | None = None
 
     def answer(self, asked: Asked) -> Reply:
-        self.asked.append(asked)
-        number = len(self.asked)
+        with self._numbering:
+            self.asked.append(asked)
+            number = len(self.asked)
         self.before(asked)
         fault = self.faults.popleft() if self.faults else self.plan(number, asked)
         if isinstance(fault, Reply):
