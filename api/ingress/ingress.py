@@ -39,8 +39,8 @@ from metadata.webhooks import Webhooks
 log = structlog.get_logger(__name__)
 
 PREFIX = "/public/webhooks/dwh/"
-SAFE_SECONDS = 20.0
-"""How long a sender waits for its event to be safe: the known ones give up a little later. It may be safe after all."""
+ANSWER_SECONDS = 20.0
+"""How long a sender waits for its answer: the known ones give up a little later. The event may be safe after all."""
 SMALL_BYTES = 2**16
 """Larger bodies are checked in a thread: nobody else waits for that."""
 CHECKS_AT_ONCE = 2
@@ -97,7 +97,7 @@ class Ingress:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = time.perf_counter()
         try:
-            answer = await self._answer(scope, receive)
+            answer = await self._answer(scope, receive, begun)
         except AnswerError as error:
             answer = error.answer
         except GoneError:
@@ -112,7 +112,7 @@ class Ingress:
             self._figures.durable.observe(time.perf_counter() - begun)
         await answer.send(send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive, begun: float) -> Answer:
         if scope["method"] != "POST":
             return WRONG_METHOD
         id = scope["path"].removeprefix(PREFIX).removesuffix("/")
@@ -134,7 +134,7 @@ class Ingress:
         event = InboxEvent(delivery.event_type, body, received.at)
         for schema_id in schema_ids:
             self._gatherer.add(schema_id, event, waiting)
-        return await self._safe(waiting)
+        return await self._safe(waiting, begun + ANSWER_SECONDS - time.perf_counter())
 
     async def _checked(self, known: Known, received: Received) -> Delivery:
         try:
@@ -146,9 +146,9 @@ class Ingress:
         except RefusedError as error:
             raise AnswerError(refused(error)) from error
 
-    async def _safe(self, waiting: Waiting) -> Answer:
+    async def _safe(self, waiting: Waiting, seconds: float) -> Answer:
         try:
-            async with asyncio.timeout(SAFE_SECONDS):
+            async with asyncio.timeout(seconds):
                 return ACCEPTED if await waiting.safe else UNAVAILABLE
         except TimeoutError:
             return UNAVAILABLE

@@ -38,7 +38,7 @@ def own_store() -> Iterator[RunningStore]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingress, "SAFE_SECONDS", 1.0)
+    monkeypatch.setattr(ingress, "ANSWER_SECONDS", 1.0)
 
 
 @contextmanager
