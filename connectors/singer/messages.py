@@ -1,7 +1,7 @@
 """What a tap prints: messages, of which those of one stream are taken."""
 
 from collections.abc import Callable, Collection
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from connectors.inference.objects import NoObjectError, parsed_object
@@ -142,5 +142,9 @@ class Messages:
 def _is_whole(number: str) -> bool:
     if number.isdigit() or number[1:].isdigit():
         return True
-    found = Decimal(number)
+    try:
+        found = Decimal(number)
+    except InvalidOperation:
+        # Its exponent is beyond all bounds.
+        return "-" not in number[1:]
     return not found.is_finite() or found == found.to_integral_value()

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.inference.chosen import as_chosen
-from connectors.inference.kinds import LONG, NUMBER, TEXT
+from connectors.inference.kinds import EMPTY, LONG, NUMBER, TEXT
 
 WIDER = {LONG: (NUMBER,)}
 """Types to try before text."""
@@ -22,7 +22,7 @@ def fitting(kind: pa.DataType, values: pa.Array) -> pa.DataType:
 
 def typed(values: pa.Array, kind: pa.DataType) -> tuple[pa.Array, int]:
     """Texts in the type, and how many of them it does not hold. What is no finite number is null, and not counted."""
-    if kind == TEXT:
+    if kind in (TEXT, EMPTY):
         return values, 0
     if kind in (LONG, NUMBER):
         values = without_special(values)

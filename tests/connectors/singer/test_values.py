@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from connectors.base import CursorRange
 from tests.connectors.reading import ReadResult
 from tests.connectors.singer.bench import Bench, Message, record, schema
 
@@ -25,6 +26,7 @@ CASES: list[tuple[Any, list[str], pa.DataType, list[Any]]] = [
     ({"type": "integer"}, ["1", "-9223372036854775808", "1.0", "1e3"], pa.int64(), [1, -(2**63), 1, 1000]),
     ({"type": "integer"}, ["1", "9223372036854775808"], NUMBER, [Decimal(1), Decimal(2**63)]),
     ({"type": "integer"}, ["1", "123456789012345678901234567890"], TEXT, ["1", "123456789012345678901234567890"]),
+    ({"type": "integer"}, ["1e99999", "1e99999999999999999999"], TEXT, ["1e99999", "1e99999999999999999999"]),
     ({"type": ["number", "null"]}, ["0.1", "12", "1e-7"], NUMBER, [Decimal("0.1"), Decimal(12), Decimal("1e-7")]),
     ({"type": "number"}, ["-1.50", "-0.0"], NUMBER, [Decimal("-1.5"), Decimal(0)]),
     ({"type": "number"}, ["12345678901234567.123456789"], NUMBER, [Decimal("12345678901234567.123456789")]),
@@ -115,11 +117,13 @@ def read_all_of(bench: Bench, *messages: Message | str) -> ReadResult:
 
 def test_properties_that_no_schema_declares_are_kept(bench: Bench) -> None:
     begin = schema("t", {"id": {"type": "integer"}, "gone": {"type": "boolean"}})
-    found = read_all_of(bench, begin, record("t", id=1, more=1.5), record("t", id=2, more=2, other=["x"]))
+    found = read_all_of(bench, begin, record("t", id=1, more=1.5, no=None), record("t", id=2, more=2, other=["x"]))
     assert found.table.to_pylist() == [
-        {"id": 1, "gone": None, "more": Decimal("1.5"), "other": None},
-        {"id": 2, "gone": None, "more": Decimal(2), "other": '["x"]'},
+        {"id": 1, "gone": None, "more": Decimal("1.5"), "no": None, "other": None},
+        {"id": 2, "gone": None, "more": Decimal(2), "no": None, "other": '["x"]'},
     ]
+    assert bench.read("t", type_overrides={"no": "long"}).column("no") == [None, None]
+    assert "no" not in bench.read("t", cursor=CursorRange("id", "1")).table.schema.names
     assert bench.read("t", columns=("id", "more")).table.schema.names == ["id", "more"]
 
 
