@@ -1,6 +1,6 @@
 """Signed events for a running API: at a fixed rate, or as fast as a few connections go. A process of its own.
 
-Reads a ``Plan`` as JSON from standard input and writes what became of each event to standard output.
+Reads a ``Plan`` as JSON from standard input and writes what became of each event into a file.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -30,6 +31,8 @@ class Plan:
     connections: int
     first: int = 0
     """The number of the first event."""
+    answers: str = ""
+    """The file."""
 
 
 def body_of(number: int, at: int) -> bytes:
@@ -127,4 +130,5 @@ def _due(plan: Plan, start: float) -> Iterator[tuple[int, float]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(uvloop.run(run(Plan(**json.load(sys.stdin))))))
+    plan = Plan(**json.load(sys.stdin))
+    Path(plan.answers).write_text(json.dumps(uvloop.run(run(plan))))

@@ -94,14 +94,10 @@ def main() -> int:
 
 
 def send(plan: Plan) -> list[tuple[int, int, float]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.sending"],
-        input=json.dumps(asdict(plan)),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [tuple(answer) for answer in json.loads(done.stdout)]
+    with tempfile.NamedTemporaryFile(prefix="syncline-bench-") as file:
+        order = json.dumps(asdict(replace(plan, answers=file.name)))
+        subprocess.run([sys.executable, "-m", "bench.sending"], input=order, text=True, check=True)
+        return [tuple(answer) for answer in json.load(file)]
 
 
 def report(name: str, plan: Plan, answers: list[tuple[int, int, float]], cpu: float) -> None:
