@@ -22,14 +22,14 @@ from activities.run_log import RunLog
 from activities.snapshots import SnapshotActivities
 from activities.sync import SyncActivities
 from activities.upkeep import UpkeepActivities
-from activities.webhooks.leaving import Leaving
+from activities.webhooks.upkeep import WebhookUpkeep
 from assembly import database, lake_store, surroundings, temporal_address, vault
 from lake.failpoints import arm
 from lake.storage import LakeStore
 from metadata.captures import Captures
 from metadata.inventory import Inventory
 from metadata.logs import RunLogs
-from metadata.registrations import LeftWebhooks
+from metadata.registrations import RegisteredWebhooks
 from metadata.runs import Runs
 from metadata.tokens import delete_unused_tokens
 from scheduling.connection import TemporalAddress, connect, measuring
@@ -106,9 +106,9 @@ def workers(
     capture = CaptureActivities(captures, store, unplanned, gateway, loop, reach)
     kept = timedelta(days=settings.change_log_days)
     watch = WatchActivities(captures, store, gateway, loop, kept, reach)
-    leaving = Leaving(LeftWebhooks(metadata, vault(settings)), reach)
+    webhooks = WebhookUpkeep(RegisteredWebhooks(metadata, vault(settings)), reach)
     forget_tokens = partial(delete_unused_tokens, metadata)
-    upkeep = UpkeepActivities(runs, inventory, store, gateway, loop, logs, retention, leaving, forget_tokens)
+    upkeep = UpkeepActivities(runs, inventory, store, gateway, loop, logs, retention, webhooks, forget_tokens)
     grace = timedelta(seconds=settings.worker_graceful_shutdown_seconds)
     light = Worker(
         client,

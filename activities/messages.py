@@ -220,3 +220,5 @@ class ReconcileResult:
     """Schemas and jobs that could not be looked after; the log says why."""
     webhooks_taken_back: int = 0
     """At their providers."""
+    events_sent_again: int = 0
+    """By providers, where nobody had acknowledged them."""

@@ -13,7 +13,7 @@ from activities.errors import StillRunningError
 from activities.heartbeat import beating, stop_if_asked
 from activities.messages import ReconcileResult
 from activities.schedules import Failures, ScheduleRepair
-from activities.webhooks.leaving import Leaving
+from activities.webhooks.upkeep import WebhookUpkeep
 from lake.inbox import inbox_root
 from lake.ledger import ledger_root
 from lake.storage import LakeStore
@@ -56,12 +56,12 @@ class UpkeepActivities:
         loop: asyncio.AbstractEventLoop,
         logs: RunLogs,
         log_retention: timedelta,
-        leaving: Leaving,
+        webhooks: WebhookUpkeep,
         forget_tokens: Callable[[], int],
     ) -> None:
         """``forget_tokens``: of logins that nobody has used for long; how many they were."""
         self._forget_tokens = forget_tokens
-        self._leaving = leaving
+        self._webhooks = webhooks
         self._logs = logs
         self._log_retention = log_retention
         self._runs = runs
@@ -115,7 +115,8 @@ class UpkeepActivities:
                 schedules_removed=removed,
                 jobs_closed=self._close_jobs(failures),
                 erasures_resumed=self._resume_erasures(failures),
-                webhooks_taken_back=self._leaving.run(failures),
+                webhooks_taken_back=self._webhooks.take_back(failures),
+                events_sent_again=self._webhooks.send_again(failures),
                 failed=failures.count,
             )
 

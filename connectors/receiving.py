@@ -136,3 +136,13 @@ class Receiving(Connector, Protocol):
 
     def unregister(self, config: Any, url: str) -> bool:
         """Have it send no more there. False where there is nobody to be asked, or it knew nothing of it."""
+
+
+@runtime_checkable
+class Resending(Receiving, Protocol):
+    """A connector some of whose providers send again only where they are asked to."""
+
+    def send_again(self, config: Any, url: str, since: float) -> int:
+        """Have it send once more what it has sent since then (seconds since the epoch) and what had no answer, or one
+        that asks to come later; how many events, not all of them at once. 0 where it does so by itself.
+        """

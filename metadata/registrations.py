@@ -43,8 +43,8 @@ class Registration:
 
 
 @dataclass(frozen=True)
-class LeftWebhook:
-    """A webhook that is gone here, and may be there at the provider."""
+class KnownWebhook:
+    """A webhook by the side that the provider knows."""
 
     webhook_id: str
     source_type: str
@@ -163,15 +163,15 @@ def forget_webhook(session: Session, webhook_id: uuid.UUID) -> None:
     session.connection().execute(update(Webhook).where(col(Webhook.id) == webhook_id).values(removing=False))
 
 
-class LeftWebhooks:
-    """Those that are gone here and not at their providers, as the worker sees them. Thread-safe."""
+class RegisteredWebhooks:
+    """Webhooks that providers know, as the worker sees them. Thread-safe."""
 
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
         self._vault = vault
 
-    def page(self, after_id: str | None, most: int) -> list[LeftWebhook]:
-        """By id. Those that have long been gone are no more tried."""
+    def left(self, after_id: str | None, most: int) -> list[KnownWebhook]:
+        """Those that are gone here, and may be there at the provider. By id; what has long been gone is let be."""
         now = utc_now()
         left = (
             select(Webhook, Source)
@@ -181,16 +181,37 @@ class LeftWebhooks:
             .order_by(col(Webhook.id))
             .limit(most)
         )
+        return self._found(left)
+
+    def followed(self, after_id: str | None, most: int) -> list[KnownWebhook]:
+        """Those that are not gone, whose events some table wants. By id."""
+        wanted = select(Schema.id).where(
+            Schema.source_id == Source.id,
+            col(Schema.deleted_at).is_(None),
+            col(Schema.should_sync),
+            Schema.sync_type == SyncType.WEBHOOK,
+        )
+        alive = (
+            select(Webhook, Source)
+            .join(Source, col(Source.id) == Webhook.source_id)
+            .where(col(Webhook.deleted_at).is_(None), col(Source.deleted_at).is_(None), wanted.exists())
+            .where(col(Webhook.made_by_hand).is_(False), *after(Webhook.id, after_id))
+            .order_by(col(Webhook.id))
+            .limit(most)
+        )
+        return self._found(alive)
+
+    def _found(self, statement: Any) -> list[KnownWebhook]:
         with self._database.read() as session:
-            found = session.exec(left).all()
+            found = session.exec(statement).all()
         return [
-            LeftWebhook(str(webhook.id), source.source_type, source.encrypted_inputs, webhook.url)
+            KnownWebhook(str(webhook.id), source.source_type, source.encrypted_inputs, webhook.url)
             for webhook, source in found
         ]
 
-    def source_inputs(self, left: LeftWebhook) -> dict[str, Any]:
+    def source_inputs(self, webhook: KnownWebhook) -> dict[str, Any]:
         """In the clear."""
-        return self._vault.decrypt(left.encrypted_source_inputs)
+        return self._vault.decrypt(webhook.encrypted_source_inputs)
 
     def forget(self, webhook_id: str) -> None:
         identity = parse_id(webhook_id)

@@ -5,16 +5,22 @@ https://docs.github.com/rest/orgs/webhooks and https://docs.github.com/rest/repo
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
 from connectors.errors import SourceError
 from connectors.receiving import Endpoint, Registered
 from connectors.rest.config import RestConfig
+from connectors.rest.webhook_events import microseconds
 from connectors.rest.webhook_places import MOST_PAGES, SECRET, Hooks, hooks, joined, objects_of, text_of
 
 _PAGE = "100"
 _ACTIVE = "active"
+MOST_DELIVERIES = 30_000
+"""That are looked at: what is older is not sent again."""
+MOST_SENT_AGAIN = 300
+"""In one round, as each is a request."""
 
 
 class GitHubHooks:
@@ -58,6 +64,46 @@ class GitHubHooks:
                     any_known = True
         return any_known
 
+    def send_again(self, config: RestConfig, url: str, since: float) -> int:
+        """Each event once, by its newest attempt, the oldest first. What was refused for good is not tried again."""
+        count = 0
+        with hooks(config) as api:
+            for place in _places(api, config):
+                for known in list(_at(api, place, url)):
+                    path = f"{place}/{quote(str(known['id']), safe='')}/deliveries"
+                    for each in _unanswered(api, path, since)[: MOST_SENT_AGAIN - count]:
+                        api.send("POST", f"{path}/{quote(str(each['id']), safe='')}/attempts", {})
+                        count += 1
+        return count
+
+
+def _unanswered(api: Hooks, path: str, since: float) -> list[Mapping[str, Any]]:
+    """Of each event the newest attempt, where none was acknowledged."""
+    newest: dict[str, Mapping[str, Any]] = {}
+    done: set[str] = set()
+    for each in islice(_listed(api, path, MOST_DELIVERIES), MOST_DELIVERIES):
+        at = microseconds(each.get("delivered_at"))
+        if at is not None and at < since * 1_000_000:
+            break
+        guid, status = str(each.get("guid")), _status(each)
+        newest.setdefault(guid, each)
+        if 200 <= status < 300:
+            done.add(guid)
+    found = [each for guid, each in newest.items() if guid not in done and _may_pass(_status(each))]
+    return found[::-1]
+
+
+def _status(delivery: Mapping[str, Any]) -> int:
+    """0 where there was no answer."""
+    try:
+        return int(delivery.get("status_code") or 0)
+    except ValueError:
+        return 0
+
+
+def _may_pass(status: int) -> bool:
+    return status < 200 or status in (408, 429) or status >= 500
+
 
 def _places(api: Hooks, config: RestConfig) -> Iterator[str]:
     """Where there may be hooks. Repositories in the archive send nothing."""
@@ -77,15 +123,15 @@ def _at(api: Hooks, place: str, url: str) -> Iterator[Mapping[str, Any]]:
             yield each
 
 
-def _listed(api: Hooks, path: str) -> Iterator[Mapping[str, Any]]:
+def _listed(api: Hooks, path: str, most_pages: int = MOST_PAGES) -> Iterator[Mapping[str, Any]]:
     where, params = path, {"per_page": _PAGE}
-    for _ in range(MOST_PAGES):
+    for _ in range(most_pages):
         answer = api.ask("GET", where, params)
         yield from objects_of(answer.body)
         if answer.next_link is None:
             return
         where, params = answer.next_link, {}
-    raise SourceError("The owner has more repositories than webhooks can be looked after in.")
+    raise SourceError(f"GitHub has more of {path} than can be gone through.")
 
 
 def _update(

@@ -27,6 +27,8 @@ class WebhookPlace(Protocol):
 
     def unregister(self, config: RestConfig, url: str) -> bool: ...
 
+    def send_again(self, config: RestConfig, url: str, since: float) -> int: ...
+
 
 class Hooks:
     """Questions to the part of an API that webhooks are managed by."""

@@ -64,6 +64,9 @@ class ReceivingConnector(DeclaredConnector):
     def unregister(self, config: RestConfig, url: str) -> bool:
         return self._place(config).unregister(config, url)
 
+    def send_again(self, config: RestConfig, url: str, since: float) -> int:
+        return self._place(config).send_again(config, url, since)
+
     def _webhooks(self, config: RestConfig) -> WebhookDeclaration:
         assert config.declaration.webhooks is not None
         return config.declaration.webhooks

@@ -15,7 +15,7 @@ from sqlmodel import select
 from temporalio.testing import ActivityEnvironment
 
 from activities.schedules import Failures
-from activities.webhooks.leaving import Leaving
+from activities.webhooks.upkeep import WebhookUpkeep
 from api.actions import schema_settings, webhook_setup
 from connectors.outbound import OPEN
 from connectors.rest import client
@@ -23,10 +23,11 @@ from connectors.rest.pace import Pace
 from connectors.surroundings import Surroundings
 from metadata.keys import READ_SCOPE
 from metadata.models import Schema, SchemaState, Source, Webhook, utc_now
-from metadata.registrations import LeftWebhooks
+from metadata.registrations import RegisteredWebhooks
 from metadata.webhooks import Webhooks
 from tests.api.conftest import PUBLIC_URL, Api
 from tests.api.test_sources import named
+from tests.providers.github import GitHubPlayer
 from tests.providers.server import Asked, Reply, running
 from tests.providers.stripe import StripePlayer
 
@@ -254,8 +255,8 @@ def test_what_a_provider_that_is_away_still_has_is_taken_back_later(api: Api, st
     api("DELETE", f"{at(second)}/", 204)
     assert len(stripe.endpoints.known) == 2
     backend = api.client.app.state.backend  # type: ignore[attr-defined]
-    leaving = Leaving(LeftWebhooks(api.database, backend.vault), Surroundings(OPEN))
-    run = partial(ActivityEnvironment().run, leaving.run)
+    upkeep = WebhookUpkeep(RegisteredWebhooks(api.database, backend.vault), Surroundings(OPEN))
+    run = partial(ActivityEnvironment().run, upkeep.take_back)
     assert run(Failures()) == 0
     stripe.provider.plan = lambda number, asked: None
     assert run(Failures()) == 2
@@ -349,8 +350,8 @@ def test_what_a_crash_leaves_of_a_source_that_was_never_born_goes(quick_api: Api
     source = made(quick_api, stripe, CUSTOMERS)
     left_by_a_crash(quick_api, stripe, source, removing=True, deleted_at=utc_now())
     backend = quick_api.client.app.state.backend  # type: ignore[attr-defined]
-    leaving = Leaving(LeftWebhooks(quick_api.database, backend.vault), Surroundings(OPEN))
-    assert ActivityEnvironment().run(leaving.run, Failures()) == 1
+    upkeep = WebhookUpkeep(RegisteredWebhooks(quick_api.database, backend.vault), Surroundings(OPEN))
+    assert ActivityEnvironment().run(upkeep.take_back, Failures()) == 1
     assert stripe.endpoints.known == []
 
 
@@ -436,6 +437,30 @@ def test_what_the_wizard_says(quick_api: Api, stripe: StripePlayer) -> None:
     wizard = quick_api("GET", "external_data_sources/wizard/")["Stripe"]
     assert wizard["capabilities"]["webhooks"] is True
     assert [field["name"] for field in wizard["webhook_fields"]] == ["signing_secret"]
+
+
+def test_what_github_sent_in_vain_is_sent_again(quick_api: Api) -> None:
+    """GitHub does not do so by itself."""
+    with running() as provider:
+        github = GitHubPlayer(provider)
+        issues = {"name": "issues", **WEBHOOK}
+        body = {"source_type": "GitHub", "prefix": "", "payload": {**github.inputs(), "schemas": [issues]}}
+        source = quick_api("POST", "external_data_sources/", 201, json=body)
+        backend = quick_api.client.app.state.backend  # type: ignore[attr-defined]
+        upkeep = WebhookUpkeep(RegisteredWebhooks(quick_api.database, backend.vault), Surroundings(OPEN))
+        run = partial(ActivityEnvironment().run, upkeep.send_again)
+        github.hooks.delivered(1, "a", utc_now().isoformat(), 503)
+        github.hooks.delivered(2, "b", utc_now().isoformat(), 200)
+        assert run(Failures()) == 1
+        github.hooks.delivered(3, "a", utc_now().isoformat(), 0)
+        assert run(Failures()) == 1
+        github.hooks.delivered(4, "a", utc_now().isoformat(), 200)
+        assert run(Failures()) == 0
+        assert github.hooks.sent_again == [1, 3]
+        github.hooks.delivered(5, "c", utc_now().isoformat(), 503)
+        quick_api("PATCH", schema_at(source, "issues"), json={"should_sync": False})
+        assert run(Failures()) == 0, "nobody wants it"
+        quick_api("DELETE", f"{at(source)}/", 204)
 
 
 def test_a_sender_that_cannot_be_asked(quick_api: Api) -> None:

@@ -34,6 +34,10 @@ class GitHubHooksPlayer:
         self.known: dict[str, list[dict[str, Any]]] = {}
         self.secrets: dict[int, str] = {}
         self.may_manage = True
+        self.deliveries: list[dict[str, Any]] = []
+        """Of all hooks together, the newest first."""
+        self.sent_again: list[int] = []
+        """Deliveries that were to be tried once more."""
         self._made = 0
 
     def answer(self, asked: Asked, url: str) -> Reply:
@@ -44,6 +48,8 @@ class GitHubHooksPlayer:
         known = self.known.setdefault(place, [])
         if not rest:
             return self._create(asked, known) if asked.method == "POST" else self._list(asked, known, url)
+        if "/deliveries" in rest:
+            return self._deliveries(asked, url)
         found = next((each for each in known if f"/{each['id']}" == rest), None)
         if found is None:
             return Reply({"message": "Not Found", "status": "404"}, 404)
@@ -59,6 +65,22 @@ class GitHubHooksPlayer:
     def sent_to(self, event: str) -> list[dict[str, Any]]:
         """Hooks that such an event goes to."""
         return [each for hooks in self.known.values() for each in hooks if each["active"] and event in each["events"]]
+
+    def delivered(self, id: int, guid: str, at: str, status_code: int) -> None:
+        """An attempt. Those without an answer have the status code 0."""
+        status = "OK" if 200 <= status_code < 300 else "failed to connect"
+        attempt = {"id": id, "guid": guid, "delivered_at": at, "redelivery": False, "duration": 0.1, "event": "issues"}
+        self.deliveries.insert(0, {**attempt, "status": status, "status_code": status_code, "action": "opened"})
+
+    def _deliveries(self, asked: Asked, url: str) -> Reply:
+        """The list, by a cursor; or another attempt."""
+        if asked.method == "POST":
+            self.sent_again.append(int(asked.path.rsplit("/", 2)[1]))
+            return Reply({}, 202)
+        size, first = int(asked.query.get("per_page", 30)), int(asked.query.get("cursor", 0))
+        after = f"{url}{asked.path}?per_page={size}&cursor={first + size}"
+        link = {"Link": f'<{after}>; rel="next"'} if first + size < len(self.deliveries) else {}
+        return Reply(self.deliveries[first : first + size], headers=link)
 
     def _list(self, asked: Asked, known: list[dict[str, Any]], url: str) -> Reply:
         size, number = int(asked.query.get("per_page", 30)), int(asked.query.get("page", 1))

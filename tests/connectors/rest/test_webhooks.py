@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from connectors.base import ReadRequest
 from connectors.errors import AccessError, ConfigurationError, SourceError
 from connectors.inference.texts import Literal
 from connectors.outbound import OPEN
-from connectors.receiving import ObjectChange, Received, Receiving, RefusedError
+from connectors.receiving import ObjectChange, Received, Receiving, RefusedError, Resending
 from connectors.registry import all_connectors, connector
 from connectors.rest import client
 from connectors.rest.config import RestConfig
@@ -378,6 +379,33 @@ def test_hooks_of_each_repository_of_a_user(github: GitHubPlayer) -> None:
     assert list(github.hooks.secrets.values()) == [known["signing_secret"]] * 3
     assert found.unregister(config, URL)
     assert found.endpoint(config, URL) is None
+
+
+def test_what_github_sends_again(github: GitHubPlayer) -> None:
+    found, config = of(github)
+    found.register(config, URL, ["issues"])
+    outcomes = {"acked": [200], "later": [503, 200], "twice": [503, 0], "refused": [400], "busy": [429], "away": [0]}
+    attempts = [(guid, code) for guid, codes in outcomes.items() for code in codes]
+    github.hooks.delivered(1, "old", "2026-09-20T00:00:00Z", 0)
+    for id, (guid, code) in enumerate(attempts, start=2):
+        github.hooks.delivered(id, guid, "2026-09-21T14:00:00Z", code)
+    assert isinstance(found, Resending)
+    since = datetime(2026, 9, 21, tzinfo=UTC).timestamp()
+    assert found.send_again(config, URL, since) == 3
+    assert [attempts[id - 2][0] for id in github.hooks.sent_again] == ["twice", "busy", "away"]
+    github.hooks.deliveries.clear()
+    for id in range(1000):
+        github.hooks.delivered(id, str(id), "2026-09-21T14:00:00Z", 503)
+    github.hooks.sent_again.clear()
+    assert found.send_again(config, URL, since) == 300
+    assert github.hooks.sent_again == list(range(300)), "the oldest first"
+    assert found.send_again(config, f"{URL}0", since) == 0
+
+
+def test_stripe_sends_again_by_itself(stripe: StripePlayer) -> None:
+    found, config = of(stripe)
+    assert found.send_again(config, URL, 0.0) == 0
+    assert stripe.provider.asked == []
 
 
 def declared(**changes: Any) -> dict[str, Any]:
