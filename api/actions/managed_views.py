@@ -1,6 +1,6 @@
 """The views that a project's sources have beside their tables, and what stands in the way of one."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from sqlmodel import Session
 
@@ -13,36 +13,36 @@ from query.views.catalogue import COLUMNS, VIEWS, View
 
 
 def find_views(session: Session, project_id: int, names: Collection[str]) -> list[ManagedView]:
-    """Every view that has one of these names. ``UnknownTableError`` says what one still needs to be there."""
-    return [
-        _resolved(session, source, view, name)
-        for source, view, name in _offered(session, project_id, {_last_word(name) for name in names})
-        if name in names
-    ]
+    """Every view that has one of these names. ``UnknownTableError`` says what one still needs to be there.
+
+    Most names end as no view's does: they cost nothing.
+    """
+    endings = {_last_word(name) for name in names}
+    found = []
+    for source_type, views in VIEWS.items():
+        wanted = [view for view in views if _last_word(view.name) in endings]
+        for source in analysed_sources(session, project_id, source_type) if wanted else ():
+            named = {_name(source, view): view for view in wanted}
+            found += [_resolved(session, source, view, name) for name, view in named.items() if name in names]
+    return found
 
 
 def view_names(session: Session, project_id: int) -> list[str]:
     """Names of the views that can be queried now."""
     found = []
-    for source, view, name in _offered(session, project_id, None):
-        if not _obstacle(source, view, loaded_tables(session, source.id)):
-            found.append(name)
+    for source_type, views in VIEWS.items():
+        for source in analysed_sources(session, project_id, source_type):
+            loaded = loaded_tables(session, source.id)
+            found += [_name(source, view) for view in views if not _obstacle(source, view, loaded)]
     return found
+
+
+def _name(source: Source, view: View) -> str:
+    return table_name(source.prefix, source.source_type, view.name)
 
 
 def _last_word(name: str) -> str:
     return name.rpartition("_")[2]
-
-
-def _offered(
-    session: Session, project_id: int, last_words: Collection[str] | None
-) -> Iterator[tuple[Source, View, str]]:
-    """``last_words``: of the names that are asked for, where not all are: most are no view's, and cost nothing."""
-    for source_type, views in VIEWS.items():
-        wanted = [view for view in views if last_words is None or _last_word(view.name) in last_words]
-        for source in analysed_sources(session, project_id, source_type) if wanted else ():
-            for view in wanted:
-                yield source, view, table_name(source.prefix, source.source_type, view.name)
 
 
 def _resolved(session: Session, source: Source, view: View, name: str) -> ManagedView:
