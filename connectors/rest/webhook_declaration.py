@@ -22,8 +22,8 @@ class TableEvents(Model):
     are not named themselves.
     """
 
-    upserts: tuple[str, ...] = Field(min_length=1)
-    """Types of events that show the object as it became."""
+    upserts: tuple[str, ...] = ()
+    """Types of events that show the object as it became, with all that a read has of it."""
     deletes: tuple[str, ...] = ()
     """And of those after which it is gone."""
     record: PathExpression | None = None
@@ -40,6 +40,8 @@ class TableEvents(Model):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if not self.upserts and not self.asks:
+            raise ValueError("must have upserts or asks: events after which the object is another")
         known = {*self.upserts, *self.deletes}
         if unknown := next((each for each in self.records if each not in known), None):
             raise ValueError(f"records has the type {unknown}, which is neither in upserts nor in deletes")

@@ -109,7 +109,7 @@ def _asked(
     of_parent: Mapping[str, str],
 ) -> Iterator[ObjectChange]:
     for ask in events.asks:
-        if not _fitting(webhooks, ask.types, event_type):
+        if _named(webhooks, events, event_type) in events.deletes or not _fitting(webhooks, ask.types, event_type):
             continue
         record = {name: found_at(path, body) for name, path in ask.record.items()}
         if all(value not in (None, "") for value in record.values()):

@@ -169,14 +169,19 @@ def test_an_event_without_the_object_says_nothing(stripe: StripePlayer) -> None:
 
 
 def test_rows_of_github_have_their_repository(github: GitHubPlayer) -> None:
-    issue = {"id": 1, "number": 3, "title": "a", "updated_at": "2026-02-03T04:05:06Z", "milestone": None}
-    [change] = changes(github, "issues", github_event("issues", "edited", issue=issue))
-    assert change.record["repository_id"] == "7"
-    assert change.record["repository_name"] == "full"
+    comment = {"id": 5, "body": "a", "updated_at": "2026-02-03T04:05:06Z"}
+    event = github_event("issue_comment", "edited", issue={"id": 1, "number": 3}, comment=comment)
+    [change] = changes(github, "issue_comments", event)
+    assert change.record == {**change.record, "id": "5", "repository_id": "7", "repository_name": "full"}
     assert change.order == 1_770_091_506_000_000
-    [comment] = changes(github, "issues", github_event("issue_comment", "deleted", issue=issue, comment={"id": 5}))
-    assert not comment.deleted
-    assert comment.record["id"] == "1"
+
+
+@pytest.mark.parametrize(("name", "action"), [("issues", "edited"), ("issue_comment", "deleted")])
+def test_issues_are_asked_for(github: GitHubPlayer, name: str, action: str) -> None:
+    event = github_event(name, action, issue={"id": 1, "number": 3}, comment={"id": 5})
+    [asked] = changes(github, "issues", event)
+    assert asked.record == {"id": "1", "number": "3", "repository_id": "7", "repository_name": "full"}
+    assert (asked.whole, asked.deleted) == (False, False)
 
 
 @pytest.mark.parametrize("action", ["deleted", "transferred"])
@@ -257,10 +262,12 @@ def test_a_row_of_an_event_is_that_of_a_read(
         [expected] = [row for batch in read.batches() for row in batch.to_pylist()]
         kinds = read.schema
     for event in (created, changed):
-        [change] = [each for each in changes(player, table, event) if each.whole]
-    with found.rows(config, ReadRequest(table, "test-read"), [change]) as told:
-        [row] = [row for batch in told.batches() for row in batch.to_pylist()]
-        assert dict(zip(told.schema.names, told.schema.types, strict=True)) == dict(
+        told = changes(player, table, event)
+        whole = [each if each.whole else next(found.current(config, table, [each.record])) for each in told]
+    [change] = [each for each in whole if each is not None]
+    with found.rows(config, ReadRequest(table, "test-read"), [change]) as rows:
+        [row] = [row for batch in rows.batches() for row in batch.to_pylist()]
+        assert dict(zip(rows.schema.names, rows.schema.types, strict=True)) == dict(
             zip(kinds.names, kinds.types, strict=True)
         )
     assert row == expected
@@ -431,6 +438,7 @@ def declared(**changes: Any) -> dict[str, Any]:
         ({"tables": {"books": {"upserts": ["a"], "deletes": ["a"]}}}, "a is in upserts and in deletes"),
         ({"tables": {"books": {"upserts": ["a"], "records": {"b": "x"}}}}, "records has the type b"),
         ({"tables": {"books": {"upserts": ["a"], "asks": [{"types": ["b"], "record": {"id": "x"}}]}}}, "needs path"),
+        ({"tables": {"books": {"deletes": ["a"]}}}, "must have upserts or asks"),
         ({"tables": {"books": {"upserts": ["a"], "where": "!"}}}, "must be a JMESPath expression"),
     ],
 )
