@@ -6,7 +6,7 @@ that has its rows.
 
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePosixPath
@@ -18,6 +18,7 @@ from lake.objects import StoredObject
 from lake.storage import LakeStore
 
 INBOXES = "_inboxes"
+_SUFFIX = ".arrow"
 
 _EVENTS = pa.schema(
     [
@@ -58,12 +59,12 @@ class Inbox:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, _EVENTS, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=_EVENTS))
-        name = f"{time.time_ns() // 1000:017d}-{uuid.uuid4().hex[:12]}.arrow"
+        name = f"{time.time_ns() // 1000:017d}-{uuid.uuid4().hex[:12]}{_SUFFIX}"
         self._store.write(f"{self._root}/{name}", sink.getvalue().to_pybytes())
 
     def files(self, most: int) -> list[StoredObject]:
         """The oldest ones, about in the order in which they came."""
-        return list(islice(self._store.list(self._root), most))
+        return list(islice(whole_files(self._store, self._root), most))
 
     def read(self, path: str) -> list[InboxEvent]:
         """``LakeError`` where it is not there any more."""
@@ -77,6 +78,11 @@ class Inbox:
     def delete(self, names: Iterable[str]) -> None:
         """By their names in the inbox. Missing ones are no error."""
         self._store.delete([f"{self._root}/{name}" for name in names])
+
+
+def whole_files(store: LakeStore, folder: str, after: str | None = None) -> Iterator[StoredObject]:
+    """Those of inboxes below a folder, by name; without what a folder of this machine has beside them as it writes."""
+    return (each for each in store.list(folder, after) if each.path.endswith(_SUFFIX))
 
 
 def name_of(path: str) -> str:

@@ -9,7 +9,7 @@ import structlog
 
 from api.ingress.runs import Runs
 from lake.errors import LakeError
-from lake.inbox import INBOXES
+from lake.inbox import INBOXES, whole_files
 from lake.objects import StoredObject
 from lake.storage import LakeStore
 
@@ -73,6 +73,6 @@ class LeftInboxes:
 def _oldest_files(store: LakeStore) -> Iterator[StoredObject]:
     """Of each inbox the first one by name, which says when it came."""
     after = None
-    while (first := next(store.list(INBOXES, after), None)) is not None:
+    while (first := next(whole_files(store, INBOXES, after), None)) is not None:
         yield first
         after = f"{first.path.rpartition('/')[0]}0"  # behind everything that is below it

@@ -208,6 +208,15 @@ def test_each_inbox_is_looked_at_by_its_oldest_file(
     assert asked.taken() == ids[:1], "there was a run, and there is more"
 
 
+def test_what_is_being_written_into_a_folder_is_no_file_yet(tmp_path: Path) -> None:
+    store, schema_id = LakeStore(f"file://{tmp_path}"), str(uuid.uuid4())
+    put(store, schema_id)
+    inbox = Inbox(store, inbox_root(schema_id))
+    (whole,) = inbox.files(10)
+    Path(tmp_path, whole.path).with_name(f".{name_of(whole.path)}.{uuid.uuid4().hex}").write_bytes(b"half")
+    assert inbox.files(10) == [whole]
+
+
 def test_what_no_run_takes_is_asked_for_ever_more_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(left, "OLD_SECONDS", -5.0)
     now = 0.0
