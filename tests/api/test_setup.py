@@ -39,6 +39,7 @@ def test_the_tables_that_a_source_would_have(quick_api: Api, shop: Shop) -> None
         "append_available": True,
         "cdc_available": True,
         "supports_webhooks": False,
+        "webhook_only": False,
         "incremental_field": "updated_at",
         "incremental_fields": [
             {"field": "id", "field_type": "integer", "label": "id", "type": "integer"}
