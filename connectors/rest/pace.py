@@ -15,7 +15,8 @@ log = structlog.get_logger()
 
 AT_ONCE_SECONDS = 0.25
 """A reader reserves what it can send in so long: one question to the budget is for several requests."""
-_LATE_SECONDS = 0.02
+_LATE_SECONDS = 0.04
+"""How late a request may go: a machine may be busy, and so much is no twentieth of a second's requests."""
 
 
 class Pace:
@@ -28,7 +29,10 @@ class Pace:
         self._lock = threading.Lock()
         self._reserved: deque[float] = deque()
         """When the next requests may go, by this process's own clock."""
-        self._count = 1
+        self._share = 1.0
+        """How many are reserved at once."""
+        self._growth = 1.25
+        """Of the share where nothing was missed."""
         self._missed = 0
         self._last = 0.0
         """When the last one went: one that is late must not have the next at its heels."""
@@ -77,15 +81,18 @@ class Pace:
             del self._reserved[0]
 
     def _reserve(self, per_second: float) -> None:
-        """As many as were used of the last ones, or more where none was missed."""
-        most = max(1, int(per_second * AT_ONCE_SECONDS))
-        self._count = max(1, self._count - self._missed) if self._missed else min(most, 2 * self._count)
+        """As many as were used of the last ones; more where none was missed, carefully once one was."""
+        if self._missed:
+            self._share, self._growth = max(1.0, int(self._share) - self._missed), 1.0
+        else:
+            self._share = min(self._share * self._growth + 0.1, max(1.0, per_second * AT_ONCE_SECONDS))
+        count = int(self._share)
         self._missed = 0
         try:
-            pause = self._budget.reserve(self._account, per_second, self._count)
+            pause = self._budget.reserve(self._account, per_second, count)
         except Exception as error:
             # Where the budget is kept nobody answers: this process at least keeps its own.
             log.warning("the shared budget of requests is away", error=type(error).__name__)
-            pause = OWN.reserve(self._account, per_second, self._count)
+            pause = OWN.reserve(self._account, per_second, count)
         begin = pause + time.monotonic()
-        self._reserved.extend(begin + number / per_second for number in range(self._count))
+        self._reserved.extend(begin + number / per_second for number in range(count))
