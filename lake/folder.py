@@ -32,6 +32,7 @@ class FolderObjects:
     def write(self, path: str, content: bytes) -> None:
         target = self._root / path
         self._unfinished(target, content).rename(target)
+        self._settle(target.parent)
 
     def create(self, path: str, content: bytes) -> bool:
         target = self._root / path
@@ -42,7 +43,22 @@ class FolderObjects:
             return False
         finally:
             unfinished.unlink()
+        self._settle(target.parent)
         return True
+
+    def _settle(self, folder: Path) -> None:
+        """What is in it is there after a power cut as well."""
+        while True:
+            # A folder without a file may be taken away in between.
+            with suppress(FileNotFoundError):
+                handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+            if folder == self._root:
+                return
+            folder = folder.parent
 
     def _unfinished(self, target: Path, content: bytes) -> Path:
         """The whole content beside its place, under a name of its own."""

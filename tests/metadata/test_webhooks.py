@@ -50,6 +50,20 @@ def test_what_is_not_followed_by_events_is_left_out(database: Database) -> None:
         assert webhooks.receiving(hook.schemas.values()) == {hook.schemas["customers"]}
 
 
+def test_what_failures_have_disabled_is_kept_where_it_cannot_be_read_again(database: Database) -> None:
+    """And no run is asked for until somebody has seen to it."""
+    webhooks, hook = Webhooks(database, VAULT), make_hook(database, VAULT)
+    customers, orders = hook.schemas["customers"], hook.schemas["orders"]
+    change(database, Schema, customers, failures_in_a_row=1)
+    assert webhooks.receiving(hook.schemas.values()) == {orders}
+    change(database, Schema, customers, failures_in_a_row=3, should_sync=False, discovered={"webhook_only": True})
+    change(database, Schema, orders, failures_in_a_row=3, should_sync=False, discovered={"webhook_only": False})
+    found = webhooks.endpoint(hook.id)
+    assert found is not None
+    assert found.schemas == {"customers": customers}
+    assert webhooks.receiving(hook.schemas.values()) == set()
+
+
 def test_what_is_gone_is_gone(database: Database) -> None:
     webhooks = Webhooks(database, VAULT)
     assert webhooks.endpoint(str(uuid.uuid4())) is webhooks.endpoint("no id") is None
