@@ -160,10 +160,12 @@ class RestRead:
     def _fill(self, api: Api, config: RestConfig, progress: Progress) -> None:
         """Until the batch is full, the pass is over, or the API wants a longer rest than a read has patience."""
         by_cursor, began = self._by_cursor(progress), progress.began
-        # A preview is one page.
-        is_enough = self._may_fill if self._most_rows >= BATCH_ROWS else None
+        # A preview is one page, and where memory ran out there is none for what is not awaited.
+        is_whole = self._most_rows >= BATCH_ROWS and not self._request.narrow
         try:
-            with closing(pages(api, config, self._resource, progress.at, by_cursor, is_enough)) as found:
+            with closing(
+                pages(api, config, self._resource, progress.at, by_cursor, self._may_fill if is_whole else None)
+            ) as found:
                 for page in found:
                     self._spool.add(self._ordered(page), page.size_bytes)
                     began = began or (encode(api.began) if api.began else None)

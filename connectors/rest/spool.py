@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -79,7 +80,7 @@ class Spool(AbstractContextManager["Spool"]):
                 yield piece
 
     def _add(self, records: Sequence[Mapping[str, Any]]) -> None:
-        names = [name for name in dict.fromkeys(name for each in records for name in each) if self._has(name)]
+        names = [name for name in dict.fromkeys(chain.from_iterable(records)) if self._has(name)]
         columns = []
         for name in names:
             values, candidates = column_of(name, records)
