@@ -105,7 +105,9 @@ class Receiving(Connector, Protocol):
         Quick, and without a look at anything else. ``RefusedError``.
         """
 
-    def changes(self, config: Any, table: str, event_type: str, body: bytes) -> Sequence[ObjectChange]:
+    def changes(
+        self, config: Any, table: str, event_type: str, body: bytes, event_id: str | None = None
+    ) -> Sequence[ObjectChange]:
         """What a request that was received says of a table's objects; in order where it tells of one of them twice."""
 
     def rows(

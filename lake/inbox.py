@@ -25,6 +25,7 @@ _EVENTS = pa.schema(
         pa.field("event_type", pa.string(), nullable=False),
         pa.field("body", pa.large_binary(), nullable=False),
         pa.field("received_at", pa.float64(), nullable=False),
+        pa.field("event_id", pa.string()),
     ]
 )
 
@@ -36,6 +37,8 @@ class InboxEvent:
     event_type: str
     body: bytes
     received_at: float
+    event_id: str | None = None
+    """The sender's own."""
 
 
 def inbox_root(schema_id: str) -> str:
@@ -55,6 +58,7 @@ class Inbox:
             pa.array([event.event_type for event in events], pa.string()),
             pa.array([event.body for event in events], pa.large_binary()),
             pa.array([event.received_at for event in events], pa.float64()),
+            pa.array([event.event_id for event in events], pa.string()),
         ]
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, _EVENTS, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:

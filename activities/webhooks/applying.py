@@ -136,7 +136,7 @@ class _Applying:
         changes = [
             (change, event.received_at)
             for event in events
-            for change in self._connector.changes(config, table, event.event_type, event.body)
+            for change in self._connector.changes(config, table, event.event_type, event.body, event.event_id)
         ]
         now = time.time()
         shown = [(change, came_at) for change, came_at in changes if change.whole]

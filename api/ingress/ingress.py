@@ -131,7 +131,7 @@ class Ingress:
             if not schema_ids:
                 return IGNORED
             waiting = Waiting(len(schema_ids), place.handed_over())
-        event = InboxEvent(delivery.event_type, body, received.at)
+        event = InboxEvent(delivery.event_type, body, received.at, delivery.event_id)
         for schema_id in schema_ids:
             self._gatherer.add(schema_id, event, waiting)
         return await self._safe(waiting, begun + ANSWER_SECONDS - time.perf_counter())

@@ -38,7 +38,9 @@ class ReceivingConnector(DeclaredConnector):
         _CHECKS[webhooks.provider](inputs.get(SECRET, ""), received)
         return delivery_of(webhooks, received)
 
-    def changes(self, config: RestConfig, table: str, event_type: str, body: bytes) -> Sequence[ObjectChange]:
+    def changes(
+        self, config: RestConfig, table: str, event_type: str, body: bytes, event_id: str | None = None
+    ) -> Sequence[ObjectChange]:
         return changes_of(config.declaration, table, event_type, body)
 
     def rows(

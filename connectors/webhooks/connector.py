@@ -11,7 +11,7 @@ from connectors.surroundings import Surroundings
 from connectors.webhooks.config import FIELDS, HMAC, STRIPE, WebhookConfig, parse_config
 from connectors.webhooks.events import read_event
 from connectors.webhooks.rows import rows_of
-from connectors.webhooks.signatures import check_hmac, check_standard, check_stripe
+from connectors.webhooks.signatures import check_hmac, check_standard, check_stripe, standard_id
 
 SIGNING_SECRET = "signing_secret"  # noqa: S105 - the name of a field
 
@@ -56,13 +56,16 @@ class WebhookConnector:
             check_hmac(config.hmac, secret, received)
         else:
             check_standard(secret, received)
-        event = read_event(config, received.body)
+        given = None if config.scheme in (STRIPE, HMAC) else standard_id(received)
+        event = read_event(config, received.body, given)
         return Delivery(event.type, () if event.table is None else (event.table,), event.id)
 
-    def changes(self, config: WebhookConfig, table: str, event_type: str, body: bytes) -> Sequence[ObjectChange]:
+    def changes(
+        self, config: WebhookConfig, table: str, event_type: str, body: bytes, event_id: str | None = None
+    ) -> Sequence[ObjectChange]:
         """None where the body is of another shape than a configuration of today says."""
         try:
-            event = read_event(config, body)
+            event = read_event(config, body, event_id)
         except RefusedError:
             return ()
         return event.changes if event.table == table else ()
@@ -90,9 +93,6 @@ class WebhookConnector:
 
     def endpoint(self, config: WebhookConfig, url: str) -> Endpoint | None:
         return None
-
-    def subscribe(self, config: WebhookConfig, url: str, event_types: Sequence[str]) -> None:
-        """The sender sends what it was told to."""
 
     def unregister(self, config: WebhookConfig, url: str) -> bool:
         return False

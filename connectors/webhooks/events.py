@@ -32,26 +32,28 @@ class Event:
     changes: tuple[ObjectChange, ...]
 
 
-def read_event(config: WebhookConfig, body: bytes) -> Event:
-    """``RefusedError`` where the body is not of the shape that the configuration says."""
+def read_event(config: WebhookConfig, body: bytes, id: str | None = None) -> Event:
+    """``id``: as it came beside the body. ``RefusedError`` where the body is not of the shape that the configuration
+    says.
+    """
     try:
         content = parsed_value(body)
     except NoObjectError as error:
         raise _malformed(f"The body has {error}.") from error
     try:
-        return _event(config, content, body)
+        return _event(config, content, body, id)
     except SourceError as error:
         raise _malformed(error.message) from error
 
 
-def _event(config: WebhookConfig, content: Any, body: bytes) -> Event:
+def _event(config: WebhookConfig, content: Any, body: bytes, beside: str | None) -> Event:
     given = found(config.event_type, content)
     kind = given if isinstance(given, str) and given else WITHOUT_TYPE
     table = _table(config, content)
     wanted = not config.event_types or any(fnmatchcase(kind, pattern) for pattern in config.event_types)
     if table is None or not wanted:
         return Event(kind, None, None, ())
-    id = _event_id(config, content, body)
+    id = _event_id(config, content, body, beside)
     order = _order(found(config.order, content)) if config.order else None
     deleted = bool(config.deleted) and _holds(found(config.deleted, content))
     records = _records(config, content, id, kind)
@@ -65,9 +67,9 @@ def _table(config: WebhookConfig, content: Any) -> str | None:
     return name if isinstance(name, str) and name in config.tables else None
 
 
-def _event_id(config: WebhookConfig, content: Any, body: bytes) -> str:
+def _event_id(config: WebhookConfig, content: Any, body: bytes, beside: str | None) -> str:
     if not config.event_id:
-        return hashlib.sha256(body).hexdigest()
+        return beside or hashlib.sha256(body).hexdigest()
     id = found(config.event_id, content)
     if not isinstance(id, str) or not id:
         raise _malformed(f"The event has no id at {config.event_id}.")

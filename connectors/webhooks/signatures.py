@@ -73,7 +73,7 @@ def check_standard(secret: str, received: Received) -> None:
 
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
     """
-    prefix = next((each for each in STANDARD_PREFIXES if f"{each}-signature" in received.headers), "webhook")
+    prefix = _standard_prefix(received)
     id, at, given = (_given(received, f"{prefix}-{name}") for name in ("id", "timestamp", "signature"))
     versioned = [each.partition(",") for each in given.split(" ")]
     candidates = _decoded((value for version, _, value in versioned if version == "v1"), _from_base64)
@@ -83,6 +83,11 @@ def check_standard(secret: str, received: Received) -> None:
     mac = _mac(key or b"", "sha256", id.encode("latin-1") + b"." + at.encode() + b"." + received.body)
     _require(key, _any_equal(mac, candidates))
     _check_age(int(at), received)
+
+
+def standard_id(received: Received) -> str | None:
+    """The event's, which is signed with it."""
+    return received.headers.get(f"{_standard_prefix(received)}-id")
 
 
 def standard_key(secret: str) -> bytes | None:
@@ -123,6 +128,10 @@ def _mac(key: bytes, algorithm: Algorithm, signed: bytes) -> bytes:
 def _any_equal(expected: bytes, candidates: Sequence[bytes]) -> bool:
     """Each is compared, whichever holds."""
     return sum([hmac.compare_digest(expected, each) for each in candidates]) > 0
+
+
+def _standard_prefix(received: Received) -> str:
+    return next((each for each in STANDARD_PREFIXES if f"{each}-signature" in received.headers), "webhook")
 
 
 def _require(secret: str | bytes | None, holds: bool) -> None:

@@ -1,5 +1,6 @@
 """Events of a sender, good and bad: what is answered, and that the inbox has just those that were acknowledged."""
 
+import hashlib
 import json
 import logging
 import socket
@@ -41,7 +42,7 @@ def test_an_event_is_in_the_inbox_of_its_table(served: Served) -> None:
     assert (answer.status_code, answer.json()) == (200, {"success": True})
     assert served.send(hook, event(2, "orders")).status_code == 200
     (found,) = events_of(served.store, hook.schemas["customers"])
-    assert found == InboxEvent("customers.updated", event(1), found.received_at)
+    assert found == InboxEvent("customers.updated", event(1), found.received_at, hashlib.sha256(event(1)).hexdigest())
     assert begun <= found.received_at <= time.time()
     assert served.bodies(hook, "orders") == [event(2, "orders")]
 

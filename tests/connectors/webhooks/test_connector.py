@@ -17,6 +17,7 @@ from connectors.receiving import ORDER, Delivery, ObjectChange, Received, Receiv
 from connectors.registry import connector
 from connectors.surroundings import Surroundings
 from connectors.webhooks.connector import WebhookConnector
+from connectors.webhooks.signatures import standard_id
 from tests.connectors.webhooks.signing import NOW, standard_headers, stripe_header
 
 KEY = b"a key of some bytes"
@@ -186,6 +187,16 @@ def test_an_event_is_a_row_where_objects_have_no_key() -> None:
     (named,) = changes({"event_id": "n"}, event)
     assert named.record["_event_id"] == "1"
     assert receive({}, {"n": 1}).event_type == "event"
+
+
+def test_events_of_the_same_bytes_are_told_apart_by_the_ids_beside_them() -> None:
+    body = b'{"type": "ping"}'
+    first, second, again = (
+        WEBHOOK.changes(config(), WEBHOOK.discover(config())[0].name, "ping", body, id) for id in ("a", "b", "a")
+    )
+    assert [each[0].record["_event_id"] for each in (first, second, again)] == ["a", "b", "a"]
+    signed = {"webhook-id": "msg_1", "webhook-timestamp": str(int(NOW)), "webhook-signature": "v1,AAAA"}
+    assert standard_id(Received(signed, body, NOW)) == "msg_1"
 
 
 def test_objects_with_key_order_and_deletions() -> None:
