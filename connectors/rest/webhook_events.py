@@ -97,7 +97,12 @@ def _shown(
     if not isinstance(record, dict):
         return
     row, is_in = as_row(webhooks, resource, {**record, **of_parent})
-    if has_key(resource, row):
+    if not has_key(resource, row):
+        return
+    if named in events.deletes and webhooks.record_order is not None:
+        # An object that is gone bears the time of its last change: it tells nothing of when it went.
+        yield ObjectChange(row, None, deleted=True, whole=events.path is None)
+    else:
         yield ObjectChange(row, _order_of(webhooks, body, record), named in events.deletes or not is_in)
 
 

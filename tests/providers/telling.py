@@ -35,7 +35,6 @@ STRIPE_TYPES: Mapping[str, tuple[str, str, str | None]] = {
 GITHUB_EVENTS: Mapping[str, tuple[str, str, tuple[str, str, str | None]]] = {
     "issue_comments": ("issue_comment", "comment", ("created", "edited", "deleted")),
     "issues": ("issues", "issue", ("opened", "edited", "deleted")),
-    "labels": ("label", "label", ("created", "edited", "deleted")),
     "milestones": ("milestone", "milestone", ("created", "edited", "deleted")),
     "pull_requests": ("pull_request", "pull_request", ("opened", "edited", None)),
     "releases": ("release", "release", ("published", "edited", "deleted")),

@@ -186,8 +186,14 @@ def test_issues_are_asked_for(github: GitHubPlayer, name: str, action: str) -> N
 
 @pytest.mark.parametrize("action", ["deleted", "transferred"])
 def test_issues_that_go(github: GitHubPlayer, action: str) -> None:
-    [change] = changes(github, "issues", github_event("issues", action, issue={"id": 1, "number": 3}))
-    assert change.deleted
+    """GitHub does not say when that was: the issue is asked for, and not found."""
+    [asked] = changes(github, "issues", github_event("issues", action, issue={"id": 1, "number": 3}))
+    assert (asked.deleted, asked.whole) == (True, False)
+    github.put("issues", 7, 7)
+    found, config = of(github)
+    [now] = found.current(config, "issues", [asked.record])
+    assert now is not None
+    assert (now.deleted, now.record["id"]) == (True, "1")
 
 
 def test_other_tables_that_an_event_of_github_is_about(github: GitHubPlayer) -> None:
@@ -286,7 +292,12 @@ def test_events_that_tables_need(stripe: StripePlayer, github: GitHubPlayer) -> 
     assert found.event_types(config, ["events", "products"]) == ("*",)
     assert found.event_types(config, ["balance_transactions"]) == ()
     found, config = of(github)
-    assert found.event_types(config, ["issue_comments", "labels"]) == ("issue_comment", "label")
+    assert found.event_types(config, ["issue_comments", "milestones"]) == (
+        "issue_comment",
+        "issues",
+        "milestone",
+        "pull_request",
+    )
 
 
 URL = "https://syncline.example.com/public/webhooks/dwh/1"
