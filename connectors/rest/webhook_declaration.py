@@ -28,8 +28,6 @@ class TableEvents(Model):
     """And of those after which it is gone."""
     record: PathExpression | None = None
     """Where a body has the object."""
-    records: Mapping[str, PathExpression] = Field(default_factory=dict)
-    """The same for single types."""
     where: PathExpression | None = None
     """An object for which this is not true is not in the table: no more, if it was."""
     without: tuple[Name, ...] = ()
@@ -42,9 +40,6 @@ class TableEvents(Model):
     def _fits(self) -> Self:
         if not self.upserts and not self.asks:
             raise ValueError("must have upserts or asks: events after which the object is another")
-        known = {*self.upserts, *self.deletes}
-        if unknown := next((each for each in self.records if each not in known), None):
-            raise ValueError(f"records has the type {unknown}, which is neither in upserts nor in deletes")
         if twice := next((each for each in self.upserts if each in self.deletes), None):
             raise ValueError(f"{twice} is in upserts and in deletes")
         if self.asks and self.path is None:

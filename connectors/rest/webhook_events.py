@@ -93,7 +93,7 @@ def _shown(
     named = _named(webhooks, events, event_type)
     if named is None:
         return
-    record = found_at(events.records.get(named) or events.record or webhooks.record or "@", body)
+    record = found_at(events.record or webhooks.record or "@", body)
     if not isinstance(record, dict):
         return
     row, is_in = as_row(webhooks, resource, {**record, **of_parent})
