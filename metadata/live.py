@@ -1,6 +1,6 @@
 """Finding and locking the rows of schemas, and of what hangs on them.
 
-There is one lock order: the source, its capture, its schemas by id, then a schema's state, then its job.
+There is one lock order: the source, its capture, its webhook, its schemas by id, then a schema's state, then its job.
 """
 
 import uuid

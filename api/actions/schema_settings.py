@@ -8,18 +8,19 @@ from typing import Any
 from sqlmodel import Session
 
 from api.actions.capture_check import check_capture
-from api.actions.webhook_attach import attached, require_webhook
+from api.actions.webhook_attach import attached
 from api.auth import Caller
 from api.backend import Backend
 from api.bodies.responses import SchemaBody
 from api.bodies.schema_requests import BulkChanges, SchemaChanges
-from api.errors import InvalidError, NotFoundError
+from api.errors import ConflictError, InvalidError, NotFoundError
 from api.presentation import schema_bodies
 from api.schema_rules import Effects, RuleError, SchemaSettings, TableFacts, check, effects, newly_followed
 from metadata.captures import locked_capture
 from metadata.live import live_schema, locked_schemas
 from metadata.models import DIRECT, Schema, Source, SyncType, utc_now
 from metadata.outbox import wish
+from metadata.registrations import live_webhook
 from metadata.schemas import holding_data, raise_generation, schemas_among
 from metadata.sources import find_source
 
@@ -36,10 +37,11 @@ def change(backend: Backend, caller: Caller, schema_id: uuid.UUID, body: SchemaC
         backend.database.transaction() as session,
     ):
         captured = _is_captured(session, seen[1].id, [body])
+        received = _is_received(session, seen[1].id, [body])
         found = live_schema(session, caller.project_id, str(schema_id), lock=True)
         if found is None:
             raise NotFoundError
-        changed = _change(backend, session, found[1], [found[0]], [body], captured)
+        changed = _change(backend, session, found[1], [found[0]], [body], captured, received)
     _deliver(backend, seen[1], changed)
     return changed.answers[0]
 
@@ -60,6 +62,7 @@ def change_many(backend: Backend, caller: Caller, source_id: uuid.UUID, body: Bu
         backend.database.transaction() as session,
     ):
         captured = _is_captured(session, source_id, body.schemas)
+        received = _is_received(session, source_id, body.schemas)
         source = find_source(session, caller.project_id, source_id)
         if source is None:
             raise NotFoundError
@@ -68,7 +71,7 @@ def change_many(backend: Backend, caller: Caller, source_id: uuid.UUID, body: Bu
             if id not in known:
                 raise InvalidError("This source has no such schema.", attr=f"schemas.{place}.id")
         schemas = [known[id] for id in ids]
-        changed = _change(backend, session, source, schemas, body.schemas, captured, "schemas")
+        changed = _change(backend, session, source, schemas, body.schemas, captured, received, "schemas")
     _deliver(backend, source, changed)
     return changed.answers
 
@@ -87,6 +90,7 @@ def _change(
     schemas: Sequence[Schema],
     bodies: Sequence[SchemaChanges],
     captured: bool,
+    received: bool,
     under: str = "",
 ) -> _Changed:
     """Give each schema, which is locked, the settings of its body, and the outbox what they ask of Temporal."""
@@ -104,7 +108,8 @@ def _change(
         )
         session.add(schema)
         if newly_followed(before, SchemaSettings.of(schema)):
-            require_webhook(session, source)
+            if not received:
+                raise ConflictError("The webhook of the source was taken back meanwhile: try again.")
             asked = _after_a_gap(session, schema, asked) if had_run else asked
         wish(session, [schema], *asked.wishes())
         capture = capture or asked.capture
@@ -137,6 +142,11 @@ def _is_captured(session: Session, source_id: uuid.UUID, bodies: Sequence[Schema
         return False
     capture = locked_capture(session, source_id)
     return capture is not None and not capture.removing
+
+
+def _is_received(session: Session, source_id: uuid.UUID, bodies: Sequence[SchemaChanges]) -> bool:
+    """Whether the source has a webhook, which then cannot go before the transaction ends."""
+    return _may_ask(bodies) and live_webhook(session, source_id, lock=True) is not None
 
 
 def with_settings(

@@ -4,17 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlmodel import Session
-
 from api.actions.webhook_setup import claimed, held, register, require
 from api.backend import Backend
-from api.errors import ConflictError, InvalidError, NotFoundError
+from api.errors import InvalidError, NotFoundError
 from api.schema_rules import RuleError, SchemaSettings, TableFacts, check, newly_followed
 from api.webhooks import receiving
 from connectors.errors import SourceError
 from connectors.receiving import Receiving
 from metadata.models import Schema, Source
-from metadata.registrations import followed_schemas, live_webhook
+from metadata.registrations import followed_schemas
 from metadata.sources import find_source
 
 
@@ -43,12 +41,6 @@ def attached(
                 yield
         except SourceError as error:
             raise InvalidError(error.message, attr=attr, code=error.code) from error
-
-
-def require_webhook(session: Session, source: Source) -> None:
-    """``ConflictError`` where the source has lost it meanwhile. The webhook cannot go before the transaction ends."""
-    if live_webhook(session, source.id, lock=True) is None:
-        raise ConflictError("The source or its tables were changed by somebody else meanwhile: try again.")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from api.backend import Backend
 from api.errors import ApiError
 from api.webhooks import receiving
 from connectors.errors import SourceError
+from metadata.live import locked_schemas
 from metadata.models import Source, SyncFrequency, WishKind
 from metadata.outbox import wish
 from metadata.registrations import followed_schemas, live_webhook
@@ -54,7 +55,8 @@ def follow(backend: Backend, before: Source) -> None:
 
 
 def _read_anew(session: Session, source: Source) -> list[str]:
-    followed = followed_schemas(session, source.id)
+    ids = [schema.id for schema in followed_schemas(session, source.id)]
+    followed = locked_schemas(session, source.id, ids).values()
     readable = [schema for schema in followed if not schema.discovered.get("webhook_only")]
     raise_generation(session, [schema.id for schema in readable])
     wish(session, [each for each in readable if each.sync_frequency != SyncFrequency.NEVER], WishKind.RESYNC)

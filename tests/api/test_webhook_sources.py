@@ -307,7 +307,7 @@ def test_what_cannot_be_stored_is_taken_back(api: Api, stripe: StripePlayer, mon
     def away(*_: Any, **__: Any) -> None:
         raise DATABASE_AWAY
 
-    monkeypatch.setattr(schema_settings, "require_webhook", away)
+    monkeypatch.setattr(schema_settings, "newly_followed", away)
     api("PATCH", schema_at(source, "customers"), 503, json=WEBHOOK)
     monkeypatch.setattr(webhook_setup, "come_to_life", away)
     body = {"source_type": "Stripe", "prefix": "b_", "payload": {**stripe.inputs(), "schemas": [CUSTOMERS]}}
