@@ -99,7 +99,8 @@ class Engine:
             made.add(view.source_type)
         found = {table: _lake_rows(store, f"{table} of {view.name}", path) for table, path in view.paths.items()}
         places = {table: (self._hide(WideRows.of(rows)), rows.schema) for table, rows in found.items()}
-        query = view_query(view.source_type, view_named(view.source_type, view.view), places)
+        named = view_named(view.source_type, view.view)
+        query = view_query(view.source_type, named, places, with_charges=view.with_charges)
         self.connection.execute(f"CREATE TEMP VIEW {quoted(view.name)} AS {query}")
 
     def _hide(self, rows: Any) -> str:

@@ -60,12 +60,16 @@ class LiveTable:
 
 @dataclass(frozen=True)
 class ManagedView:
-    """A view of ``query.views``. ``paths``: the tables of its source that it reads, by their names there."""
+    """A view of ``query.views``. ``paths``: the tables of its source that it reads, by their names there.
+
+    ``with_charges``: whether charges without an invoice count.
+    """
 
     name: str
     source_type: str
     view: str
     paths: Mapping[str, str]
+    with_charges: bool
 
 
 NamedTable = LakeTable | LiveTable | ManagedView

@@ -49,9 +49,10 @@ def _resolved(session: Session, source: Source, view: View, name: str) -> Manage
     loaded = loaded_tables(session, source.id)
     if obstacle := _obstacle(source, view, loaded):
         raise UnknownTableError(f"The view {name} {obstacle}")
-    read = view.read(source.include_invoiceless_charges)
+    with_charges = source.include_invoiceless_charges
+    read = view.read(with_charges)
     paths = {table: loaded[table].path for table in read if table in loaded}
-    return ManagedView(name, source.source_type, view.name, paths)
+    return ManagedView(name, source.source_type, view.name, paths, with_charges)
 
 
 def _obstacle(source: Source, view: View, loaded: dict[str, SourceTable]) -> str | None:

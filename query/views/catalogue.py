@@ -1,6 +1,7 @@
 """Which views there are, and what each reads. Their SQL lies in a folder for each source type, one file a view.
 
-A file is one SELECT over the source's tables by their own names, and over the other views that it is said to use.
+A file is one SELECT over the source's tables by their own names, over the other views that it is said to use, and over
+``chosen``, whose one row says what the source's owner wants: ``with_charges``.
 """
 
 from collections.abc import Mapping
@@ -57,7 +58,7 @@ VIEWS: Mapping[str, tuple[View, ...]] = {
         View("revenue_by_month", ("invoices",), _ITEMS, ("invoice_line_items",), _CHARGES),
         View("revenue_refunds", ("refunds", *_PAID_FOR), ("paid_by",)),
         View("revenue_disputes", ("disputes", *_PAID_FOR), ("paid_by",)),
-        View("revenue_credit_notes", ("credit_notes",)),
+        View("revenue_credit_notes", ("credit_notes", "invoices")),
         View("mrr", ("invoices", "subscriptions"), ("invoiced", "recurring"), _PRICES),
         View("mrr_movements", ("invoices", "subscriptions"), ("invoiced", "recurring", "mrr"), _PRICES),
     )

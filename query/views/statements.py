@@ -18,10 +18,11 @@ def macros(source_type: str) -> str:
     return _sql(source_type, "macros")
 
 
-def view_query(source_type: str, view: View, places: Places) -> str:
+def view_query(source_type: str, view: View, places: Places, *, with_charges: bool) -> str:
     """A SELECT that names nothing but the tables of ``places``. A table that is not among them has no rows."""
-    parts = list(_parts(source_type, view, places))
-    return f"WITH {', '.join(parts)} SELECT * FROM ({_sql(source_type, view.name)})"
+    chosen = f"chosen AS (SELECT {with_charges} AS with_charges)"
+    parts = ", ".join((chosen, *_parts(source_type, view, places)))
+    return f"WITH {parts} SELECT * FROM ({_sql(source_type, view.name)})"
 
 
 def _parts(source_type: str, view: View, places: Places) -> Iterator[str]:

@@ -18,7 +18,7 @@ pairs AS (
         min(closings.month) OVER (PARTITION BY closings.customer_id, closings.currency) < closings.month AS is_known
     FROM closings
     LEFT JOIN mrr AS before
-        ON before.customer_id = closings.customer_id
+        ON before.customer_id IS NOT DISTINCT FROM closings.customer_id
         AND before.currency = closings.currency
         AND before.month = (closings.month - INTERVAL 1 MONTH)::DATE
 )

@@ -1,11 +1,18 @@
--- What credit notes took off invoices, as negative items in the shape of revenue_items: without what they gave back by
--- refunds, which are items of revenue_refunds.
+-- What credit notes took off paid invoices, as negative items in the shape of revenue_items: without what they gave back
+-- by refunds, which are items of revenue_refunds. Before its invoice was paid there was nothing to take off.
 WITH notes AS (
     SELECT
-        *,
-        total - coalesce(list_sum((refunds -> '$[*].amount_refunded')::BIGINT[]), 0) AS credited
+        credit_notes.*,
+        credit_notes.total - coalesce(list_sum([
+            each.amount_refunded
+            FOR each IN from_json(credit_notes.refunds, '[{"refund": "VARCHAR", "amount_refunded": "BIGINT"}]')
+            -- Others are of payments outside of Stripe, which are no items.
+            IF each.refund IS NOT NULL
+        ]), 0)::BIGINT AS credited,
+        (invoices.status_transitions ->> '$.paid_at')::BIGINT AS paid_at
     FROM credit_notes
-    WHERE status = 'issued'
+    JOIN invoices ON invoices.id = credit_notes.invoice
+    WHERE credit_notes.status = 'issued' AND invoices.status = 'paid'
 ),
 split AS (
     SELECT
@@ -27,5 +34,5 @@ SELECT
     money(-credited, spelled) AS total,
     NULL::TIMESTAMPTZ AS period_start,
     NULL::TIMESTAMPTZ AS period_end,
-    to_timestamp(coalesce(effective_at, created)) AS recognized_at
+    to_timestamp(greatest(coalesce(effective_at, created), paid_at)) AS recognized_at
 FROM split

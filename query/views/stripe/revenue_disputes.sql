@@ -26,7 +26,7 @@ moved AS (
     LEFT JOIN paid_by
         ON paid_by.payment_id = coalesce(movements.payment_intent, charges.payment_intent, movements.charge)
     LEFT JOIN invoices ON invoices.id = paid_by.invoice_id
-    WHERE movement.amount <> 0
+    WHERE movement.amount <> 0 AND (paid_by.payment_id IS NOT NULL OR (SELECT with_charges FROM chosen))
 )
 SELECT
     item_id, kind, invoice_id, charge AS charge_id, coalesce(invoiced_to, customer) AS customer_id, subscription_id,

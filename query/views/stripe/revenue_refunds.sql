@@ -15,10 +15,12 @@ WITH given_back AS (
     LEFT JOIN paid_by
         ON paid_by.payment_id = coalesce(refunds.payment_intent, charges.payment_intent, refunds.charge)
     LEFT JOIN invoices ON invoices.id = paid_by.invoice_id
-    WHERE refunds.status IN ('succeeded', 'pending') AND (
-        refunds.balance_transaction IS NOT NULL
-        OR (coalesce(charges.captured, true) AND coalesce(charges.amount_captured >= charges.amount, true))
-    )
+    WHERE refunds.status IN ('succeeded', 'pending')
+        AND (paid_by.payment_id IS NOT NULL OR (SELECT with_charges FROM chosen))
+        AND (
+            refunds.balance_transaction IS NOT NULL
+            OR (coalesce(charges.captured, true) AND coalesce(charges.amount_captured >= charges.amount, true))
+        )
 )
 SELECT
     id AS item_id, 'refund' AS kind, invoice_id, charge AS charge_id, coalesce(invoiced_to, customer) AS customer_id,
