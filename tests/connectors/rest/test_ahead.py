@@ -185,7 +185,8 @@ def test_what_is_too_large_to_be_held_is_asked_for_in_its_turn(
     assert rows(read_all(shelf.config(), "pages")) == shelf.expected()
     answers = 3 + sum(max(book % 4, 1) for book in range(1, BOOKS + 1))
     if size == 1:
-        assert (shelf.most, len(library.provider.asked)) == (1, answers)
+        # Of how large they are nothing is known before the first one came.
+        assert (shelf.most, len(library.provider.asked) in (answers, answers + 1)) == (1, True)
     else:
         assert answers < len(library.provider.asked) < 2 * answers
 
