@@ -4,16 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from api.actions.webhook_setup import claimed, held, register, require
+from api.actions.webhook_setup import claim, held, register, require
 from api.backend import Backend
-from api.errors import InvalidError, NotFoundError
+from api.errors import InvalidError
 from api.schema_rules import RuleError, SchemaSettings, TableFacts, check, newly_followed
 from api.webhooks import receiving
 from connectors.errors import SourceError
 from connectors.receiving import Receiving
 from metadata.models import Schema, Source
-from metadata.registrations import followed_schemas
-from metadata.sources import find_source
 
 
 @contextmanager
@@ -48,12 +46,7 @@ def _registered(
     backend: Backend, connector: Receiving, source: Source, tables: Sequence[str], attr: str
 ) -> Iterator[None]:
     config = backend.stored_config(connector, source)
-    with backend.database.transaction() as session:
-        locked = find_source(session, source.project_id, source.id, lock=True)
-        if locked is None:
-            raise NotFoundError
-        registration = claimed(backend, locked, session, attr)
-        known = [schema.name for schema in followed_schemas(session, source.id)]
+    registration, known = claim(backend, source.project_id, source.id, attr)
     with held(backend, registration, connector, config):
         require(register(backend, connector, config, registration, sorted({*known, *tables})))
         yield

@@ -3,7 +3,7 @@
 import structlog
 from sqlmodel import Session
 
-from api.actions.webhook_setup import claimed, held, register, taken_back
+from api.actions.webhook_setup import claim, held, register, taken_back
 from api.backend import Backend
 from api.errors import ApiError
 from api.webhooks import receiving
@@ -35,12 +35,7 @@ def follow(backend: Backend, before: Source) -> None:
         with backend.source_calls.bounded(before.project_id):
             if connector.endpoint(new, webhook.url) is not None or webhook.made_by_hand:
                 return
-            with backend.database.transaction() as session:
-                locked = find_source(session, before.project_id, before.id, lock=True)
-                if locked is None:
-                    return
-                registration = claimed(backend, locked, session)
-                tables = [schema.name for schema in followed_schemas(session, before.id)]
+            registration, tables = claim(backend, before.project_id, before.id)
             with held(backend, registration, connector, new):
                 outcome = register(backend, connector, new, registration, tables)
             if outcome.error is not None:

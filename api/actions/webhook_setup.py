@@ -1,5 +1,7 @@
 """Registering a source's webhook at its provider: whatever fails, nothing is left there that nobody knows of."""
 
+import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
 from api.backend import Backend
-from api.errors import ApiError, ConflictError
+from api.errors import ApiError, ConflictError, NotFoundError
 from api.webhooks import address, pending_inputs, receiving
 from connectors.deadline import patience
 from connectors.errors import AccessError, SourceError
@@ -23,15 +25,18 @@ from metadata.registrations import (
     claim_webhook,
     come_to_life,
     end_claim,
+    followed_schemas,
     forget_webhook,
     is_claimed,
     keep_registered,
     take_back,
 )
+from metadata.sources import find_source
 
 log = structlog.get_logger(__name__)
 
 TAKE_BACK_SECONDS = 10.0
+CLAIM_SECONDS = 10.0
 
 Start = Callable[[Session], None]
 """What brings the webhook to life, in the transaction that stores what goes with it."""
@@ -44,6 +49,27 @@ class Outcome:
     pending: list[str]
     made_by_hand: bool
     error: SourceError | None = None
+
+
+def claim(
+    backend: Backend, project_id: int, source_id: uuid.UUID, attr: str | None = None
+) -> tuple[Registration, list[str]]:
+    """The webhook of a live source, and the tables that are synced by it. Another request that is at it is waited for
+    a little; then ``ConflictError``.
+    """
+    deadline = time.monotonic() + CLAIM_SECONDS
+    while True:
+        try:
+            with backend.database.transaction() as session:
+                source = find_source(session, project_id, source_id, lock=True)
+                if source is None:
+                    raise NotFoundError
+                registration = claimed(backend, source, session, attr)
+                return registration, [schema.name for schema in followed_schemas(session, source_id)]
+        except ConflictError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def claimed(backend: Backend, source: Source, session: Session, attr: str | None = None) -> Registration:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from api.actions.webhook_setup import claimed, held, register
+from api.actions.webhook_setup import claim, held, register
 from api.auth import Caller
 from api.backend import Backend
 from api.bodies.webhooks import (
@@ -37,9 +37,7 @@ def create(backend: Backend, caller: Caller, source_id: uuid.UUID) -> WebhookMad
     """Have the provider send what the enabled tables need. Called again, it makes right what is not."""
     connector, config = _known(backend, caller, source_id)
     with backend.source_calls.bounded(caller.project_id):
-        with backend.database.transaction() as session:
-            registration = claimed(backend, _locked(session, caller, source_id), session)
-            tables = [schema.name for schema in followed_schemas(session, source_id)]
+        registration, tables = claim(backend, caller.project_id, source_id)
         try:
             with held(backend, registration, connector, config):
                 outcome = register(backend, connector, config, registration, tables)

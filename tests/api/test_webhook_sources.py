@@ -355,7 +355,18 @@ def test_what_a_crash_leaves_of_a_source_that_was_never_born_goes(quick_api: Api
     assert stripe.endpoints.known == []
 
 
-def test_calls_at_once_make_one_endpoint(api: Api, stripe: StripePlayer) -> None:
+def test_calls_at_once_wait_for_each_other(api: Api, stripe: StripePlayer) -> None:
+    source = made(api, stripe)
+    names = ("customers", "products", "refunds")
+    with ThreadPoolExecutor() as crew:
+        calls = [crew.submit(api.respond, "PATCH", schema_at(source, name), json=WEBHOOK) for name in names]
+        assert [call.result().status_code for call in calls] == [200, 200, 200]
+    [endpoint] = stripe.endpoints.known
+    assert {*OF_CUSTOMERS, *OF_PRODUCTS, "refund.updated"} <= set(endpoint["enabled_events"])
+
+
+def test_calls_at_once_make_one_endpoint(api: Api, stripe: StripePlayer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_setup, "CLAIM_SECONDS", 0.3)
     source = made(api, stripe)
     reached, go_on = threading.Event(), threading.Event()
 
