@@ -106,7 +106,8 @@ class _Applying:
             return Read(replace(extracted, manifest=save(self._store, self._run.table_path, manifest)))
         publishing = replace(publish_plan(self._run, plan, order.batch, last=True), note=note_of(extracted))
         published = publish(self._store, manifest, publishing)
-        if not plan.rebuild:
+        # An earlier attempt may have been faster: its commit has not the events that came since.
+        if not plan.rebuild and published.position.state == manifest.state:
             self._inbox.delete(batch.names)
         return Read(extracted, published)
 

@@ -49,14 +49,18 @@ class InboxTable:
     def put(self, *events: InboxEvent) -> None:
         self.inbox.put(events)
 
-    def apply(self) -> list[Extracted]:
-        """All batches of a run of its own."""
+    def begin(self) -> Position:
+        """A run of its own; where its first batch begins."""
         self.run = replace(self.run, fence=self.run.fence + 1, job_id=f"job{self.run.fence + 1}")
         position = open_table(self.store, self.run.table_path).position
-        position = replace(position, loaded=True, mode="webhook", primary_key=("id",))
+        return replace(position, loaded=True, mode="webhook", primary_key=("id",))
+
+    def apply(self) -> list[Extracted]:
+        """All batches of a run of its own."""
+        position = self.begin()
         done: list[Extracted] = []
         while not done or done[-1].more:
-            extracted, published = self._step(position, len(done))
+            extracted, published = self.step(position, len(done))
             done.append(extracted)
             if published is not None:
                 position = published.position
@@ -72,7 +76,8 @@ class InboxTable:
     def left(self) -> Sequence[str]:
         return [each.path for each in self.inbox.files(1000)]
 
-    def _step(self, position: Position, batch: int) -> tuple[Extracted, Published | None]:
+    def step(self, position: Position, batch: int) -> tuple[Extracted, Published | None]:
+        """One attempt of a batch that builds on the position."""
         plan = Plan(1, rebuild=False, base=position.as_dict())
         reading = Reading(ExtractInput(self.run, plan, batch), plan, self._config, "read", 2**28)
         read = applying.apply_events(lambda rows, size_bytes, expected: None, self.store, reading)

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from activities.webhooks import applying
+from lake import publish as publishing
 from lake.inbox import InboxEvent
 from lake.storage import LakeStore
+from lake.table import commit
 from tests.activities.inboxes import InboxTable, customer, event
 
 
@@ -101,6 +103,52 @@ def test_files_of_a_commit_go_with_the_next_run_where_the_one_before_was_cut_off
     assert len(table.left()) == 1
     (done,) = table.apply()
     assert (done.published, table.left(), table.rows("id", "name")) == (None, [], [("cus_1", "Ada")])
+
+
+def test_what_came_after_an_attempt_that_committed_is_not_taken_for_committed(
+    table: InboxTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.put(updated(1, "Ada", 100))
+    table.apply()
+    table.put(updated(2, "Bob", 101))
+    base = table.begin()
+    with monkeypatch.context() as patch:
+        patch.setattr(table.inbox.__class__, "delete", lambda self, names: None)
+        table.step(base, 0)
+    table.put(updated(3, "Cleo", 102))
+    table.step(base, 0)
+    assert len(table.left()) == 2
+    table.apply()
+    assert table.rows("id", "name") == [("cus_1", "Ada"), ("cus_2", "Bob"), ("cus_3", "Cleo")]
+    assert table.left() == []
+
+
+def test_an_attempt_that_froze_commits_while_its_successor_is_about_to(
+    table: InboxTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.put(updated(1, "Ada", 100))
+    table.apply()
+    table.put(updated(2, "Bob", 101))
+    base, publish = table.begin(), publishing.publish
+
+    def frozen(*first: Any) -> Any:
+        def overtaken(*second: Any) -> Any:
+            monkeypatch.undo()
+            publish(*first)
+            return commit(*second)
+
+        monkeypatch.setattr(applying, "publish", publish)
+        monkeypatch.setattr(publishing, "commit", overtaken)
+        table.put(updated(3, "Cleo", 102))
+        table.step(base, 0)
+        return publish(*first)
+
+    monkeypatch.setattr(applying, "publish", frozen)
+    table.step(base, 0)
+    assert table.rows("id", "name") == [("cus_1", "Ada"), ("cus_2", "Bob")]
+    table.apply()
+    assert table.rows("id", "name") == [("cus_1", "Ada"), ("cus_2", "Bob"), ("cus_3", "Cleo")]
+    assert table.left() == []
 
 
 def test_a_full_inbox_is_emptied_in_batches(table: InboxTable, monkeypatch: pytest.MonkeyPatch) -> None:
