@@ -1,7 +1,9 @@
 """Asking a provider for an access token, as OAuth 2 has it."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import httpx2
@@ -14,9 +16,13 @@ from connectors.rest.answers import is_limited, is_passing, wait_of
 from connectors.rest.declaration import Limits, OAuth2Auth
 from connectors.rest.templates import filled
 from connectors.rest.tokens import Grant, Login
+from connectors.rest.wires import Wires
 
 ANSWER_SECONDS = 30.0
-"""With more patience than others deserve: a refresh token may have ended although its successor has not come."""
+"""With more patience than others deserve: a refresh token may have ended although its successor has not come. For all
+of an answer, once there is a connection.
+"""
+MOST_ANSWER_BYTES = 2**20
 
 LEEWAY_SECONDS = 60.0
 """So long before its end a token is replaced, or for the last quarter of its time."""
@@ -28,6 +34,8 @@ _REFUSALS = {
     "invalid_scope": "The API does not give this client the scope that is asked for.",
 }
 _REFUSED = "The API gives no token for these credentials."
+
+_OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
 
 Transport = Callable[[], httpx2.BaseTransport]
 
@@ -72,7 +80,7 @@ class Asking:
             ) from error
 
     def _client(self) -> OAuth2Client:
-        client = OAuth2Client(
+        client = _Client(
             self._client_id,
             self._client_secret,
             scope=self._scope,
@@ -83,6 +91,38 @@ class Asking:
         )
         client.register_compliance_hook("access_token_response", _passing)
         return client
+
+
+class _Client(OAuth2Client):  # type: ignore[misc]
+    """Takes no more time for an answer than it may have, and no more of it."""
+
+    def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        wires, until = Wires(), time.monotonic() + CONNECT_SECONDS + ANSWER_SECONDS
+        request.extensions = {**request.extensions, "trace": wires.noted}
+        late = threading.Timer(CONNECT_SECONDS + ANSWER_SECONDS, wires.cut)
+        late.daemon = True
+        late.start()
+        try:
+            answer = super().send(request, **{**options, "stream": True})
+            try:
+                content = b"".join(_pieces(answer))
+            finally:
+                answer.close()
+        finally:
+            late.cancel()
+        if time.monotonic() >= until:
+            raise UnreachableError("The address that gives tokens does not come to the end of its answer.")
+        headers = [(name, value) for name, value in answer.headers.multi_items() if name not in _OF_THE_WIRE]
+        return httpx2.Response(answer.status_code, headers=headers, content=content, request=answer.request)
+
+
+def _pieces(answer: httpx2.Response) -> Iterator[bytes]:
+    size = 0
+    for piece in answer.iter_bytes():
+        size += len(piece)
+        if size > MOST_ANSWER_BYTES:
+            raise SourceError("The address that gives tokens answers with far more than one: check token_url.")
+        yield piece
 
 
 def _passing(answer: httpx2.Response) -> httpx2.Response:

@@ -20,6 +20,7 @@ from sqlmodel import update
 from connectors.deadline import patience
 from connectors.errors import BusyError, CredentialsError, SourceError, UnreachableError
 from connectors.outbound import OPEN
+from connectors.rest import asking
 from connectors.rest import tokens as shared
 from connectors.surroundings import Surroundings
 from connectors.tokens import OWN, Kept, Tokens
@@ -287,6 +288,20 @@ def test_an_address_of_tokens_that_has_a_bad_moment(
         read(login, sqlite_tokens)
     assert (caught.value.retryable, getattr(caught.value, "retry_after_seconds", None)) == (True, wait)
     read(login, sqlite_tokens)
+
+
+def test_an_answer_without_end(login: Rotating, sqlite_tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    login.provider.faults.append(lambda reply: replace(reply, body={**reply.body, "more": "x" * 2**20}))
+    with pytest.raises(SourceError, match="answers with far more than one: check token_url"):
+        read(login, sqlite_tokens)
+    monkeypatch.setattr(asking, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(asking, "ANSWER_SECONDS", 0.3)
+    # Without a length its end is no fault of HTTP's.
+    login.provider.faults.append(Reply({"access_token": "a"}, drip=0.1, length=-1))
+    began = time.monotonic()
+    with pytest.raises(UnreachableError, match="does not come to the end of its answer"):
+        read(login, sqlite_tokens)
+    assert time.monotonic() - began < 2
 
 
 def test_no_token_shows(
