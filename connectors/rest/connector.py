@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from connectors.addresses import check_address
 from connectors.base import DiscoveredTable, FormField, ReadRequest, SourceForm, TableRead
 from connectors.errors import ConfigurationError
 from connectors.rest.client import Api, base_url
 from connectors.rest.config import RestConfig
-from connectors.rest.declaration import Declaration, parse_declaration
+from connectors.rest.declaration import Declaration, OAuth2Auth, parse_declaration
 from connectors.rest.discovery import tables
 from connectors.rest.paging import FIRST
 from connectors.rest.reader import open_read
@@ -141,6 +142,8 @@ def _config(
     secrets = tuple(values[each.name] for each in fields if each.secret and values[each.name])
     config = RestConfig(declaration, values, secrets, surroundings.outbound, surroundings.budget, surroundings.tokens)
     base_url(config)
+    if isinstance(declaration.auth, OAuth2Auth):
+        check_address(filled(declaration.auth.token_url, values), "token_url", surroundings)
     return config
 
 

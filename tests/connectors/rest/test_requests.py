@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from connectors.deadline import patience
-from connectors.errors import AccessError, BusyError, CredentialsError, SourceError, UnreachableError
+from connectors.errors import (
+    AccessError,
+    BusyError,
+    ConfigurationError,
+    CredentialsError,
+    SourceError,
+    UnreachableError,
+)
 from connectors.outbound import CLOSED, OPEN
 from connectors.rest import client
 from connectors.surroundings import Surroundings
@@ -238,6 +245,11 @@ def test_private_addresses_are_for_those_who_allow_them(library: Library) -> Non
         REST.validate(REST.parse_config(given, Surroundings(CLOSED)))
     with pytest.raises(SourceError, match="connects by https only"):
         REST.parse_config({**given, "base_url": "http://example.com"}, Surroundings(CLOSED))
+    auth = {"type": "oauth2", "token_url": "{token_url}", "client_id": "a", "client_secret": "b"}
+    given |= {"token_url": "http://example.com/token", "declaration": {**given["declaration"], "auth": auth}}
+    with pytest.raises(ConfigurationError, match="connects by https only") as refused:
+        REST.parse_config(given, Surroundings(CLOSED))
+    assert refused.value.attr == "token_url"
 
 
 def test_an_answer_that_does_not_end(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
