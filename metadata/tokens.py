@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
@@ -98,9 +98,11 @@ class SharedTokens:
 
 
 def delete_unused_tokens(database: Database) -> int:
-    """Those that nobody has used for ``UNUSED``; how many they were."""
+    """Those that nobody has used for ``UNUSED``, and logins that never got any; how many they were."""
     with database.transaction() as session:
-        unused = col(LoginTokens.used_at) < clock(session) - UNUSED.total_seconds()
+        unused_seconds = clock(session) - col(LoginTokens.used_at)
+        never_kept = and_(col(LoginTokens.version) == 0, unused_seconds > _NOTED_SECONDS)
+        unused = or_(unused_seconds > UNUSED.total_seconds(), never_kept)
         return session.connection().execute(delete(LoginTokens).where(unused)).rowcount
 
 

@@ -341,8 +341,12 @@ def test_tokens_that_nobody_uses_go(login: Rotating, tokens: SharedTokens, metad
     assert delete_unused_tokens(database) == 1
     with pytest.raises(CredentialsError):
         read(login, tokens)
+    _age(database, days=0.9)
+    assert delete_unused_tokens(database) == 0
+    _age(database, days=1.1)
+    assert delete_unused_tokens(database) == 1, "a login that never got any"
 
 
-def _age(database: Database) -> None:
+def _age(database: Database, days: float = 366) -> None:
     with database.transaction() as session:
-        session.connection().execute(update(LoginTokens).values(used_at=time.time() - 366 * 86_400))
+        session.connection().execute(update(LoginTokens).values(used_at=time.time() - days * 86_400))
