@@ -3,10 +3,12 @@ gone. The commit's state leads there, so that both are as the rows are, whatever
 """
 
 import json
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 from lake.errors import LakeError
@@ -32,6 +34,8 @@ class Ledger:
     taken: tuple[str, ...] = ()
     """Names of files of the inbox, all of whose events are in the table: they can go."""
     gone: Mapping[Key, Gone] = field(default_factory=dict)
+    since: int | None = None
+    """The order of the oldest row that was read: what is older and has no row may have gone before anybody looked."""
 
 
 def ledger_root(schema_id: str) -> str:
@@ -53,27 +57,34 @@ class Ledgers:
         return Ledger(
             tuple(self._content(names["taken"])),
             {tuple(key): Gone(order, at) for key, order, at in gone},
+            names.get("since"),
         )
 
     def keep(self, ledger: Ledger, state: str | None, earlier: Mapping[Key, Gone]) -> str:
         """Write it, beside what is there: it counts with the commit that has this state. ``state`` and ``earlier`` are
         of the commit before: objects that were gone already are not written again.
         """
-        names = {"taken": self._written(list(ledger.taken)), "gone": json.loads(state)["gone"] if state else None}
+        names = {
+            "taken": self._written(list(ledger.taken)),
+            "gone": json.loads(state)["gone"] if state else None,
+            "since": ledger.since,
+        }
         if ledger.gone != earlier:
             known = [[list(key), gone.order, gone.at] for key, gone in ledger.gone.items()]
             names["gone"] = self._written(known) if known else None
         return json.dumps(names, sort_keys=True)
 
-    def clear(self, state: str | None) -> None:
-        """Delete what the state does not lead to, and nobody is about to commit."""
+    def clear(self, state: str | None, at: datetime) -> None:
+        """Delete what the state does not lead to, and nobody is about to commit. ``at``: no later than when the state
+        was seen to be that of the table's newest commit.
+        """
         needed = set(json.loads(state).values()) if state else set()
-        old = datetime.now(UTC) - LEFT_OVER
-        lying = self._store.list(self._root)
-        self._store.delete(each.path for each in lying if each.path not in needed and each.modified < old)
+        # By their names the oldest come first.
+        left = takewhile(lambda each: each.modified < at - LEFT_OVER, self._store.list(self._root))
+        self._store.delete(each.path for each in left if each.path not in needed)
 
     def _written(self, content: object) -> str:
-        path = f"{self._root}/{uuid.uuid4().hex}.json"
+        path = f"{self._root}/{time.time_ns() // 1000:017d}-{uuid.uuid4().hex[:12]}.json"
         self._store.write_json(path, content)
         return path
 

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lake.columns import SYNC_ORDER, SYNC_ORDER_FIELD, StoredColumns, is_own, source_name
 from lake.duck import Budget, engine, same
 from lake.lookup import ID, StoredRows
 from lake.pruning import files_with
-from lake.rows import chosen_rows, numbered_rows
+from lake.rows import chosen_rows, numbered_rows, stored_batches
 from lake.table import OpenTable
 
 Key = tuple[str, ...]
@@ -47,6 +48,17 @@ def stored_orders(
         for place, order in found.fetchall():
             orders[place] = order
     return orders
+
+
+def oldest_order(table: OpenTable) -> int | None:
+    """Of all rows; None where there is none."""
+    schema = pa.schema([SYNC_ORDER_FIELD])
+    oldest = [
+        pc.min(rows.column(0)).as_py()
+        for file in table.snapshot().files.values()
+        for _, rows in stored_batches(table.store, f"{table.root}/{file.path}", schema)
+    ]
+    return min((order for order in oldest if order is not None), default=None)
 
 
 def stored_rows(

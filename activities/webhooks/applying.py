@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ from lake.failpoints import reach
 from lake.inbox import Inbox, InboxEvent, inbox_root, name_of
 from lake.ledger import GONE_DAYS, Gone, Ledger, Ledgers, ledger_root
 from lake.manifest import Manifest, save
-from lake.orders import Key, own_columns, stored_orders, stored_rows
+from lake.orders import Key, oldest_order, own_columns, stored_orders, stored_rows
 from lake.position import Position
 from lake.publish import publish
 from lake.staging import stage
@@ -74,18 +75,26 @@ class _Applying:
         self._without_key = 0
 
     def run(self) -> Read:
+        begun_at = datetime.now(UTC)
         ledger = self._ledgers.read(self._state)
         self._inbox.delete(ledger.taken)
-        self._ledgers.clear(self._state)
         batch = self._batch(set(ledger.taken))
         if not batch.events and self._base.loaded:
             return self._nothing(batch, 0)
         table = open_table(self._store, table_root(self._run, self._reading.plan))
+        if table.position.sequence == self._base.sequence:
+            self._ledgers.clear(self._state, begun_at)
+        if self._state is None and self._run.reads:
+            ledger = replace(ledger, since=oldest_order(table))
         told = self._told(batch.events)
+        while table.schema is None and batch.more and all(each.change.deleted for each in told.values()):
+            # Of what is gone no table can be made, and without one nobody would know of it.
+            batch = self._with_more(batch)
+            told = self._told(batch.events)
         keys = list(told)
         orders = stored_orders(table, self._run.primary_key, keys)
         stored = {key: order for key, order in zip(keys, orders, strict=True) if order is not None}
-        found = news(told, stored, ledger.gone, lambda same: self._held(table, same), self._ask)
+        found = news(told, stored, ledger, lambda same: self._held(table, same), self._ask)
         reach("applying")
         gone = self._gone(ledger.gone, found)
         if self._base.loaded and not found and gone == ledger.gone:
@@ -96,7 +105,7 @@ class _Applying:
         if manifest is None:
             return self._nothing(batch, len(batch.events))
         reach("staged")
-        state = self._ledgers.keep(Ledger(batch.names, gone), self._state, ledger.gone)
+        state = self._ledgers.keep(Ledger(batch.names, gone, ledger.since), self._state, ledger.gone)
         return self._committed(replace(manifest, state=state), batch, warnings)
 
     def _committed(self, manifest: Manifest, batch: _Batch, warnings: list[dict[str, Any]]) -> Read:
@@ -116,7 +125,8 @@ class _Applying:
 
     def _batch(self, taken: set[str]) -> _Batch:
         """The oldest files, whole, until there are enough; several are fetched at once."""
-        files = [each for each in self._inbox.files(MOST_FILES + 1) if name_of(each.path) not in taken]
+        lying = self._inbox.files(MOST_FILES + 1 + len(taken))
+        files = [each for each in lying if name_of(each.path) not in taken]
         names: list[str] = []
         events: list[InboxEvent] = []
         size = 0
@@ -131,6 +141,10 @@ class _Applying:
                 if len(events) >= MOST_EVENTS or size >= MOST_BYTES:
                     break
         return _Batch(tuple(names), events, more=len(names) < len(files))
+
+    def _with_more(self, batch: _Batch) -> _Batch:
+        behind = self._batch(set(batch.names))
+        return _Batch((*batch.names, *behind.names), [*batch.events, *behind.events], behind.more)
 
     def _told(self, events: Sequence[InboxEvent]) -> dict[Key, Told]:
         config, table = self._reading.config, self._run.schema_name

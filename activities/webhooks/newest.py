@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from connectors.inference.texts import value_text
 from connectors.receiving import ObjectChange, Record
-from lake.ledger import Gone
+from lake.ledger import Ledger
 from lake.orders import Key
 
 Asked = Callable[[Sequence[Record]], Iterable[ObjectChange | None]]
@@ -46,11 +46,12 @@ def newest(changes: Iterable[tuple[Key, ObjectChange, float]]) -> dict[Key, Told
 
 
 def news(
-    told: Mapping[Key, Told], stored: Mapping[Key, int], gone: Mapping[Key, Gone], held: Held, ask: Asked
+    told: Mapping[Key, Told], stored: Mapping[Key, int], ledger: Ledger, held: Held, ask: Asked
 ) -> dict[Key, Told]:
     """What is newer than the stored rows, and than what is known of those that are gone. The provider is asked where
     that is in doubt.
     """
+    gone = ledger.gone
     fresh: dict[Key, Told] = {}
     equal: dict[Key, Told] = {}
     doubtful: dict[Key, Told] = {}
@@ -59,7 +60,8 @@ def news(
         known = max((order for order in (stored.get(key), gone_at) if order is not None), default=None)
         if known is not None and (each.order < known or (each.order == gone_at and each.change.deleted)):
             continue
-        if each.in_doubt:
+        unseen = known is None and ledger.since is not None and each.order < ledger.since
+        if each.in_doubt or (unseen and not each.change.deleted):
             doubtful[key] = each
         else:
             (equal if known == each.order and each.change.order is not None else fresh)[key] = each

@@ -7,7 +7,7 @@ from typing import Any
 
 from activities.jobs import publish_plan
 from activities.messages import Extracted, ExtractInput, Plan, Run
-from activities.reading import Reading
+from activities.reading import Reading, extract
 from activities.webhooks import applying
 from connectors.outbound import OPEN
 from connectors.registry import connector
@@ -49,6 +49,13 @@ class InboxTable:
     def put(self, *events: InboxEvent) -> None:
         self.inbox.put(events)
 
+    def read(self) -> None:
+        """The table as the provider has it: what a run does before it looks into the inbox."""
+        position = replace(self.begin(), loaded=False)
+        plan = Plan(1, rebuild=False, base=position.as_dict())
+        read = extract(_unreported, self.store, Reading(ExtractInput(self.run, plan, 0), plan, self._config, "", 2**28))
+        assert read.published is not None
+
     def begin(self) -> Position:
         """A run of its own; where its first batch begins."""
         self.run = replace(self.run, fence=self.run.fence + 1, job_id=f"job{self.run.fence + 1}")
@@ -80,10 +87,14 @@ class InboxTable:
         """One attempt of a batch that builds on the position."""
         plan = Plan(1, rebuild=False, base=position.as_dict())
         reading = Reading(ExtractInput(self.run, plan, batch), plan, self._config, "read", 2**28)
-        read = applying.apply_events(lambda rows, size_bytes, expected: None, self.store, reading)
+        read = applying.apply_events(_unreported, self.store, reading)
         if read.published is None and read.extracted.manifest:
             last = not read.extracted.more
             return read.extracted, publish(
                 self.store, read.extracted.manifest, publish_plan(self.run, plan, batch, last=last)
             )
         return read.extracted, read.published
+
+
+def _unreported(rows: int, size_bytes: int, expected: int | None) -> None:
+    """Nobody watches."""

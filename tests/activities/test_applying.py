@@ -1,6 +1,8 @@
 """What is in an inbox goes into its table, once, and never over what is newer."""
 
+import os
 import random
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from lake.inbox import InboxEvent
 from lake.storage import LakeStore
 from lake.table import commit
 from tests.activities.inboxes import InboxTable, customer, event
+from tests.providers.server import running
+from tests.providers.stripe import BEGIN, StripePlayer
 
 
 @pytest.fixture
@@ -62,6 +66,71 @@ def test_an_object_that_is_gone_stays_gone(table: InboxTable) -> None:
     table.put(updated(1, "made anew", 106))
     table.apply()
     assert table.rows("id", "name") == [("cus_1", "made anew"), ("cus_9", "witness")]
+
+
+def test_what_had_gone_before_the_table_was_read_does_not_come_back(tmp_path: Path) -> None:
+    """Of its deletion nobody here has heard: it was before, or while the table was off."""
+    store = LakeStore(f"file://{tmp_path}/lake")
+    with running() as provider:
+        player = StripePlayer(provider)
+        player.put("customers", 1, 1)
+        table = InboxTable(store, player.inputs()["base_url"])
+        table.read()
+        player.put("customers", 3, 3)
+        table.put(updated(2, "late", BEGIN), updated(3, "late, and there", BEGIN), updated(4, "new", 4_000_000_000))
+        table.apply()
+        assert table.rows("id", "name") == [("cus_1", None), ("cus_3", None), ("cus_4", "new")]
+        asked = len(provider.asked)
+        table.put(updated(2, "later", BEGIN + 1), deleted(5, BEGIN))
+        table.apply()
+        table.put(updated(6, "late", BEGIN + 1))
+        table.apply()
+        assert [row[0] for row in table.rows("id")] == ["cus_1", "cus_3", "cus_4"]
+        assert [each.path for each in provider.asked[asked:]] == ["/v1/customers/cus_6"]
+    assert table.left() == []
+
+
+def test_what_is_gone_is_known_of_a_table_that_is_not_there_yet(
+    table: InboxTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(applying, "MOST_EVENTS", 5)
+    monkeypatch.setattr(applying, "READERS", 2)
+    for number in range(20):
+        table.put(deleted(number, 105))
+    (done,) = table.apply()
+    assert (done.more, len(table.left())) == (False, 20)
+    table.put(updated(3, "late", 104), updated(30, "there", 104))
+    table.apply()
+    table.put(updated(7, "late", 104))
+    table.apply()
+    assert table.rows("id", "name") == [("cus_30", "there")]
+    assert table.left() == []
+
+
+def test_a_ledger_is_cleared_of_what_is_old_and_not_needed(table: InboxTable) -> None:
+    """By who has seen the table's newest commit alone."""
+    table.put(updated(1, "Ada", 100), deleted(2, 105))
+    table.apply()
+    stale = table.begin()
+    table.put(updated(1, "Bob", 101), deleted(3, 105))
+    table.apply()
+    before = {each.path for each in table.store.list("_ledgers")}
+    _made_old(table, timedelta(days=2))
+    table.put(updated(1, "Bob", 101))
+    table.step(stale, 0)
+    assert {each.path for each in table.store.list("_ledgers")} == before
+    table.put(updated(1, "Bob", 101))
+    table.apply()
+    assert len({each.path for each in table.store.list("_ledgers")}) == 2
+    table.put(updated(2, "late", 104), updated(3, "late", 104))
+    table.apply()
+    assert table.rows("id", "name") == [("cus_1", "Bob")]
+
+
+def _made_old(table: InboxTable, age: timedelta) -> None:
+    at = (datetime.now(UTC) - age).timestamp()
+    for each in table.store.list("_ledgers"):
+        os.utime(f"{table.store.url.removeprefix('file://')}/{each.path}", (at, at))
 
 
 def test_events_about_other_things_or_without_a_key_harm_nothing(table: InboxTable) -> None:
