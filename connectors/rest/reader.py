@@ -3,14 +3,12 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connectors.base import GONE, DiscoveredTable, ReadReport, ReadRequest, ValueWarning
-from connectors.cursor import decode, encode, field_type_of
+from connectors.base import DiscoveredTable, ReadReport, ReadRequest, ValueWarning
+from connectors.cursor import encode
 from connectors.errors import (
     AccessError,
     BusyError,
@@ -20,20 +18,18 @@ from connectors.errors import (
     SourceError,
     UnreachableError,
 )
-from connectors.inference.columns import Conversion, table_type
-from connectors.inference.filters import check_filters, filtered
+from connectors.inference.filters import filtered
 from connectors.inference.gathering import gathered
-from connectors.inference.kinds import EMPTY, TEXT, ZONED
-from connectors.inference.texts import Literal
+from connectors.inference.kinds import ZONED
 from connectors.reads import WITHOUT_CURSOR
-from connectors.receiving import ORDER, ObjectChange
 from connectors.rest.answers import NoAnswerError, TokenEndedError
 from connectors.rest.client import Api
-from connectors.rest.columns import declared_columns, lake_names, times
 from connectors.rest.config import RestConfig
-from connectors.rest.declaration import UNIX_TYPES, Resource, is_scrolled
+from connectors.rest.cursors import check_cursor, edge_of, is_by_token, is_older, since
+from connectors.rest.declaration import Resource, is_scrolled
 from connectors.rest.discovery import described
 from connectors.rest.progress import Progress, begun, ended_state, lower_after
+from connectors.rest.rows import TypedRows, spool_of, with_order
 from connectors.rest.spool import Spool
 from connectors.rest.walking import ByCursor, Page, Record, pages
 
@@ -52,30 +48,9 @@ def open_read(config: RestConfig, request: ReadRequest, most_rows: int | None = 
     resource = config.declaration.resource(request.table)
     if resource is None:
         raise SchemaChangedError(f"The source declares no resource {request.table} any more.")
-    _check_cursor(resource, request)
-    with Api(config) as api, _spool(resource, request) as spool:
+    check_cursor(resource, request)
+    with Api(config) as api, spool_of(resource, request) as spool:
         yield RestRead(config, resource, request, api, spool, most_rows or BATCH_ROWS)
-
-
-@contextmanager
-def open_rows(config: RestConfig, request: ReadRequest, changes: Sequence[ObjectChange]) -> Iterator["RestRead"]:
-    """A read of objects that are known already, each with its order."""
-    resource = config.declaration.resource(request.table)
-    if resource is None:
-        raise SchemaChangedError(f"The source declares no resource {request.table} any more.")
-    with _spool(resource, request) as spool:
-        spool.add([_with_order(each.record, each.order or 0) if request.ordered else each.record for each in changes])
-        yield RestRead(config, resource, request, None, spool, BATCH_ROWS)
-
-
-def _spool(resource: Resource, request: ReadRequest) -> Spool:
-    verbatim = frozenset({*declared_columns(resource), *request.type_overrides})
-    wanted = None if request.columns is None else (*request.columns, ORDER)
-    return Spool(resource.primary_key, verbatim, wanted)
-
-
-def _with_order(record: Record, order: int) -> Record:
-    return {**record, ORDER: Literal(order)}
 
 
 class RestRead:
@@ -86,11 +61,10 @@ class RestRead:
         config: RestConfig,
         resource: Resource,
         request: ReadRequest,
-        api: Api | None,
+        api: Api,
         spool: Spool,
         most_rows: int,
     ) -> None:
-        """``api``: None where the spool has the rows already."""
         self._resource = resource
         self._request = request
         self._spool = spool
@@ -98,14 +72,12 @@ class RestRead:
         self.report = ReadReport()
         self._ended: str | None = None
         self._place = config.account
-        self._edge: Any = None
-        if api is not None:
-            progress = self._progress()
-            self._edge = None if _is_by_token(resource) else _edge(resource, progress.lower)
-            self._fill(api, config, progress)
-        self._conversion = Conversion(self._chosen())
-        self.schema = self._schema()
-        check_filters(self.schema, request.row_filters)
+        progress = self._progress()
+        self._edge = None if is_by_token(resource) else edge_of(resource, progress.lower)
+        self._fill(api, config, progress)
+        resumed = request.state is not None or (request.cursor is not None and request.cursor.lower is not None)
+        self._rows = TypedRows(resource, request, spool, resumed=resumed)
+        self.schema = self._rows.schema
         self.table: DiscoveredTable | None = described(resource)
 
     @property
@@ -115,15 +87,15 @@ class RestRead:
     def batches(self) -> Iterator[pa.RecordBatch]:
         for batch in gathered(self._pieces(), self._request.batch_bytes):
             yield filtered(batch, self._request.row_filters)
-        self.report.warnings += self._conversion.warnings()
+        self.report.warnings += self._rows.warnings()
 
     def _pieces(self) -> Iterator[pa.RecordBatch]:
         """Behind the last one the report says how far the next pass has to look back."""
         name = self._time_cursor()
         known = self._request.cursor.lower if name and self._request.cursor else None
-        seen = [] if known is None else [_edge(self._resource, known)]
-        for piece in self._spool.pieces():
-            found = self._from_edge(self._converted(piece))
+        seen = [] if known is None else [edge_of(self._resource, known)]
+        for piece in self._rows.pieces():
+            found = self._from_edge(piece)
             if name is not None and found.num_rows > found.column(name).null_count:
                 seen.append(pc.max(found.column(name)).as_py())
             yield found
@@ -132,7 +104,7 @@ class RestRead:
 
     def _time_cursor(self) -> str | None:
         cursor = self._request.cursor
-        if cursor is None or _is_by_token(self._resource):
+        if cursor is None or is_by_token(self._resource):
             return None
         return cursor.field if self.schema.field(cursor.field).type == ZONED else None
 
@@ -155,7 +127,7 @@ class RestRead:
         found = begun(state, self._resource, self._place)
         if found is not None and (cursor is not None or found.token is None):
             return found
-        return Progress(None if cursor is None or _is_by_token(self._resource) else lower_after(state, cursor.lower))
+        return Progress(None if cursor is None or is_by_token(self._resource) else lower_after(state, cursor.lower))
 
     def _fill(self, api: Api, config: RestConfig, progress: Progress) -> None:
         """Until the batch is full, the pass is over, or the API wants a longer rest than a read has patience."""
@@ -210,7 +182,7 @@ class RestRead:
         if not self._request.ordered:
             return page.records
         order = int((page.asked_at - LATE_SECONDS) * 1_000_000)
-        return [_with_order(each, order) for each in page.records]
+        return [with_order(each, order) for each in page.records]
 
     def _may_fill(self, page: Page) -> bool:
         return self._is_full(len(page.records), page.size_bytes)
@@ -235,7 +207,7 @@ class RestRead:
         self.report.state = progress.as_state(self._resource, self._place)
 
     def _end(self, token: str | None, began: str | None) -> None:
-        if not _is_by_token(self._resource):
+        if not is_by_token(self._resource):
             self._ended = began
         elif token is not None and self._request.cursor is not None:
             found = Progress(None, token=token).as_state(self._resource, self._place)
@@ -252,123 +224,12 @@ class RestRead:
     def _by_cursor(self, progress: Progress) -> ByCursor | None:
         if self._request.cursor is None:
             return None
-        by_token = _is_by_token(self._resource)
-        return ByCursor(progress.token if by_token else _since(self._resource, progress.lower), self._is_past)
+        by_token = is_by_token(self._resource)
+        return ByCursor(progress.token if by_token else since(self._resource, progress.lower), self._is_past)
 
     def _is_past(self, records: Sequence[Record]) -> bool:
         """Whether only older objects follow."""
         cursor = self._resource.incremental
         if self._edge is None or cursor is None or not cursor.newest_first or cursor.param is not None:
             return False
-        return bool(records) and all(_is_older(each, self._resource, self._edge) for each in records)
-
-    def _chosen(self) -> dict[str, str]:
-        return lake_names(self._resource.columns) | dict(self._request.type_overrides)
-
-    def _schema(self) -> pa.Schema:
-        resource, request, chosen = self._resource, self._request, self._chosen()
-        wanted = None if request.columns is None else set(request.columns)
-        declared = {name: kind for name, kind in declared_columns(resource).items() if wanted is None or name in wanted}
-        resumed = request.state is not None or (request.cursor is not None and request.cursor.lower is not None)
-        kinds: dict[str, pa.DataType | None] = {}
-        for name, given in {**dict.fromkeys(declared, EMPTY), **self._spool.types}.items():
-            if name == ORDER:
-                continue
-            known = declared.get(name, given)
-            kinds[name] = table_type(name, known, chosen, request.text_columns, resumed=resumed)
-        if not resumed and self._spool.rows:
-            gone = [name for name in request.columns or () if name not in kinds]
-            self.report.warnings += [ValueWarning(name, GONE, self._spool.rows) for name in gone]
-        found = pa.schema([pa.field(name, kind) for name, kind in kinds.items() if kind is not None])
-        if not found.names and self._spool.rows:
-            raise SchemaChangedError(f"{request.table} no longer has any of the columns that are enabled.")
-        return found.append(pa.field(ORDER, pa.int64())) if request.ordered else found
-
-    def _converted(self, piece: pa.RecordBatch) -> pa.RecordBatch:
-        columns = []
-        for column in self.schema:
-            if column.name not in piece.schema.names:
-                columns.append(pa.nulls(piece.num_rows, column.type))
-                continue
-            values = piece.column(column.name)
-            unix = UNIX_TYPES.get(self._resource.columns.get(column.name, ""))
-            values = times(values, unix) if unix else values
-            columns.append(self._conversion.converted(column, values, self._spool.types[column.name]))
-        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
-
-
-def _check_cursor(resource: Resource, request: ReadRequest) -> None:
-    cursor = request.cursor
-    if cursor is None:
-        return
-    if resource.incremental is None or cursor.field != resource.incremental.field:
-        raise ConfigurationError(f"{request.table} is not read by the incremental field {cursor.field}.")
-    if request.columns is not None and cursor.field not in request.columns:
-        raise ConfigurationError(f"The incremental field {cursor.field} must be among the columns of the read.")
-    _edge(resource, cursor.lower)
-
-
-def _is_by_token(resource: Resource) -> bool:
-    return resource.incremental is not None and resource.incremental.token is not None
-
-
-def _edge(resource: Resource, lower: str | None) -> Any:
-    """``SchemaChangedError`` for a text that is no value of the cursor's type."""
-    if lower is None:
-        return None
-    try:
-        return decode(lower, _field_type(resource))
-    except ValueError as error:
-        raise SchemaChangedError(
-            f"The incremental field of {resource.name} is of another type now than what was read by it: resync it."
-        ) from error
-
-
-def _field_type(resource: Resource) -> str:
-    assert resource.incremental is not None
-    return field_type_of(declared_columns(resource)[resource.incremental.field]) or ""
-
-
-def _since(resource: Resource, lower: str | None) -> str | None:
-    """The cursor as the API's filter has it, a little earlier: an API may give what is greater only, and may round.
-
-    What is known is recognised.
-    """
-    cursor = resource.incremental
-    if lower is None or cursor is None or cursor.param is None:
-        return None
-    value = _edge(resource, lower)
-    if isinstance(value, datetime):
-        moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-        return _moment(moment - timedelta(seconds=cursor.margin_seconds), cursor.format)
-    if isinstance(value, date):
-        return (value - timedelta(days=1)).isoformat()
-    return str(int(value) - 1)
-
-
-def _moment(moment: datetime, wanted: str) -> str:
-    match wanted:
-        case "unix":
-            return str(int(moment.timestamp()))
-        case "unix_ms":
-            return str(int(moment.timestamp() * 1000))
-        case "date":
-            return moment.date().isoformat()
-        case _:
-            return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _is_older(record: Record, resource: Resource, edge: Any) -> bool:
-    """In doubt it is not."""
-    assert resource.incremental is not None
-    name = resource.incremental.field
-    value, kind = record.get(name), declared_columns(resource)[name]
-    if not isinstance(value, str):
-        return False
-    text = pa.array([value], TEXT)
-    unix = UNIX_TYPES.get(resource.columns[name])
-    try:
-        found = (times(text, unix) if unix else text).cast(kind)[0].as_py()
-    except pa.ArrowInvalid:
-        return False
-    return bool(found < edge)
+        return bool(records) and all(is_older(each, self._resource, self._edge) for each in records)

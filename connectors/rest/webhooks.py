@@ -8,7 +8,7 @@ from connectors.base import DiscoveredTable, FormField, ReadRequest, TableRead
 from connectors.receiving import Delivery, Endpoint, ObjectChange, Received, Record, Registered
 from connectors.rest.config import RestConfig
 from connectors.rest.connector import DeclaredConnector
-from connectors.rest.reader import open_rows
+from connectors.rest.rows import open_rows
 from connectors.rest.webhook_current import current_objects
 from connectors.rest.webhook_declaration import WebhookDeclaration
 from connectors.rest.webhook_events import changes_of, delivery_of, needed_types
