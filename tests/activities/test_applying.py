@@ -257,3 +257,13 @@ def test_whatever_the_order_the_newest_state_stands(table: InboxTable, seed: int
             table.apply()
     table.apply()
     assert table.rows("id", "name") == sorted((f"cus_{number}", name) for number, name in truth.items() if name)
+
+
+def test_a_column_without_a_value_in_all_events_of_a_batch_keeps_its_type(table: InboxTable) -> None:
+    table.put(updated(1, "Ada", 100))
+    table.apply()
+    table.put(event("customer.updated", {**customer(1, "Ada"), "balance": None}, 101))
+    table.apply()
+    table.put(event("customer.updated", {**customer(2, "Bob"), "balance": 7}, 102))
+    table.apply()
+    assert table.rows("id", "balance") == [("cus_1", None), ("cus_2", 7)]
