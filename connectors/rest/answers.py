@@ -73,8 +73,11 @@ def parsed(content: bytes, resource: Resource) -> Any:
         raise NoAnswerError(
             f"The API answers with {error} for {resource.name}: check the base URL and the resource's path."
         ) from error
-    if resource.records_always and _lacks_objects(body, resource):
-        raise NoAnswerError(f"The API answers without a list of {resource.name}: check the base URL.")
+    if not resource.records_optional and _lacks_objects(body, resource):
+        raise NoAnswerError(
+            f"The API answers without a list of {resource.name}: check the base URL and the option records, or say "
+            "records_optional where it leaves an empty list out."
+        )
     return body
 
 
@@ -122,7 +125,10 @@ def failure(body: Any, resource: Resource, declaration: Declaration) -> SourceEr
 def _lacks_objects(body: Any, resource: Resource) -> bool:
     """What says that the request failed needs none."""
     found = body if resource.records is None else found_at(resource.records, body)
-    return not isinstance(found, list) and not (resource.failed is not None and _says(resource.failed, body))
+    is_named = resource.records is not None and isinstance(found, dict)
+    return not (isinstance(found, list) or is_named) and not (
+        resource.failed is not None and _says(resource.failed, body)
+    )
 
 
 def _no_access(resource: Resource, told: str) -> AccessError:

@@ -196,8 +196,9 @@ class _Requests(Model):
     body: Mapping[str, Any] | None = None
     records: PlacePath | None = None
     """Where an answer has the objects; None: the answer is the list, or the one object."""
-    records_always: bool = False
-    """Every answer has a list there, be it an empty one: what has none is not the API's answer."""
+    records_optional: bool = False
+    """An answer may have no list there: then it is one object, or there is none. Else what has none is not the API's
+    answer."""
     paging: Paging = SinglePage(type="single")
     primary_key: tuple[Name, ...] = ()
     incremental: Incremental | None = None

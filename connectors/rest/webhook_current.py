@@ -55,7 +55,7 @@ def _current(
 def _single(resource: Resource) -> Resource:
     """As a resource of one object, which may not be there."""
     nowhere = Parent(resource=resource.name, include={"id": "id"}, none=_NOT_THERE)
-    return resource.model_copy(update={"parent": nowhere, "failed": None, "records_always": False})
+    return resource.model_copy(update={"parent": nowhere, "failed": None, "records_optional": True})
 
 
 def _is_same(resource: Resource, known: Mapping[str, Any], row: Record) -> bool:

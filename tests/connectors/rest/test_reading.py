@@ -276,7 +276,9 @@ class TestParents:
     ("body", "said"),
     [
         (b"<html>", "The API answers with what is no JSON for books"),
-        (b'{"data": 3}', "has no list of objects"),
+        (b'{"data": 3}', "answers without a list of books"),
+        (b'{"data": null}', "say records_optional where it leaves an empty list out"),
+        (b'{"message": "no such thing"}', "check the base URL and the option records"),
         (b'{"data": [1]}', "has no list of objects"),
         (b'{"data": [], "error": "quota"}', 'says that the request for books failed: "quota"'),
     ],
@@ -287,9 +289,10 @@ def test_answers_that_are_none(library: Library, body: bytes, said: str) -> None
         library.read(library.resource("single", failed="error"))
 
 
-def test_an_answer_without_objects_is_an_empty_one(library: Library) -> None:
-    library.provider.routes["/v1/single"] = lambda asked: Reply({"data": None})
-    assert library.read(library.resource("single")).table.num_rows == 0
+@pytest.mark.parametrize(("body", "rows"), [({"data": None}, 0), ({}, 0), ({"data": {"id": 1}}, 1)])
+def test_an_answer_without_a_list_is_an_empty_one_where_that_is_said(library: Library, body: Any, rows: int) -> None:
+    library.provider.routes["/v1/single"] = lambda asked: Reply(body)
+    assert library.read(library.resource("single", records_optional=True)).table.num_rows == rows
 
 
 def test_a_resource_that_is_declared_no_longer(library: Library) -> None:
