@@ -50,7 +50,9 @@ class Hooks:
 
     def _send(self, request: Request) -> Answer:
         try:
-            return self._api.ask(Resource(name="webhooks", path="webhooks", scope=self._scope, records_optional=True), request)
+            return self._api.ask(
+                Resource(name="webhooks", path="webhooks", scope=self._scope, records_optional=True), request
+            )
         except (AccessError, SchemaChangedError) as error:
             # Some answer that there is nothing where a right is missing.
             raise AccessError(f"The credentials may not manage webhooks: they need {self._scope}.") from error
