@@ -1,6 +1,7 @@
 """Asking a provider for an access token, as OAuth 2 has it."""
 
 import hashlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -115,6 +116,15 @@ class _Client(OAuth2Client):  # type: ignore[misc]
         headers = [(name, value) for name, value in answer.headers.multi_items() if name not in _OF_THE_WIRE]
         return httpx2.Response(answer.status_code, headers=headers, content=content, request=answer.request)
 
+    def parse_response_token(self, resp: httpx2.Response) -> Mapping[str, Any]:
+        """As it came. What else is wrong with it is no reason to lose a token that is good once."""
+        found = resp.json()
+        if not isinstance(found, dict):
+            raise TypeError("a token comes in an object")
+        if found.get("error"):
+            raise OAuthError(found["error"])
+        return found
+
 
 def _pieces(answer: httpx2.Response) -> Iterator[bytes]:
     size = 0
@@ -146,9 +156,12 @@ def _granted(found: Mapping[str, Any]) -> Grant:
 
 
 def _good_for(lifetime: Any) -> float | None:
-    """Some say 0 of a token that does not end."""
-    seconds = float(lifetime or 0)
-    return seconds - min(LEEWAY_SECONDS, seconds / 4) if seconds > 0 else None
+    """None where nobody can tell. Some say 0 of a token that does not end."""
+    try:
+        seconds = float(lifetime or 0)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return seconds - min(LEEWAY_SECONDS, seconds / 4) if 0 < seconds < math.inf else None
 
 
 def _digest(*parts: object) -> str:

@@ -290,6 +290,17 @@ def test_an_address_of_tokens_that_has_a_bad_moment(
     read(login, sqlite_tokens)
 
 
+@pytest.mark.parametrize(
+    "said", [{"expires_in": "3600.5"}, {"expires_in": "an hour"}, {"expires_in": [1]}, {"error": None}]
+)
+def test_a_token_is_taken_whatever_is_said_of_it(login: Rotating, sqlite_tokens: Tokens, said: dict[str, Any]) -> None:
+    login.provider.faults.append(lambda reply: replace(reply, body={**reply.body, **said}))
+    read(login, sqlite_tokens)
+    login.expire()
+    read(login, sqlite_tokens)
+    assert [each["refresh_token"] for each in login.asked] == ["refresh-0", "refresh-1"]
+
+
 def test_an_answer_without_end(login: Rotating, sqlite_tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
     login.provider.faults.append(lambda reply: replace(reply, body={**reply.body, "more": "x" * 2**20}))
     with pytest.raises(SourceError, match="answers with far more than one: check token_url"):
