@@ -195,7 +195,7 @@ class SyncSchema:
                 await self._copy_to(output)
 
     async def _copy_to(self, run: Run) -> bool:
-        """Copy until done; whether the table was loaded before.
+        """Copy until done; whether the table was loaded before, and stayed.
 
         A table that moved under a batch is planned again from where it stands.
         """
@@ -224,6 +224,7 @@ class SyncSchema:
                 self._carry_on(run)
             plan, staged = await self._extract(run, replace(plan, base=published.position))
         if plan.rebuild:
+            was_loaded = False
             await self._swap_in(run, plan)
         elif published.maintenance_due:
             await self._maintain(run, plan)

@@ -75,17 +75,20 @@ class _Applying:
         self._without_key = 0
 
     def run(self) -> Read:
+        if self._reading.plan.rebuild and self._base.loaded:
+            # All of it was read. It takes the table's place first: who else may put it there has it as it is now.
+            return _nothing(more=False)
         begun_at = datetime.now(UTC)
         ledger = self._ledgers.read(self._state)
         self._inbox.delete(ledger.taken)
         batch = self._batch(set(ledger.taken))
         if not batch.events and self._base.loaded:
-            return self._nothing(batch, 0)
+            return _nothing(more=batch.more)
         table = open_table(self._store, table_root(self._run, self._reading.plan))
         if table.position.sequence == self._base.sequence:
             self._ledgers.clear(self._state, begun_at)
         if self._state is None and self._run.reads:
-            ledger = replace(ledger, since=oldest_order(table))
+            ledger = replace(ledger, since=_since(table))
         told = self._told(batch.events)
         while table.schema is None and batch.more and all(each.change.deleted for each in told.values()):
             # Of what is gone no table can be made, and without one nobody would know of it.
@@ -100,10 +103,10 @@ class _Applying:
         if self._base.loaded and not found and gone == ledger.gone:
             # Nothing of it is new, whatever comes: no commit has to say so.
             self._inbox.delete(batch.names)
-            return self._nothing(batch, len(batch.events))
+            return _nothing(more=batch.more)
         manifest, warnings = self._staged(table, found, set(stored))
         if manifest is None:
-            return self._nothing(batch, len(batch.events))
+            return _nothing(more=batch.more)
         reach("staged")
         state = self._ledgers.keep(Ledger(batch.names, gone, ledger.since), self._state, ledger.gone)
         return self._committed(replace(manifest, state=state), batch, warnings)
@@ -119,9 +122,6 @@ class _Applying:
         if not plan.rebuild and published.position.state == manifest.state:
             self._inbox.delete(batch.names)
         return Read(extracted, published)
-
-    def _nothing(self, batch: _Batch, rows: int) -> Read:
-        return Read(Extracted("", 0, 0, more=batch.more, repeats=True))
 
     def _batch(self, taken: set[str]) -> _Batch:
         """The oldest files, whole, until there are enough; several are fetched at once."""
@@ -220,6 +220,18 @@ class _Applying:
     def _request(self, table: OpenTable) -> ReadRequest:
         texts = {} if table.schema is None else query.column_types(table)
         return request_of(self._reading, self._base, tuple(name for name, kind in texts.items() if kind == TEXT))
+
+
+def _nothing(*, more: bool) -> Read:
+    return Read(Extracted("", 0, 0, more=more, repeats=True))
+
+
+def _since(table: OpenTable) -> int | None:
+    """Of a table as it was read; where that gave no row, nobody knows better than now."""
+    if table.schema is None:
+        return None
+    oldest = oldest_order(table)
+    return int(time.time() * 1_000_000) if oldest is None else oldest
 
 
 def _alike(stored: Mapping[str, Any], told: Mapping[str, Any] | None) -> bool:

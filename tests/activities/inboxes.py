@@ -14,8 +14,9 @@ from connectors.registry import connector
 from connectors.surroundings import Surroundings
 from lake.dataset import open_dataset
 from lake.inbox import Inbox, InboxEvent, inbox_root
-from lake.position import Position
-from lake.publish import Published, publish
+from lake.manifest import RunRef
+from lake.position import EMPTY, Position
+from lake.publish import Published, fence, publish, swap_in
 from lake.storage import LakeStore
 from lake.table import open_table
 
@@ -49,12 +50,20 @@ class InboxTable:
     def put(self, *events: InboxEvent) -> None:
         self.inbox.put(events)
 
-    def read(self) -> None:
-        """The table as the provider has it: what a run does before it looks into the inbox."""
-        position = replace(self.begin(), loaded=False)
-        plan = Plan(1, rebuild=False, base=position.as_dict())
-        read = extract(_unreported, self.store, Reading(ExtractInput(self.run, plan, 0), plan, self._config, "", 2**28))
+    def read(self, *, rebuild: bool = False) -> Position:
+        """All that the provider has; into the table, or into the one that is to take its place."""
+        self.begin()
+        if rebuild:
+            fence(self.store, self.run.table_path, RunRef(self.run.job_id, self.run.fence, self.run.generation))
+            self.run = replace(self.run, generation=self.run.generation + 1)
+        base = replace(EMPTY, mode="webhook", primary_key=("id",))
+        read = extract(_unreported, self.store, self._reading(base, 0, rebuild=rebuild))
         assert read.published is not None
+        return read.published.position
+
+    def swap_in(self, rebuilt: Position) -> None:
+        plan = self._reading(rebuilt, 1, rebuild=True).plan
+        swap_in(self.store, publish_plan(self.run, plan, 1, last=True))
 
     def begin(self) -> Position:
         """A run of its own; where its first batch begins."""
@@ -83,17 +92,20 @@ class InboxTable:
     def left(self) -> Sequence[str]:
         return [each.path for each in self.inbox.files(1000)]
 
-    def step(self, position: Position, batch: int) -> tuple[Extracted, Published | None]:
+    def step(self, position: Position, batch: int, *, rebuild: bool = False) -> tuple[Extracted, Published | None]:
         """One attempt of a batch that builds on the position."""
-        plan = Plan(1, rebuild=False, base=position.as_dict())
-        reading = Reading(ExtractInput(self.run, plan, batch), plan, self._config, "read", 2**28)
+        reading = self._reading(position, batch, rebuild=rebuild)
         read = applying.apply_events(_unreported, self.store, reading)
         if read.published is None and read.extracted.manifest:
             last = not read.extracted.more
             return read.extracted, publish(
-                self.store, read.extracted.manifest, publish_plan(self.run, plan, batch, last=last)
+                self.store, read.extracted.manifest, publish_plan(self.run, reading.plan, batch, last=last)
             )
         return read.extracted, read.published
+
+    def _reading(self, base: Position, batch: int, *, rebuild: bool) -> Reading:
+        plan = Plan(self.run.generation, rebuild=rebuild, base=base.as_dict())
+        return Reading(ExtractInput(self.run, plan, batch), plan, self._config, "read", 2**28)
 
 
 def _unreported(rows: int, size_bytes: int, expected: int | None) -> None:

@@ -90,6 +90,31 @@ def test_what_had_gone_before_the_table_was_read_does_not_come_back(tmp_path: Pa
     assert table.left() == []
 
 
+def test_what_is_rebuilt_takes_its_place_before_it_takes_events(tmp_path: Path) -> None:
+    """Whoever was about to put it there before does so at any time, with what was read alone."""
+    with running() as provider:
+        player = StripePlayer(provider)
+        player.put("customers", 1, 1)
+        table = InboxTable(LakeStore(f"file://{tmp_path}/lake"), player.inputs()["base_url"])
+        table.read()
+        rebuilt = table.read(rebuild=True)
+        table.put(updated(1, "new", 4_000_000_000))
+        done, published = table.step(rebuilt, 1, rebuild=True)
+        assert (done.more, published, len(table.left())) == (False, None, 1)
+        table.swap_in(rebuilt)
+        table.apply()
+    assert (table.rows("id", "name"), table.left()) == ([("cus_1", "new")], [])
+
+
+def test_what_had_gone_does_not_come_back_to_a_table_that_was_empty(tmp_path: Path) -> None:
+    with running() as provider:
+        table = InboxTable(LakeStore(f"file://{tmp_path}/lake"), StripePlayer(provider).inputs()["base_url"])
+        table.read()
+        table.put(updated(1, "late", BEGIN), updated(2, "new", 4_000_000_000))
+        table.apply()
+    assert table.rows("id", "name") == [("cus_2", "new")]
+
+
 def test_what_is_gone_is_known_of_a_table_that_is_not_there_yet(
     table: InboxTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
