@@ -17,16 +17,17 @@ from activities.jobs import publish_plan, run_ref, table_root
 from activities.messages import Extracted, Run
 from activities.reading import TEXT, Read, Reading, as_dicts, is_short, note_of, request_of
 from activities.webhooks.newest import Told, asked, key_of, newest, news
+from activities.webhooks.standing import alike, check_key, known_since
 from connectors import registry
 from connectors.base import ReadRequest, ValueWarning
-from connectors.receiving import ORDER, ObjectChange, Receiving
+from connectors.receiving import ObjectChange, Receiving
 from lake import query
 from lake.arrivals import stage_deleted
 from lake.failpoints import reach
 from lake.inbox import Inbox, InboxEvent, inbox_root, name_of
 from lake.ledger import GONE_DAYS, Gone, Ledger, Ledgers, ledger_root
 from lake.manifest import Manifest, save
-from lake.orders import Key, oldest_order, own_columns, stored_orders, stored_rows
+from lake.orders import Key, own_columns, stored_orders, stored_rows
 from lake.position import Position
 from lake.publish import publish
 from lake.staging import stage
@@ -85,10 +86,11 @@ class _Applying:
         if not batch.events and self._base.loaded:
             return _nothing(more=batch.more)
         table = open_table(self._store, table_root(self._run, self._reading.plan))
+        check_key(self._run, self._connector.discover(self._reading.config, [self._run.schema_name]), table)
         if table.position.sequence == self._base.sequence:
             self._ledgers.clear(self._state, begun_at)
         if self._state is None and self._run.reads:
-            ledger = replace(ledger, since=_since(table))
+            ledger = replace(ledger, since=known_since(table))
         told = self._told(batch.events)
         while table.schema is None and batch.more and all(each.change.deleted for each in told.values()):
             # Of what is gone no table can be made, and without one nobody would know of it.
@@ -178,7 +180,7 @@ class _Applying:
             rows = [row for batch in read.batches() for row in batch.to_pylist()]
         stored = stored_rows(table, self._run.primary_key, list(shown))
         told_by = {key_of(row, self._run.primary_key): row for row in rows}
-        return {key for key, row in stored.items() if _alike(row, told_by.get(key))}
+        return {key for key, row in stored.items() if alike(row, told_by.get(key))}
 
     def _gone(self, known: Mapping[Key, Gone], found: Mapping[Key, Told]) -> dict[Key, Gone]:
         """Without what is old, or has come back."""
@@ -224,19 +226,3 @@ class _Applying:
 
 def _nothing(*, more: bool) -> Read:
     return Read(Extracted("", 0, 0, more=more, repeats=True))
-
-
-def _since(table: OpenTable) -> int | None:
-    """Of a table as it was read; where that gave no row, nobody knows better than now."""
-    if table.schema is None:
-        return None
-    oldest = oldest_order(table)
-    return int(time.time() * 1_000_000) if oldest is None else oldest
-
-
-def _alike(stored: Mapping[str, Any], told: Mapping[str, Any] | None) -> bool:
-    """Columns that one of them does not have are null."""
-    if told is None:
-        return False
-    names = {*stored, *told} - {ORDER}
-    return all(stored.get(name) == told.get(name) for name in names)

@@ -36,7 +36,9 @@ def event(kind: str, told: Row, created: int) -> InboxEvent:
 class InboxTable:
     """As a run finds it; ``loaded``, with no row, from the beginning."""
 
-    def __init__(self, store: LakeStore, base_url: str = NOWHERE, **settings: Any) -> None:
+    def __init__(
+        self, store: LakeStore, base_url: str = NOWHERE, inputs: dict[str, str] | None = None, **settings: Any
+    ) -> None:
         self.store = store
         self.inbox = Inbox(store, inbox_root("schema"))
         self.run = Run(
@@ -44,8 +46,8 @@ class InboxTable:
             primary_key=["id"], key_detected=True,
         )  # fmt: skip
         self.run = replace(self.run, **settings)
-        inputs = {"api_key": "rk_test_1", "base_url": base_url}
-        self._config = connector("Stripe").parse_config(inputs, Surroundings(OPEN))
+        inputs = inputs or {"api_key": "rk_test_1", "base_url": base_url}
+        self._config = connector(self.run.source_type).parse_config(inputs, Surroundings(OPEN))
 
     def put(self, *events: InboxEvent) -> None:
         self.inbox.put(events)
@@ -56,7 +58,7 @@ class InboxTable:
         if rebuild:
             fence(self.store, self.run.table_path, RunRef(self.run.job_id, self.run.fence, self.run.generation))
             self.run = replace(self.run, generation=self.run.generation + 1)
-        base = replace(EMPTY, mode="webhook", primary_key=("id",))
+        base = replace(EMPTY, mode="webhook", primary_key=tuple(self.run.primary_key))
         read = extract(_unreported, self.store, self._reading(base, 0, rebuild=rebuild))
         assert read.published is not None
         return read.published.position
@@ -69,7 +71,7 @@ class InboxTable:
         """A run of its own; where its first batch begins."""
         self.run = replace(self.run, fence=self.run.fence + 1, job_id=f"job{self.run.fence + 1}")
         position = open_table(self.store, self.run.table_path).position
-        return replace(position, loaded=True, mode="webhook", primary_key=("id",))
+        return replace(position, loaded=True, mode="webhook", primary_key=tuple(self.run.primary_key))
 
     def apply(self) -> list[Extracted]:
         """All batches of a run of its own."""

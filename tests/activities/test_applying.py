@@ -2,6 +2,7 @@
 
 import os
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import pytest
 
 from activities.webhooks import applying
+from connectors.errors import SchemaChangedError
 from lake import publish as publishing
 from lake.inbox import InboxEvent
 from lake.storage import LakeStore
-from lake.table import commit
+from lake.table import commit, open_table
 from tests.activities.inboxes import InboxTable, customer, event
 from tests.providers.server import running
 from tests.providers.stripe import BEGIN, StripePlayer
@@ -256,6 +258,26 @@ def test_a_full_inbox_is_emptied_in_batches(table: InboxTable, monkeypatch: pyte
     assert table.rows("id", "name") == sorted((f"cus_{number}", name) for number, name in newest.items())
     table.apply()
     assert table.left() == []
+
+
+def test_events_by_another_key_wait(table: InboxTable) -> None:
+    """Until the settings know of it, and there are no rows by the old one."""
+
+    def told(**inputs: str) -> InboxTable:
+        own = InboxTable(table.store, inputs={"tables": "customers", **inputs}, source_type="Webhook", reads=False)
+        own.run = replace(own.run, fence=open_table(table.store, own.run.table_path).position.fence)
+        return own
+
+    table.inbox.put([InboxEvent("event", b'{"id": 1, "name": "Ada"}', 100)])
+    told(key="id").apply()
+    table.inbox.put([InboxEvent("event", b'{"email": "ada@example.com", "name": "Ada"}', 101)])
+    changed = told(key="email")
+    with pytest.raises(SchemaChangedError, match="The key of customers was id and is email now: refresh"):
+        changed.apply()
+    changed.run = replace(changed.run, primary_key=["email"])
+    with pytest.raises(SchemaChangedError, match="go by the key id, and its events by email now: give them back"):
+        changed.apply()
+    assert (table.rows("id", "name"), len(table.left())) == ([(1, "Ada")], 1)
 
 
 @pytest.mark.parametrize("seed", range(5))
