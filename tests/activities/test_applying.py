@@ -2,8 +2,10 @@
 
 import os
 import random
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from lake import publish as publishing
 from lake.inbox import InboxEvent
 from lake.storage import LakeStore
 from lake.table import commit, open_table
+from tests.activities.freezing import Attempt, freezing
 from tests.activities.inboxes import InboxTable, customer, event
 from tests.providers.server import running
 from tests.providers.stripe import BEGIN, StripePlayer
@@ -284,18 +287,7 @@ def test_events_by_another_key_wait(table: InboxTable) -> None:
 def test_whatever_the_order_the_newest_state_stands(table: InboxTable, seed: int) -> None:
     """Late, doubled and out of order, in files and runs of any size, beside runs that are cut off."""
     chance = random.Random(seed)  # noqa: S311
-    truth: dict[int, Any] = {}
-    events: list[InboxEvent] = []
-    for created in range(1, 400):
-        number = chance.randrange(40)
-        if chance.random() < 0.2 and truth.get(number) is not None:
-            truth[number] = None
-            events.append(deleted(number, created))
-        else:
-            truth[number] = f"name {created}"
-            events.append(updated(number, truth[number], created))
-    events = [each for each in events for _ in range(chance.choice((1, 1, 1, 2)))]
-    events.sort(key=lambda each: each.received_at + chance.gauss(0, 30))
+    events, truth = history(chance, 400)
     while events:
         size = chance.randrange(1, 60)
         table.put(*events[:size])
@@ -303,7 +295,59 @@ def test_whatever_the_order_the_newest_state_stands(table: InboxTable, seed: int
         if chance.random() < 0.5:
             table.apply()
     table.apply()
-    assert table.rows("id", "name") == sorted((f"cus_{number}", name) for number, name in truth.items() if name)
+    assert table.rows("id", "name") == truth
+
+
+@pytest.mark.parametrize("seed", [2, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 20))])
+def test_attempts_that_freeze_die_and_wake_up_lose_nothing(
+    table: InboxTable, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Those of one batch beside each other, and beside later runs."""
+    chance = random.Random(seed)  # noqa: S311
+    monkeypatch.setattr(applying, "MOST_EVENTS", 12 if seed % 2 else 1000)
+    monkeypatch.setattr(applying, "READERS", 2)
+    events, truth = history(chance, 150)
+    table.put(events.pop(0))
+    table.apply()
+    base, attempts = table.begin(), [Attempt(lambda: None)]
+    with freezing():
+        while events:
+            what = chance.random()
+            if what < 0.15:
+                size = chance.randrange(1, 8)
+                table.put(*events[:size])
+                events = events[size:]
+            elif what < 0.25:
+                base = table.begin() if chance.random() < 0.5 else base
+                attempts.append(Attempt(partial(copy(table).step, base, 0)))
+            elif what < 0.97:
+                chance.choice(attempts[-4:]).go_on()
+            else:
+                chance.choice(attempts).die()
+            attempts = [each for each in attempts if not each.is_over] or [Attempt(lambda: None)]
+        for each in attempts:
+            each.finish()
+    table.apply()
+    assert table.rows("id", "name") == truth
+    table.apply()
+    assert table.left() == []
+
+
+def history(chance: random.Random, count: int) -> tuple[list[InboxEvent], list[tuple[str, str]]]:
+    """Events of customers, late, doubled and out of order, and the rows that are to be there in the end."""
+    names: dict[int, str | None] = {}
+    events: list[InboxEvent] = []
+    for created in range(1, count):
+        number = chance.randrange(40)
+        if chance.random() < 0.2 and names.get(number) is not None:
+            names[number] = None
+            events.append(deleted(number, created))
+        else:
+            names[number] = f"name {created}"
+            events.append(updated(number, f"name {created}", created))
+    events = [each for each in events for _ in range(chance.choice((1, 1, 1, 2)))]
+    events.sort(key=lambda each: each.received_at + chance.gauss(0, 30))
+    return events, sorted((f"cus_{number}", name) for number, name in names.items() if name)
 
 
 def test_a_column_without_a_value_in_all_events_of_a_batch_keeps_its_type(table: InboxTable) -> None:

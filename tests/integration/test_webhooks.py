@@ -206,6 +206,39 @@ def test_events_are_rows_within_seconds_and_a_table_that_was_off_is_read_anew(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("step", ["applying", "staged", "before-commit", "after-commit", "after-publish"])
+def test_a_worker_killed_as_it_applies_events_and_as_it_reads_a_table_anew(
+    receiving: Platform, player: StripePlayer, object_store: RunningStore, step: str
+) -> None:
+    """What came before it died and after, up to its successor, is there all the same."""
+    for name in TABLES:
+        for number in range(50):
+            player.put(name, number, number)
+    shop = Shop(receiving, object_store, player)
+    shop.loaded()
+
+    def doom(seed: int, *begin: Callable[[], Any]) -> None:
+        receiving.kill()
+        traffic(shop, sender, 80, seed)
+        assert sender.wait(60)
+        receiving.start_worker("doomed", FAILPOINT=step)
+        for each in begin:
+            each()
+        receiving.wait_killed("doomed")
+        traffic(shop, sender, 80, seed + 1)
+        assert sender.wait(60)
+        receiving.start_worker()
+        shop.assert_up_to_date()
+
+    with Sender(shop.url, per_second=100, doubles=0.1, spread_seconds=1.0) as sender:
+        doom(1)
+        customers = named(shop.source, "customers")
+        doom(3, lambda: receiving.call("POST", f"/external_data_schemas/{customers['id']}/resync/"))
+    assert len(sender.acknowledged) == 320
+
+
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_object_store_is_away_for_a_minute_and_temporal_dies(
     player: StripePlayer, sqlite_metadata_url: str, tmp_path: Path
