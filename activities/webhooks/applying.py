@@ -5,8 +5,9 @@ first look is at the table's ledger.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +17,7 @@ import pyarrow as pa
 from activities.jobs import publish_plan, run_ref, table_root
 from activities.messages import Extracted, Run
 from activities.reading import TEXT, Read, Reading, as_dicts, is_short, note_of, request_of
-from activities.webhooks.newest import Told, asked, key_of, newest, news
+from activities.webhooks.newest import Told, asked, identity_of, key_of, newest, news
 from activities.webhooks.standing import alike, check_key, known_since
 from connectors import registry
 from connectors.base import ReadRequest, ValueWarning
@@ -40,6 +41,8 @@ MOST_FILES = 2_000
 MOST_EVENTS = 50_000
 MOST_BYTES = 2**26
 """Of one batch: what a crash may cost, and about a fourth of the memory that it takes."""
+MOST_ASKED = 500
+"""Objects of one batch that the provider is asked for, about: what was answered counts once it is committed."""
 READERS = 8
 WITHOUT_KEY = "an event tells of an object without a key"
 
@@ -52,8 +55,10 @@ def apply_events(report: Report, store: LakeStore, reading: Reading) -> Read:
 
 @dataclass(frozen=True)
 class _Batch:
+    """``changes``: with when they came, in seconds since the epoch."""
+
     names: tuple[str, ...]
-    events: list[InboxEvent]
+    changes: list[tuple[ObjectChange, float]]
     more: bool
 
 
@@ -83,7 +88,7 @@ class _Applying:
         ledger = self._ledgers.read(self._state)
         self._inbox.delete(ledger.taken)
         batch = self._batch(set(ledger.taken))
-        if not batch.events and self._base.loaded:
+        if not batch.names and self._base.loaded:
             return _nothing(more=batch.more)
         table = open_table(self._store, table_root(self._run, self._reading.plan))
         check_key(self._run, self._connector.discover(self._reading.config, [self._run.schema_name]), table)
@@ -91,11 +96,11 @@ class _Applying:
             self._ledgers.clear(self._state, begun_at)
         if self._state is None and self._run.reads:
             ledger = replace(ledger, since=known_since(table))
-        told = self._told(batch.events)
+        told = self._told(batch.changes)
         while table.schema is None and batch.more and all(each.change.deleted for each in told.values()):
             # Of what is gone no table can be made, and without one nobody would know of it.
             batch = self._with_more(batch)
-            told = self._told(batch.events)
+            told = self._told(batch.changes)
         keys = list(told)
         orders = stored_orders(table, self._run.primary_key, keys)
         stored = {key: order for key, order in zip(keys, orders, strict=True) if order is not None}
@@ -130,34 +135,37 @@ class _Applying:
         lying = self._inbox.files(MOST_FILES + 1 + len(taken))
         files = [each for each in lying if name_of(each.path) not in taken]
         names: list[str] = []
-        events: list[InboxEvent] = []
+        changes: list[tuple[ObjectChange, float]] = []
+        asked_for: set[str] = set()
         size = 0
         with ThreadPoolExecutor(READERS, "inbox") as pool:
-            for first in range(0, min(len(files), MOST_FILES), READERS):
-                paths = [each.path for each in files[first : min(first + READERS, MOST_FILES)]]
-                for path, found in zip(paths, pool.map(self._inbox.read, paths), strict=True):
-                    names.append(name_of(path))
-                    events += found
-                    size += sum(len(event.body) for event in found)
-                self._report(len(events), size, None)
-                if len(events) >= MOST_EVENTS or size >= MOST_BYTES:
+            paths = [each.path for each in files[:MOST_FILES]]
+            for path, found in zip(paths, _ahead(pool, self._inbox.read, paths), strict=False):
+                told = list(self._changes(found))
+                names.append(name_of(path))
+                changes += told
+                asked_for.update(identity_of(change) for change, _ in told if not change.whole)
+                size += sum(len(event.body) for event in found)
+                self._report(len(changes), size, None)
+                if len(changes) >= MOST_EVENTS or size >= MOST_BYTES or len(asked_for) >= MOST_ASKED:
                     break
-        return _Batch(tuple(names), events, more=len(names) < len(files))
+        return _Batch(tuple(names), changes, more=len(names) < len(files))
 
     def _with_more(self, batch: _Batch) -> _Batch:
         behind = self._batch(set(batch.names))
-        return _Batch((*batch.names, *behind.names), [*batch.events, *behind.events], behind.more)
+        return _Batch((*batch.names, *behind.names), [*batch.changes, *behind.changes], behind.more)
 
-    def _told(self, events: Sequence[InboxEvent]) -> dict[Key, Told]:
+    def _changes(self, events: Sequence[InboxEvent]) -> Iterator[tuple[ObjectChange, float]]:
         config, table = self._reading.config, self._run.schema_name
-        changes = [
-            (change, event.received_at)
-            for event in events
-            for change in self._connector.changes(config, table, event.event_type, event.body, event.event_id)
-        ]
+        for event in events:
+            for change in self._connector.changes(config, table, event.event_type, event.body, event.event_id):
+                yield change, event.received_at
+
+    def _told(self, changes: Sequence[tuple[ObjectChange, float]]) -> dict[Key, Told]:
         now = time.time()
         shown = [(change, came_at) for change, came_at in changes if change.whole]
         shown += [(each, now) for each in asked([change for change, _ in changes if not change.whole], self._ask)]
+        self._without_key = 0
         return newest(self._keyed(shown))
 
     def _keyed(self, changes: Sequence[tuple[ObjectChange, float]]) -> Iterator[tuple[Key, ObjectChange, float]]:
@@ -226,3 +234,16 @@ class _Applying:
 
 def _nothing(*, more: bool) -> Read:
     return Read(Extracted("", 0, 0, more=more, repeats=True))
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, read: Callable[[str], list[InboxEvent]], paths: Sequence[str]
+) -> Iterator[list[InboxEvent]]:
+    """Some files are fetched while another one is looked at, and no more than that."""
+    waiting: deque[Future[list[InboxEvent]]] = deque()
+    for path in paths:
+        waiting.append(pool.submit(read, path))
+        if len(waiting) == READERS:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

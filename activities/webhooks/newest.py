@@ -73,9 +73,14 @@ def news(
     return fresh
 
 
+def identity_of(partial: ObjectChange) -> str:
+    """The same for the same object."""
+    return repr(sorted(partial.record.items()))
+
+
 def asked(partial: Sequence[ObjectChange], ask: Asked) -> list[ObjectChange]:
     """In the place of changes that do not show their objects: those as they are now."""
-    distinct = {repr(sorted(change.record.items())): change.record for change in partial}
+    distinct = {identity_of(change): change.record for change in partial}
     answers = ask(list(distinct.values())) if distinct else ()
     return [now for now in answers if now is not None]
 

@@ -13,6 +13,7 @@ import pytest
 
 from activities.webhooks import applying
 from connectors.errors import SchemaChangedError
+from connectors.rest.pace import Pace
 from lake import publish as publishing
 from lake.inbox import InboxEvent
 from lake.storage import LakeStore
@@ -261,6 +262,28 @@ def test_a_full_inbox_is_emptied_in_batches(table: InboxTable, monkeypatch: pyte
     assert table.rows("id", "name") == sorted((f"cus_{number}", name) for number, name in newest.items())
     table.apply()
     assert table.left() == []
+
+
+def test_what_the_provider_has_answered_is_committed_before_it_is_asked_for_much_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(applying, "MOST_ASKED", 10)
+    monkeypatch.setattr(Pace, "wait", lambda *_, **__: None)
+    with running() as provider:
+        player = StripePlayer(provider)
+        store = LakeStore(f"file://{tmp_path}/lake")
+        table = InboxTable(store, player.inputs()["base_url"], schema_name="charges")
+        for number in range(35):
+            charge = player.put("charges", number, number)["id"]
+            for kind in ("created", "updated"):
+                told = {"id": f"dp_{number}", "object": "dispute", "name": "a dispute", "charge": charge}
+                table.put(event(f"charge.dispute.{kind}", told, 100))
+        done = table.apply()
+        asked = [each.path for each in provider.asked if each.path.startswith("/v1/charges/")]
+    assert len(done) == 4
+    # A batch may end between two events of one object.
+    assert (len(set(asked)), len(asked) < 35 + len(done)) == (35, True)
+    assert table.rows("id") == sorted((each["id"],) for each in player.objects["charges"])
 
 
 def test_events_by_another_key_wait(table: InboxTable) -> None:
