@@ -36,6 +36,8 @@ PATIENCE_SECONDS = 120.0
 """How long a request is tried again before the read gives up, to go on later from where it is."""
 MOST_STRANGE = 3
 """So often a request is tried whose answers are no JSON: they may be of a proxy, or the address may be wrong."""
+APART_SECONDS = 600.0
+"""How far the clock of an API that does not tell its time may be behind ours."""
 FIRST_DELAY = 1.0
 MOST_DELAY = 30.0
 MOST_REDIRECTS = 3
@@ -127,6 +129,8 @@ class Api:
             return error, None
         answered = _time_of(answer)
         asked_at = answered.timestamp() - (time.monotonic() - sent)
+        # By our own clock, which may be ahead of the API's.
+        asked_at -= 0 if "date" in answer.headers else APART_SECONDS
         if answer.is_success:
             try:
                 body = None if answer.status_code == _NO_CONTENT else parsed(content, resource)

@@ -37,7 +37,7 @@ class Answer:
     next_link: str | None = None
     """What the header ``Link`` calls the next."""
     asked_at: float = 0.0
-    """When it was asked for, by the API's clock, in seconds since the epoch."""
+    """When it was asked for, by the API's clock, in seconds since the epoch; or before."""
     size_bytes: int = 0
 
 
