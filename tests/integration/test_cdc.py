@@ -90,7 +90,7 @@ def history(platform: Platform, schema: dict[str, Any], store: RunningStore) -> 
     return pl.read_delta(url, storage_options=storage_options(store))
 
 
-@pytest.mark.parametrize("mode", ["both", "cdc_only"])
+@pytest.mark.parametrize("mode", ["both", pytest.param("cdc_only", marks=pytest.mark.long)])
 def test_a_history_has_every_version(platform: Platform, captured: SourceDatabase, mode: str) -> None:
     captured.execute(
         "CREATE TABLE other (id int PRIMARY KEY)",

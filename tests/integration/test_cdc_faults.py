@@ -191,6 +191,7 @@ def test_a_frozen_worker_that_comes_back_writes_nothing(platform: Platform, data
     end(captured)
 
 
+@pytest.mark.long
 def test_the_disk_of_a_source_is_saved_where_that_is_allowed(
     platform: Platform, temporal: RunningTemporal, postgres18: PostgresServer, object_store: RunningStore
 ) -> None:

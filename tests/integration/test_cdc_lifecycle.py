@@ -224,6 +224,7 @@ def test_a_table_that_cannot_be_published_keeps_no_other_one(platform: Platform,
     captured.delete()
 
 
+@pytest.mark.long
 def test_what_is_wanted_each_minute_is_brought_by_the_capture(platform: Platform, database: SourceDatabase) -> None:
     """The log has news of them: their runs start at once, and those of others do not."""
     captured = begin(platform, database, "quick", "slow", cdc_continuous=True)

@@ -151,7 +151,9 @@ def test_ten_reloads_at_once_give_one_further_run(platform: Platform, database: 
     assert len(platform.jobs(source, schema)) == 3
 
 
-@pytest.mark.parametrize("settings", [FULL, KEYED], ids=["full_refresh", "incremental"])
+@pytest.mark.parametrize(
+    "settings", [pytest.param(FULL, marks=pytest.mark.long), KEYED], ids=["full_refresh", "incremental"]
+)
 def test_a_resync_during_a_run_stops_it_and_rebuilds(
     platform: Platform, database: SourceDatabase, settings: dict[str, Any]
 ) -> None:

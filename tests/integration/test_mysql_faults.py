@@ -204,6 +204,7 @@ def strike_twice(scene: Scene, fault: Callable[[], None]) -> None:
     scene.assert_equal(2)
 
 
+@pytest.mark.long
 def test_connections_that_the_server_ends(scene: Scene) -> None:
     strike_twice(scene, scene.connections_killed)
 

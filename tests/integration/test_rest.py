@@ -117,6 +117,7 @@ def test_every_mode_through_the_life_of_objects(platform: Platform, shop: Shop, 
     assert {mode: job["rows_synced"] for mode, job in jobs.items()} == {"whole": 30, "keyed": 0, "appended": 0}
 
 
+@pytest.mark.long
 def test_a_worker_killed_between_pages_goes_on_behind_its_last_batch(
     idle_platform: Platform, shop: Shop, object_store: RunningStore
 ) -> None:

@@ -101,6 +101,7 @@ def test_the_intent_says_all_that_a_run_needs(workshop: Workshop, runs: Runs) ->
         "repeat": None,
         "asked_at": None,
         "capture": None,
+        "webhook_only": False,
     }
     assert type(intent.sync_type) is str
 
