@@ -1,6 +1,7 @@
 """A sender of one's own, from its signed events to rows: late, doubled, out of order, changed in shape, and deleted."""
 
 import base64
+import hashlib
 import json
 import random
 import secrets
@@ -44,8 +45,10 @@ class Sender:
         return cls(platform, store, source, httpx2.URL(address).path)
 
     def send(self, event: dict[str, Any]) -> None:
+        """One that is sent again has the id that it had."""
         body = json.dumps(event).encode()
-        headers = {"Content-Type": "application/json", **standard_headers(KEY, body, "msg", int(time.time()))}
+        id = f"msg_{hashlib.sha256(body).hexdigest()[:12]}"
+        headers = {"Content-Type": "application/json", **standard_headers(KEY, body, id, int(time.time()))}
         url = f"http://127.0.0.1:{self.platform.api_port}{self.path}"
         assert httpx2.post(url, content=body, headers=headers).status_code == 200
 
