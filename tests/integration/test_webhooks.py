@@ -77,6 +77,13 @@ def player() -> Iterator[StripePlayer]:
         yield StripePlayer(provider)
 
 
+def stock(player: StripePlayer, count: int) -> None:
+    """So many customers and products, before there is anybody who is told."""
+    for name in TABLES:
+        for number in range(count):
+            player.put(name, number, number)
+
+
 @pytest.fixture
 def receiving(own_platform: Platform) -> Platform:
     """Known at its own address."""
@@ -158,9 +165,7 @@ def play(shop: Shop, count: int, seed: int, mean_seconds: float) -> Sender:
 def test_what_was_acknowledged_is_there_once_whatever_is_killed(
     receiving: Platform, player: StripePlayer, object_store: RunningStore
 ) -> None:
-    for name in TABLES:
-        for number in range(150):
-            player.put(name, number, number)
+    stock(player, 150)
     shop = Shop(receiving, object_store, player)
     shop.loaded()
     shop.assert_up_to_date()
@@ -174,9 +179,7 @@ def test_ten_thousand_events_while_everything_is_killed(
     receiving: Platform, player: StripePlayer, object_store: RunningStore, seed: int
 ) -> None:
     """They begin while the tables are still read."""
-    for name in TABLES:
-        for number in range(1_000):
-            player.put(name, number, number)
+    stock(player, 1_000)
     shop = Shop(receiving, object_store, player)
     play(shop, 10_000, seed=seed, mean_seconds=4.0)
 
@@ -212,9 +215,7 @@ def test_a_worker_killed_as_it_applies_events_and_as_it_reads_a_table_anew(
     receiving: Platform, player: StripePlayer, object_store: RunningStore, step: str
 ) -> None:
     """What came before it died and after, up to its successor, is there all the same."""
-    for name in TABLES:
-        for number in range(50):
-            player.put(name, number, number)
+    stock(player, 50)
     shop = Shop(receiving, object_store, player)
     shop.loaded()
 
@@ -244,9 +245,7 @@ def test_the_object_store_is_away_for_a_minute_and_temporal_dies(
     player: StripePlayer, sqlite_metadata_url: str, tmp_path: Path
 ) -> None:
     """Nothing is acknowledged meanwhile; the provider tries again, and nothing is lost."""
-    for name in TABLES:
-        for number in range(100):
-            player.put(name, number, number)
+    stock(player, 100)
     with (
         run_object_store() as store,
         run_temporal(in_memory=False) as temporal,
